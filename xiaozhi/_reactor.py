@@ -1,0 +1,36 @@
+"""Install the reactor this house stands on: asyncio's, since openai lives on asyncio.
+
+Must run before anything imports `twisted.internet.reactor`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from twisted.internet import asyncioreactor
+from twisted.python.usage import UsageError
+
+
+def install(*, fast: bool = False) -> None:
+    """Install the asyncio reactor, on uvloop if `fast` and it is there.
+
+    Raises UsageError if another kind of reactor is already in place.
+    """
+    if "twisted.internet.reactor" in sys.modules:
+        from twisted.internet import reactor
+
+        if not isinstance(reactor, asyncioreactor.AsyncioSelectorReactor):
+            raise UsageError("xiaozhi runs on the asyncio reactor: leave --reactor out")
+        return
+    loop = _uvloop() if fast else asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    asyncioreactor.install(loop)
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,36 @@
+"""What can be wrong, by whose fault it is.
+
+The fourth kind, "we are wrong", has no class: any other exception is that, and is caught
+at two boundaries only (`protocol.onMessage` and the session's failure of a turn).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class BadMessage(Exception):
+    """The device is wrong: its message cannot be understood. `str()` says why, for the log."""
+
+
+class ServiceError(Exception):
+    """The world is wrong: an engine failed at its `stage`, and another may take over."""
+
+    def __init__(self, stage: str, why: str) -> None:
+        """Take the `stage` ("vad", "asr", "llm", "tts") and, in a few words, `why`."""
+        super().__init__(f"{stage}: {why}")
+        self.stage = stage
+        self.why = why
+
+
+class Unavailable(Exception):
+    """An engine cannot be used here at all; `str()` says what it lacks and how to get it."""
+
+
+class ConfigError(Exception):
+    """The operator is wrong: everything found wrong in the configuration, a line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Take the `problems`, each as "path:line: what is wrong"."""
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

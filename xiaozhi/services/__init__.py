@@ -1,0 +1,1 @@
+"""All that outlives a connection or talks to the world."""

@@ -1,0 +1,25 @@
+"""Voice activity: how likely it is that a piece of sound is speech."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Listener(Protocol):
+    """The detector of one session; it may keep state from piece to piece."""
+
+    def probability(self, pcm: bytes) -> float:
+        """Say how likely the piece (exactly `samples` samples) is speech, 0..1."""
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+
+
+class Detector(Protocol):
+    """An engine of this kind: see `xiaozhi.services.engine`."""
+
+    samples: int
+    """Length of a piece, in samples of 16 kHz mono PCM."""
+
+    def open(self) -> Listener:
+        """Make the detector of one session."""

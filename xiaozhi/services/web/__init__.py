@@ -1,0 +1,1 @@
+"""HTTP: addresses for devices, and the one port all is served on."""
