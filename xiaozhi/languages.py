@@ -11,21 +11,32 @@ from collections.abc import Collection
 ANY = "*"
 """In a collection of languages: all of them."""
 
+# Of each script: the language it is taken for, others written in it, its letters, and how many
+# of them make about a word.
 _SCRIPTS = (
-    # Kana decides for Japanese even where most characters are Han.
-    ("ja", re.compile(r"[\u3040-\u30ff]")),
-    ("ko", re.compile(r"[\uac00-\ud7af\u1100-\u11ff]")),
-    ("zh", re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")),
-    ("ru", re.compile(r"[\u0400-\u04ff]")),
-    ("el", re.compile(r"[\u0370-\u03ff]")),
-    ("ar", re.compile(r"[\u0600-\u06ff]")),
-    ("he", re.compile(r"[\u0590-\u05ff]")),
-    ("th", re.compile(r"[\u0e00-\u0e7f]")),
-    ("hi", re.compile(r"[\u0900-\u097f]")),
+    ("ja", frozenset[str](), re.compile(r"[\u3040-\u30ff\uff66-\uff9f]"), 2),
+    (
+        "zh",
+        frozenset({"ja", "yue"}),
+        re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"),
+        2,
+    ),
+    ("ko", frozenset[str](), re.compile(r"[\uac00-\ud7af\u1100-\u11ff]"), 3),
+    (
+        "ru",
+        frozenset({"uk", "be", "bg", "mk", "kk", "mn"}),
+        re.compile(r"[\u0400-\u04ff]"),
+        5,
+    ),
+    ("el", frozenset[str](), re.compile(r"[\u0370-\u03ff]"), 5),
+    ("ar", frozenset({"fa", "ur", "ps"}), re.compile(r"[\u0600-\u06ff]"), 4),
+    ("he", frozenset({"yi"}), re.compile(r"[\u0590-\u05ff]"), 4),
+    ("th", frozenset[str](), re.compile(r"[\u0e00-\u0e7f]"), 4),
+    ("hi", frozenset({"mr", "ne", "sa"}), re.compile(r"[\u0900-\u097f]"), 4),
 )
 _VIETNAMESE = re.compile(r"[\u1ea0-\u1ef9\u0103\u0102\u0111\u0110\u01a0\u01a1\u01af\u01b0]")
-_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
-_NOT_LATIN = frozenset({"ja", "ko", "zh", "ru", "el", "ar", "he", "th", "hi"})
+_LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+(?:['’][A-Za-z]+)*")
+_NOT_LATIN = frozenset(name for first, others, _, _ in _SCRIPTS for name in (first, *others))
 
 
 def primary(tag: str) -> str:
@@ -49,28 +60,37 @@ def accepted(header: str) -> str:
 def spoken(text: str, usual: str = "en") -> frozenset[str]:
     """Tell the languages `text` is in, by its scripts; digits and signs belong to any.
 
-    Letters alone do not tell Latin-script languages apart (but for Vietnamese): they are taken
-    for the `usual` language if that is written in Latin letters, else for English.
+    Letters alone do not tell the languages of one script apart (but for Vietnamese): they are
+    taken for the `usual` language if that is written in them, else for the most common one.
     """
-    found = {language for language, script in _SCRIPTS if script.search(text)}
-    if "ja" in found:
-        found.discard("zh")
-    if _VIETNAMESE.search(text):
-        found.add("vi")
-    elif _LATIN.search(text):
-        found.add("en" if usual in _NOT_LATIN else usual)
-    return frozenset(found)
+    return frozenset(_words(text, usual))
 
 
 def main(text: str, usual: str = "en") -> str:
-    """Tell the one language an answer to `text` should be in; the `usual` one if none shows."""
-    found = spoken(text, usual)
-    if not found or usual in found:
+    """Tell the one language an answer to `text` should be in; the `usual` one if none shows.
+
+    Names and terms in Latin letters are common in any language: they do not make a text with
+    other letters one of theirs, unless there are more of them.
+    """
+    words = _words(text, usual)
+    if not words or (usual in words and usual in _NOT_LATIN):
         return usual
-    for language, script in _SCRIPTS:
-        if language in found and script.search(text):
-            return language
-    return next(iter(found))
+    return max(words, key=lambda language: (words[language], language == usual))
+
+
+def _words(text: str, usual: str) -> dict[str, float]:
+    """Count about how many words of each language `text` has."""
+    words: dict[str, float] = {}
+    for first, others, letters, length in _SCRIPTS:
+        if count := len(letters.findall(text)):
+            # Kana decides for Japanese even where most characters are Han.
+            language = "ja" if "ja" in words and first == "zh" else first
+            language = usual if usual in others and language == first else language
+            words[language] = words.get(language, 0.0) + count / length
+    if latin := len(_LATIN_WORD.findall(text)):
+        language = "en" if usual in _NOT_LATIN else usual
+        words["vi" if _VIETNAMESE.search(text) else language] = float(latin)
+    return words
 
 
 def can(languages: Collection[str], needed: Collection[str]) -> bool:

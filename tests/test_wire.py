@@ -1,0 +1,233 @@
+"""Bytes and JSON of devices."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from xiaozhi import wire
+from xiaozhi.errors import BadMessage
+
+FIRMWARE_HELLO = {
+    "type": "hello",
+    "version": 3,
+    "features": {"mcp": True, "glyph_push": False},
+    "transport": "websocket",
+    "audio_params": {"format": "opus", "sample_rate": 16000, "channels": 1, "frame_duration": 60},
+}
+
+
+def text(value: object) -> wire.Message:
+    return wire.decode_text(json.dumps(value).encode())
+
+
+class Text(SynchronousTestCase):
+    def test_hello(self) -> None:
+        """The firmware's hello tells its framing, its sound and what it can do."""
+        self.assertEqual(
+            text(FIRMWARE_HELLO),
+            wire.Hello(3, wire.AudioParams("opus", 16000, 1, 60), frozenset({"mcp"})),
+        )
+
+    def test_loose_hello(self) -> None:
+        """What a hello lacks, or fills with nonsense, takes its default."""
+        for loose in (
+            {"type": "hello"},
+            {"type": "hello", "features": None, "audio_params": None, "version": None},
+            {"type": "hello", "features": [], "audio_params": 7, "version": "x"},
+            {"type": "hello", "audio_params": {"sample_rate": "fast", "frame_duration": -1}},
+            {"type": "hello", "version": True, "audio_params": {"channels": 1e300}},
+        ):
+            self.assertEqual(text(loose), wire.Hello())
+
+    def test_frame_duration(self) -> None:
+        """A program may send frames of 20 ms, and say so as a float."""
+        hello = text({"type": "hello", "audio_params": {"frame_duration": 20.0}})
+        assert isinstance(hello, wire.Hello)
+        self.assertEqual(hello.audio.frame_duration, 20)
+
+    def test_listen(self) -> None:
+        """Listening begins, ends, and is caused by a wake word."""
+        for value, message in (
+            ({"state": "start", "mode": "auto"}, wire.ListenStart("auto")),
+            ({"state": "start", "mode": "manual"}, wire.ListenStart("manual")),
+            ({"state": "start", "mode": "realtime"}, wire.ListenStart("realtime")),
+            ({"state": "start"}, wire.ListenStart(None)),
+            ({"state": "start", "mode": None}, wire.ListenStart(None)),
+            ({"state": "start", "mode": ""}, wire.ListenStart(None)),
+            ({"state": "stop"}, wire.ListenStop()),
+            ({"state": "detect", "text": "你好小智"}, wire.Detect("你好小智")),
+            ({"state": "detect", "text": 5}, wire.Detect("")),
+            ({"state": "detect"}, wire.Detect("")),
+        ):
+            self.assertEqual(text({"type": "listen", "session_id": ""} | value), message)
+
+    def test_small_ones(self) -> None:
+        """Abort, heartbeats, bare integers, and what only others use."""
+        self.assertEqual(text({"type": "abort"}), wire.Abort())
+        self.assertEqual(
+            text({"type": "abort", "reason": "wake_word_detected"}),
+            wire.Abort("wake_word_detected"),
+        )
+        self.assertEqual(text({"type": "ping"}), wire.Ping())
+        self.assertEqual(text({"type": "keepalive"}), wire.Ping())
+        self.assertEqual(text(42), wire.Number(42))
+        self.assertEqual(text({"type": "mcp", "payload": {}}), wire.Other("mcp", known=True))
+        self.assertEqual(text({"type": "mystery"}), wire.Other("mystery"))
+
+    def test_not_utf8(self) -> None:
+        """An SSID may be any bytes: the message around it is understood."""
+        raw = b'{"type":"listen","state":"detect","text":"\xff\xfeab"}'
+        self.assertEqual(wire.decode_text(raw), wire.Detect("\ufffd\ufffdab"))
+
+    def test_bad(self) -> None:
+        """What cannot be understood says why, and names the field."""
+        for raw, why in (
+            (b"", "not JSON"),
+            (b"{", "not JSON"),
+            (b"[" * 100_000, "not JSON"),
+            (b"[]", "object was expected"),
+            (b"true", "object was expected"),
+            (b"{}", "`type`"),
+            (b'{"type":5}', "`type`"),
+            (b'{"type":"listen"}', "`state`"),
+            (b'{"type":"listen","state":"dance"}', "`state`"),
+            (b'{"type":"listen","state":"start","mode":"loud"}', "`mode`"),
+            (b'{"type":"listen","state":"start","mode":["auto"]}', "`mode`"),
+        ):
+            with self.assertRaises(BadMessage) as caught:
+                wire.decode_text(raw)
+            self.assertIn(why, str(caught.exception))
+
+
+class Binary(SynchronousTestCase):
+    def test_layouts(self) -> None:
+        """Each version has its header, as the firmware lays it out."""
+        packet = b"\xf8\x01\x02"
+        self.assertEqual(wire.decode_binary(packet, 1), wire.Sound(packet))
+        two = bytes.fromhex("0002 0000 00000000 00001234 00000003") + packet
+        self.assertEqual(wire.decode_binary(two, 2), wire.Sound(packet))
+        three = bytes.fromhex("00 00 0003") + packet
+        self.assertEqual(wire.decode_binary(three, 3), wire.Sound(packet))
+        self.assertEqual(wire.encode_binary(packet, 2, 0x1234), two)
+        self.assertEqual(wire.encode_binary(packet, 3, 0x1234), three)
+        self.assertEqual(wire.encode_binary(packet, 1, 0x1234), packet)
+
+    def test_empty(self) -> None:
+        """Empty frames are ordinary, in every version."""
+        for version in (1, 2, 3):
+            self.assertEqual(wire.decode_binary(b"", version), wire.Sound(b""))
+            framed = wire.encode_binary(b"", version)
+            self.assertEqual(wire.decode_binary(framed, version), wire.Sound(b""))
+
+    def test_json_inside(self) -> None:
+        """A payload marked as JSON is read as text."""
+        body = b'{"type":"abort"}'
+        self.assertEqual(
+            wire.decode_binary(struct.pack(">BBH", 1, 0, len(body)) + body, 3), wire.Abort()
+        )
+
+    def test_longer_than_announced(self) -> None:
+        """What follows the announced payload is cut off."""
+        self.assertEqual(wire.decode_binary(b"\0\0\0\x01ab", 3), wire.Sound(b"a"))
+
+    def test_bad(self) -> None:
+        """Short headers, short payloads and unknown kinds are refused."""
+        for version, raw in (
+            (2, b"\0" * 15),
+            (3, b"\0\0\0"),
+            (3, b"\0\0\0\x05abc"),
+            (3, b"\7\0\0\0"),
+        ):
+            with self.assertRaises(BadMessage):
+                wire.decode_binary(raw, version)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+TYPES = st.sampled_from(["hello", "listen", "abort", "ping", "mcp", "iot", "x"])
+
+
+class AnyInput(SynchronousTestCase):
+    @settings(deadline=None)
+    @given(st.binary())
+    def test_bytes(self, raw: bytes) -> None:
+        """Any bytes give a message or BadMessage, and nothing else."""
+        for decode in (
+            wire.decode_text,
+            lambda raw: wire.decode_binary(raw, 1),
+            lambda raw: wire.decode_binary(raw, 2),
+            lambda raw: wire.decode_binary(raw, 3),
+        ):
+            try:
+                decode(raw)
+            except BadMessage:
+                pass
+
+    @settings(deadline=None)
+    @given(
+        TYPES,
+        st.dictionaries(
+            st.sampled_from(
+                ["state", "mode", "text", "version", "features", "audio_params", "reason"]
+            ),
+            JSON,
+        ),
+    )
+    def test_fields(self, kind: str, fields: dict[str, object]) -> None:
+        """Any values in the known fields give a message or BadMessage."""
+        try:
+            text({"type": kind} | fields)
+        except BadMessage:
+            pass
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=2000), st.sampled_from([1, 2, 3]), st.integers(0, 2**40))
+    def test_round_trip(self, packet: bytes, version: int, timestamp: int) -> None:
+        """What is framed is unframed unchanged."""
+        framed = wire.encode_binary(packet, version, timestamp)
+        self.assertEqual(wire.decode_binary(framed, version), wire.Sound(packet))
+
+
+class Down(SynchronousTestCase):
+    def said(self, message: wire.Down) -> object:
+        return json.loads(wire.encode(message, "s1"))
+
+    def test_welcome(self) -> None:
+        """The welcome has every field that any client reads."""
+        self.assertEqual(
+            self.said(wire.Welcome.declaring(1, wire.AudioParams("opus", 24000, 1, 60))),
+            {
+                "type": "hello",
+                "session_id": "s1",
+                "version": 1,
+                "transport": "websocket",
+                "audio_params": {
+                    "format": "opus",
+                    "sample_rate": 24000,
+                    "channels": 1,
+                    "frame_duration": 60,
+                },
+            },
+        )
+
+    def test_others(self) -> None:
+        """The messages of a turn, as the contract has them."""
+        for message, fields in (
+            (wire.TTS_START, {"type": "tts", "state": "start"}),
+            (wire.TTS_STOP, {"type": "tts", "state": "stop"}),
+            (
+                wire.Tts("sentence_start", "你好"),
+                {"type": "tts", "state": "sentence_start", "text": "你好"},
+            ),
+            (wire.Stt("hi"), {"type": "stt", "text": "hi"}),
+            (wire.Llm("happy", "🙂"), {"type": "llm", "emotion": "happy", "text": "🙂"}),
+            (wire.Pong(), {"type": "pong"}),
+        ):
+            self.assertEqual(self.said(message), fields | {"session_id": "s1"})

@@ -1,0 +1,292 @@
+"""What devices say and are told: bytes and JSON on one side, frozen messages on the other.
+
+The protocol in one page. A device opens a WebSocket and says `hello`; it gets exactly one
+`hello` back. From then on text frames carry JSON objects with a `type`, binary frames carry
+one Opus packet each, behind the header of the version the device declared (integers are
+big-endian):
+
+======= ==========================================================================  ========
+version layout                                                                      header
+======= ==========================================================================  ========
+1       packet                                                                      none
+2       u16 version, u16 type, u32 reserved, u32 timestamp in ms, u32 size, packet  16 bytes
+3       u8 type, u8 reserved, u16 size, packet                                      4 bytes
+======= ==========================================================================  ========
+
+`type` is 0 for Opus and 1 for JSON. What a device leaves out, or fills with nonsense where
+the meaning does not depend on it, takes its default; what cannot be understood at all is a
+`BadMessage`. Nothing else is ever raised here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, cast
+
+import attrs
+import msgspec
+
+from xiaozhi.errors import BadMessage
+
+Mode = Literal["auto", "manual", "realtime"]
+"""Who ends an utterance: the server (auto), the button (manual), the server while the
+microphone stays open during speech (realtime)."""
+
+_V2 = struct.Struct(">HHIII")
+_V3 = struct.Struct(">BBH")
+_AUDIO, _JSON = 0, 1
+
+
+# -- from the device --
+
+
+@attrs.frozen
+class AudioParams:
+    """The format of one direction of sound: Opus, `channels` x `sample_rate` Hz."""
+
+    format: str = "opus"
+    sample_rate: int = 16000
+    channels: int = 1
+    frame_duration: int = 60
+    """Length of a packet, in ms."""
+
+
+@attrs.frozen
+class Hello:
+    """The device introduces itself."""
+
+    version: int | None = None
+    """Its binary framing; None when it does not say."""
+    audio: AudioParams = AudioParams()
+    """What it will send."""
+    features: frozenset[str] = frozenset()
+    """Names of what it can do: "mcp", "aec", "glyph_push"."""
+
+
+@attrs.frozen
+class Sound:
+    """One Opus packet from the microphone; empty ones are ordinary."""
+
+    packet: bytes
+
+
+@attrs.frozen
+class ListenStart:
+    """The device listens from now on."""
+
+    mode: Mode | None = None
+    """None when it does not say: as before."""
+
+
+@attrs.frozen
+class ListenStop:
+    """The button was released: the utterance is complete (up to 40 packets may still follow)."""
+
+
+@attrs.frozen
+class Detect:
+    """A wake word was heard, or (other programs) a text was typed."""
+
+    text: str = ""
+
+
+@attrs.frozen
+class Abort:
+    """Stop speaking, whatever is under way."""
+
+    reason: str = ""
+
+
+@attrs.frozen
+class Ping:
+    """A heartbeat that wants a pong."""
+
+
+@attrs.frozen
+class Number:
+    """A bare integer, which is echoed."""
+
+    value: int
+
+
+@attrs.frozen
+class Other:
+    """A message this server knows (`known`) or does not know, and has no use for."""
+
+    type: str
+    known: bool = False
+
+
+Message = Hello | Sound | ListenStart | ListenStop | Detect | Abort | Ping | Number | Other
+
+
+def decode_text(payload: bytes) -> Message:
+    """Understand one text frame. Text that is not UTF-8 is read with replacement characters."""
+    try:
+        value = msgspec.json.decode(payload.decode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadMessage(f"not JSON: {error}") from error
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Number(value)
+    if not isinstance(value, dict):
+        raise BadMessage(f"a JSON object was expected, not {type(value).__name__}")
+    kind = value.get("type")
+    if not isinstance(kind, str):
+        raise BadMessage("the field `type` is missing")
+    read = _READERS.get(kind)
+    return read(value) if read else Other(kind)
+
+
+def decode_binary(payload: bytes, version: int) -> Message:
+    """Understand one binary frame of a device that declared `version`."""
+    if version == 2:
+        return _unpack(payload, _V2, kind_at=1)
+    if version == 3:
+        return _unpack(payload, _V3, kind_at=0)
+    return Sound(payload)
+
+
+def _unpack(payload: bytes, header: struct.Struct, kind_at: int) -> Message:
+    if not payload:
+        return Sound(b"")
+    if len(payload) < header.size:
+        raise BadMessage(f"{len(payload)} bytes are too few for a header of {header.size}")
+    fields = header.unpack_from(payload)
+    body = payload[header.size :]
+    if fields[-1] > len(body):
+        raise BadMessage(f"the header announces {fields[-1]} bytes, {len(body)} came")
+    body = body[: fields[-1]]
+    if fields[kind_at] == _AUDIO:
+        return Sound(body)
+    if fields[kind_at] == _JSON:
+        return decode_text(body)
+    raise BadMessage(f"unknown kind of payload: {fields[kind_at]}")
+
+
+def _hello(value: Mapping[str, Any]) -> Message:
+    audio = value.get("audio_params")
+    audio = audio if isinstance(audio, dict) else {}
+    features = value.get("features")
+    usual = AudioParams()
+    return Hello(
+        version=_integer(value.get("version"), None),
+        audio=AudioParams(
+            _string(audio.get("format")) or usual.format,
+            _integer(audio.get("sample_rate"), usual.sample_rate),
+            _integer(audio.get("channels"), usual.channels),
+            _integer(audio.get("frame_duration"), usual.frame_duration),
+        ),
+        features=frozenset(
+            name for name, on in (features if isinstance(features, dict) else {}).items() if on
+        ),
+    )
+
+
+def _listen(value: Mapping[str, Any]) -> Message:
+    state, mode = value.get("state"), value.get("mode") or None
+    if state == "start":
+        if mode not in (None, "auto", "manual", "realtime"):
+            raise BadMessage("`mode` of `listen` must be auto, manual or realtime")
+        return ListenStart(cast("Mode | None", mode))
+    if state == "stop":
+        return ListenStop()
+    if state == "detect":
+        return Detect(_string(value.get("text")))
+    raise BadMessage("`state` of `listen` must be start, stop or detect")
+
+
+def _known(kind: str) -> Callable[[Mapping[str, Any]], Message]:
+    return lambda value: Other(kind, known=True)
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Message]] = {
+    "hello": _hello,
+    "listen": _listen,
+    "abort": lambda value: Abort(_string(value.get("reason"))),
+    "ping": lambda value: Ping(),
+    "keepalive": lambda value: Ping(),
+} | {kind: _known(kind) for kind in ("mcp", "iot", "goodbye", "ui.ack", "ui.error")}
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _integer(value: object, otherwise: Any) -> Any:
+    """Take a positive number of 32 bits, else `otherwise` (booleans are not numbers here)."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 2**31:
+        return int(value)
+    return otherwise
+
+
+# -- to the device --
+
+
+class Down(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message to the device. Subclasses name their `type` and their fields."""
+
+    TYPE: ClassVar[str]
+
+
+class Welcome(Down, frozen=True):
+    """The one answer to the device's hello. Every field is always sent."""
+
+    TYPE: ClassVar[str] = "hello"
+    version: int
+    audio_params: dict[str, Any]
+    transport: str
+
+    @classmethod
+    def declaring(cls, version: int, audio: AudioParams) -> Welcome:
+        """Declare `audio`, the format of what will be sent from now on."""
+        return cls(version, attrs.asdict(audio), "websocket")
+
+
+class Tts(Down, frozen=True):
+    """Speech begins, a sentence of it begins or ends, speech is over."""
+
+    TYPE: ClassVar[str] = "tts"
+    state: Literal["start", "sentence_start", "sentence_end", "stop"]
+    text: str = ""
+
+
+class Stt(Down, frozen=True):
+    """The words that were understood, for the screen."""
+
+    TYPE: ClassVar[str] = "stt"
+    text: str
+
+
+class Llm(Down, frozen=True):
+    """The face to make: one of the 21 `emotion` names, with its emoji."""
+
+    TYPE: ClassVar[str] = "llm"
+    emotion: str
+    text: str
+
+
+class Pong(Down, frozen=True):
+    """The answer to a ping."""
+
+    TYPE: ClassVar[str] = "pong"
+
+
+TTS_START = Tts("start")
+TTS_STOP = Tts("stop")
+
+
+def encode(message: Down, session_id: str) -> bytes:
+    """Write `message` as the JSON text of a frame."""
+    return msgspec.json.encode(
+        {"type": message.TYPE, "session_id": session_id} | msgspec.to_builtins(message)
+    )
+
+
+def encode_binary(packet: bytes, version: int, timestamp: int = 0) -> bytes:
+    """Frame one Opus packet for a device that declared `version`; `timestamp` in ms."""
+    if version == 2:
+        return _V2.pack(2, _AUDIO, 0, timestamp & 0xFFFFFFFF, len(packet)) + packet
+    if version == 3:
+        return _V3.pack(_AUDIO, 0, len(packet)) + packet
+    return packet
