@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -45,7 +45,7 @@ class Channel(Generic[T]):
             self._error = error
             self._notify()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
         """Yield the items in order until the channel is closed and empty."""
         while True:
             while not self._items:

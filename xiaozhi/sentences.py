@@ -76,8 +76,9 @@ class Splitter:
 
     - each has a letter or a digit, no blank at its ends, and is at most about 200 letters or
       60 Chinese characters long;
-    - one after the other they are the text in its order: left out are blanks about sentences
-      and pieces without letter or digit, and a run of blanks in a sentence is one;
+    - one after the other they are the text in its order: left out are blanks about sentences,
+      marks that follow a certain end too late, and pieces without letter or digit; a run of
+      blanks in a sentence is one;
     - but for the marks (full stops, closing quotes and brackets) at their ends, they are the
       same.
 

@@ -377,7 +377,7 @@ class Turn:
                 self.state = "thinking"
                 yield Greet(self.number)
             else:
-                yield from self._rest()
+                yield from self._over()
 
     def _result(self, event: Event) -> Iterator[Command]:
         match self.state, event:
@@ -388,15 +388,14 @@ class Turn:
                     yield Send(Stt(text))
                     yield Answer(self.number, text)
                 else:
-                    yield from self._rest()
+                    yield from self._over()
             case "thinking", Deaf():
                 yield Apologise(self.number)
             case "thinking", Speaks():
                 self.state = "speaking"
                 yield Send(TTS_START)
             case "thinking" | "speaking", Finished() | Failed():
-                yield from self._drop()
-                yield from self._rest()
+                yield from self._over()
 
     def _hear(
         self, *, by_device: bool = False, resume: bool = False, woken_by: str = ""
@@ -419,6 +418,10 @@ class Turn:
         if self.state == "speaking":
             yield Send(TTS_STOP)
             self.state = "thinking"
+
+    def _over(self) -> Iterator[Command]:
+        yield from self._drop()
+        yield from self._rest()
 
     def _rest(self) -> Iterator[Command]:
         """Go back to where the device is after a turn: idle if a button begins the next."""

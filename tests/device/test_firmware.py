@@ -1,0 +1,424 @@
+"""The firmware, as transcripts: what it is told, what it sends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from xiaozhi.audio import Encoder
+from xiaozhi.device.errors import Crashed
+from xiaozhi.device.firmware import NEXT, Firmware, Mode, State
+from xiaozhi.device.framing import pack
+from xiaozhi.device.turns import Event, Turn
+
+PACKET = Encoder(24000, 60).encode(b"")
+HELLO = {
+    "type": "hello",
+    "transport": "websocket",
+    "session_id": "s1",
+    "audio_params": {"sample_rate": 24000, "frame_duration": 60},
+}
+
+
+class FirmwareTest(SynchronousTestCase):
+    """One device; `sent` takes what it has sent since the last look."""
+
+    def setUp(self) -> None:
+        self.out: list[str | bytes] = []
+        self.events: list[Event] = []
+
+    def make(self, mode: Mode = "auto", *, listening: bool = True) -> Firmware:
+        """Make a device that has just said `listen start`."""
+        device = Firmware(self.out.append, self.events.append, mode=mode)
+        device.booted(0.0)
+        device.connecting(0.0)
+        device.hello(1, 60, {"mcp": True})
+        self.tell(device, HELLO)
+        device.connected(0.0)
+        if listening:
+            device.listen(mode, 0.0)
+        self.sent()
+        return device
+
+    def sent(self) -> list[Any]:
+        out, self.out[:] = list(self.out), []
+        said = [json.loads(message) if isinstance(message, str) else message for message in out]
+        for message in said:
+            if isinstance(message, dict):
+                message.pop("session_id", None)
+        return said
+
+    def tell(self, device: Firmware, message: dict[str, Any], now: float = 0.0) -> None:
+        device.receive(json.dumps(message), now)
+
+    def tts(self, device: Firmware, state: str, now: float = 0.0, **more: str) -> None:
+        self.tell(device, {"type": "tts", "state": state, **more}, now)
+
+    def complaints(self) -> list[str]:
+        return [event.details["text"] for event in self.events if event.name == "complaint"]
+
+    def ended(self) -> list[Turn]:
+        return [event.details["turn"] for event in self.events if event.name == "turn"]
+
+
+class HelloTest(FirmwareTest):
+    """The channel opens with one hello each."""
+
+    def test_what_is_said(self) -> None:
+        """The device's hello tells version, features, transport and its audio."""
+        device = Firmware(self.out.append, self.events.append)
+        device.hello(2, 60, {"mcp": True})
+        audio = {"format": "opus", "sample_rate": 16000, "channels": 1, "frame_duration": 60}
+        hello = {"type": "hello", "version": 2, "features": {"mcp": True}}
+        self.assertEqual(self.sent(), [hello | {"transport": "websocket", "audio_params": audio}])
+
+    def test_without_a_transport(self) -> None:
+        """A hello without a transport makes the firmware follow a null pointer."""
+        device = Firmware(self.out.append, self.events.append)
+        self.assertRaises(Crashed, self.tell, device, {"type": "hello"})
+        self.assertRaises(Crashed, self.tell, device, {"type": "hello", "transport": 1})
+
+    def test_another_transport(self) -> None:
+        """A hello for another transport is none."""
+        device = Firmware(self.out.append, self.events.append)
+        self.tell(device, {"type": "hello", "transport": "udp"})
+        self.assertFalse(device.open)
+
+    def test_a_second_hello(self) -> None:
+        """A second hello is a fault of the server's."""
+        self.tell(self.make(), HELLO)
+        self.assertIn("second hello", self.complaints()[0])
+
+    def test_what_is_left_out(self) -> None:
+        """Without audio_params the device expects 24 kHz in frames of 60 ms."""
+        device = Firmware(self.out.append, self.events.append)
+        self.tell(device, {"type": "hello", "transport": "websocket"})
+        self.assertEqual((device.playback.rate, device.playback.frame_ms), (24000, 60))
+
+    def test_a_frame_no_decoder_takes(self) -> None:
+        """Frames of 30 ms, or 44.1 kHz, would never be heard."""
+        for audio in ({"frame_duration": 30}, {"sample_rate": 44100}):
+            with self.subTest(audio=audio):
+                device = Firmware(self.out.append, self.events.append)
+                self.assertRaises(Crashed, self.tell, device, HELLO | {"audio_params": audio})
+
+    def test_the_session_id_comes_back(self) -> None:
+        """Everything the device says carries the session id of the server."""
+        device = self.make()
+        device.abort()
+        self.assertEqual(json.loads(self.out[-1])["session_id"], "s1")
+
+
+class StateTest(FirmwareTest):
+    """The transitions."""
+
+    def test_every_state_can_be_reached_and_left(self) -> None:
+        """No state is a trap, and each but the first can be entered."""
+        self.assertEqual(set(NEXT), set(State))
+        self.assertTrue(all(NEXT.values()))
+        self.assertEqual(set().union(*NEXT.values()), set(State) - {State.STARTING})
+
+    def test_no_answer_while_connecting(self) -> None:
+        """`tts start` while connecting is lost, and so is the sound after it."""
+        device = Firmware(self.out.append, self.events.append)
+        device.booted(0.0)
+        device.connecting(0.0)
+        self.tts(device, "start")
+        device.receive_frame(PACKET, 0.0)
+        self.assertIs(device.state, State.CONNECTING)
+        self.assertEqual(
+            self.complaints(),
+            ["cannot be speaking while connecting", "a frame of sound while connecting"],
+        )
+
+    def test_sound_before_the_answer(self) -> None:
+        """Sound is played while speaking and dropped at any other time."""
+        device = self.make()
+        device.receive_frame(PACKET, 0.0)
+        self.assertEqual(self.complaints(), ["a frame of sound while listening"])
+
+    def test_what_is_no_message(self) -> None:
+        """What is not an object with a type is a fault; a type not known is ignored."""
+        device = self.make()
+        for text in ("", "[]", "{}", '{"type": 1}', "\ufffd"):
+            device.receive(text, 0.0)
+        self.assertEqual(len(self.complaints()), 5)
+        self.tell(device, {"type": "weather"})
+        self.assertEqual(self.events[-1].name, "ignored")
+
+    def test_a_broken_header(self) -> None:
+        """A binary header that claims too much crashes the device."""
+        device = self.make()
+        device.version = 3
+        self.tts(device, "start")
+        self.assertRaises(Crashed, device.receive_frame, pack(3, PACKET)[:-1], 0.0)
+
+
+class AutoTest(FirmwareTest):
+    """In auto mode the microphone is off while the device speaks."""
+
+    def test_a_turn(self) -> None:
+        """Listen, speak, play to the end, listen again."""
+        device = self.make(listening=False)
+        device.listen("auto", 0.0)
+        self.assertEqual(self.sent(), [{"type": "listen", "state": "start", "mode": "auto"}])
+        device.microphone(b"up")
+        self.tts(device, "start", 1.0)
+        device.microphone(b"lost")
+        self.tts(device, "sentence_start", 1.0, text="Hi.")
+        for _ in range(3):
+            device.receive_frame(PACKET, 1.0)
+        self.tts(device, "stop", 1.05)
+        self.assertEqual(self.sent(), [b"up"])
+        self.assertIs(device.state, State.LISTENING)
+        self.assertAlmostEqual(device.next_at(1.05) or 0, 1.06)
+        device.tick(1.17)
+        self.assertEqual(self.sent(), [])
+        device.tick(1.18)
+        self.assertEqual(self.sent(), [{"type": "listen", "state": "start", "mode": "auto"}])
+        self.assertEqual([len(turn.frames) for turn in self.ended()], [3])
+
+    def test_an_answer_without_sound(self) -> None:
+        """When nothing was to be played, it listens at once."""
+        device = self.make()
+        self.tts(device, "start", 1.0)
+        self.tts(device, "stop", 1.0)
+        self.assertEqual(self.sent(), [{"type": "listen", "state": "start", "mode": "auto"}])
+
+    def test_start_after_stop_cuts_off(self) -> None:
+        """`tts start` soon after `tts stop` loses what was queued, and no `listen start` comes."""
+        device = self.make()
+        self.tts(device, "start", 1.0)
+        for _ in range(5):
+            device.receive_frame(PACKET, 1.0)
+        self.tts(device, "stop", 1.0)
+        self.tts(device, "start", 1.1)
+        device.tick(5.0)
+        self.assertEqual(self.sent(), [])
+        (turn,) = device.turns.unasked
+        self.assertEqual((len(turn.frames), turn.lost, turn.interrupted), (2, 3, True))
+
+    def test_start_while_speaking(self) -> None:
+        """A second `tts start` changes nothing."""
+        device = self.make()
+        self.tts(device, "start", 1.0)
+        device.receive_frame(PACKET, 1.0)
+        device.receive_frame(PACKET, 1.0)
+        self.tts(device, "start", 1.0)
+        self.tts(device, "stop", 1.0)
+        device.tick(1.12)
+        self.assertEqual(len(self.ended()[0].frames), 2)
+
+    def test_stop_while_not_speaking(self) -> None:
+        """`tts stop` at any other time is nothing."""
+        device = self.make()
+        self.tts(device, "stop", 1.0)
+        self.assertIs(device.state, State.LISTENING)
+        self.assertEqual(self.sent(), [])
+
+    def test_a_click_while_speaking(self) -> None:
+        """A click says `abort` and goes on speaking until the server stops."""
+        device = self.make()
+        self.tts(device, "start", 1.0)
+        device.abort()
+        self.assertEqual(self.sent(), [{"type": "abort"}])
+        device.receive_frame(PACKET, 1.0)
+        self.assertIs(device.state, State.SPEAKING)
+        self.tts(device, "stop", 1.0)
+        device.tick(1.06)
+        self.assertTrue(self.ended()[0].interrupted)
+        self.assertEqual(len(self.ended()[0].frames), 1)
+
+
+class ManualTest(FirmwareTest):
+    """In manual mode the user holds the button."""
+
+    def test_a_turn(self) -> None:
+        """Press, release, and packets on their way come after `listen stop`."""
+        device = self.make("manual")
+        device.release(1.0, [b"late"])
+        self.assertEqual(self.sent(), [{"type": "listen", "state": "stop"}, b"late"])
+        self.assertIs(device.state, State.IDLE)
+        self.tts(device, "start", 2.0)
+        device.receive_frame(PACKET, 2.0)
+        self.tts(device, "stop", 2.0)
+        self.assertIs(device.state, State.IDLE)
+        device.tick(2.06)
+        self.assertEqual(self.sent(), [])
+        self.assertTrue(self.ended())
+
+    def test_a_press_while_speaking(self) -> None:
+        """A press interrupts: `abort`, then `listen start`."""
+        device = self.make("manual")
+        device.release(1.0)
+        self.tts(device, "start", 2.0)
+        self.sent()
+        device.listen("manual", 2.5)
+        start = {"type": "listen", "state": "start", "mode": "manual"}
+        self.assertEqual(self.sent(), [{"type": "abort"}, start])
+
+
+class RealtimeTest(FirmwareTest):
+    """In realtime mode the microphone stays on."""
+
+    def test_a_turn(self) -> None:
+        """It is heard while it speaks, and says no `listen start` after that."""
+        device = self.make("realtime")
+        self.tts(device, "start", 1.0)
+        device.microphone(b"while speaking")
+        device.receive_frame(PACKET, 1.0)
+        self.tts(device, "stop", 1.0)
+        device.tick(2.0)
+        device.microphone(b"after")
+        self.assertEqual(self.sent(), [b"while speaking", b"after"])
+        self.assertIs(device.state, State.LISTENING)
+
+
+class WakeTest(FirmwareTest):
+    """The wake word."""
+
+    def test_from_idle(self) -> None:
+        """The last 33 packets of its sound, then `detect`, then `listen start`."""
+        device = self.make(listening=False)
+        device.wake("你好小智", [bytes([n]) for n in range(40)], 1.0)
+        detect = {"type": "listen", "state": "detect", "text": "你好小智"}
+        start = {"type": "listen", "state": "start", "mode": "auto"}
+        self.assertEqual(self.sent(), [*(bytes([n]) for n in range(7, 40)), detect, start])
+
+    def test_while_speaking(self) -> None:
+        """It aborts the answer, and listens when what is queued has been played."""
+        device = self.make()
+        self.tts(device, "start", 1.0)
+        device.receive_frame(PACKET, 1.0)
+        device.wake("你好小智", [], 1.0)
+        device.tick(1.06)
+        start = {"type": "listen", "state": "start", "mode": "auto"}
+        abort = {"type": "abort", "reason": "wake_word_detected"}
+        self.assertEqual(self.sent(), [abort, start])
+
+    def test_while_listening(self) -> None:
+        """It aborts, and `listen start` follows at once."""
+        device = self.make()
+        device.wake("你好小智", [b"x"], 1.0)
+        start = {"type": "listen", "state": "start", "mode": "auto"}
+        abort = {"type": "abort", "reason": "wake_word_detected"}
+        self.assertEqual(self.sent(), [abort, start])
+
+
+class LossTest(FirmwareTest):
+    """The channel goes away."""
+
+    def test_in_the_middle_of_an_answer(self) -> None:
+        """The device is idle, and the turn never ends."""
+        device = self.make()
+        turn = device.turns.begin(0.0)
+        self.tts(device, "start", 1.0)
+        device.lost(2.0)
+        self.assertIs(device.state, State.IDLE)
+        device.tick(3.0)
+        self.assertEqual((turn.ended_at, turn.whole), (None, False))
+
+    def test_after_an_answer(self) -> None:
+        """What is queued still plays: the turn is whole."""
+        device = self.make()
+        turn = device.turns.begin(0.0)
+        self.tts(device, "start", 1.0)
+        for _ in range(3):
+            device.receive_frame(PACKET, 1.0)
+        self.tts(device, "stop", 1.0)
+        device.lost(1.01)
+        self.assertTrue(turn.whole)
+        self.assertAlmostEqual(turn.ended_at or 0, 1.18)
+
+
+class TurnTest(FirmwareTest):
+    """What is told of a turn."""
+
+    def test_the_record(self) -> None:
+        """Everything the server said of a turn is in its record, with the times."""
+        device = self.make()
+        turn = device.turns.begin(0.5)
+        device.turns.spoken(1.0)
+        self.tell(device, {"type": "stt", "text": "hello"}, 1.4)
+        self.tell(device, {"type": "llm", "emotion": "happy", "text": "x"}, 1.5)
+        self.tts(device, "start", 1.5)
+        self.tts(device, "sentence_start", 1.5, text="Good ")
+        device.receive_frame(PACKET, 1.75)
+        self.tts(device, "sentence_start", 1.8, text="day.")
+        device.receive_frame(PACKET, 2.01)
+        self.tts(device, "stop", 2.01)
+        device.tick(2.07)
+        self.assertEqual(
+            turn.summary(),
+            {
+                "heard": "hello",
+                "answer": "Good day.",
+                "sentences": ["Good ", "day."],
+                "emotion": "happy",
+                "delay": 0.75,
+                "seconds": 0.12,
+                "frames": 2,
+                "stalls": [2.01 - 1.81],
+                "lost": 0,
+                "interrupted": False,
+            },
+        )
+        self.assertTrue(turn.whole)
+        self.assertEqual(len(turn.pcm), 2 * 2880)
+
+    def test_the_server_speaks_by_itself(self) -> None:
+        """An answer to nothing that was asked is kept apart, with what was overheard."""
+        device = self.make()
+        self.tell(device, {"type": "stt", "text": "hello"})
+        self.tts(device, "start", 1.0)
+        self.tts(device, "stop", 1.0)
+        (turn,) = device.turns.unasked
+        self.assertEqual((turn.asked, turn.heard, turn.whole), (False, "hello", False))
+
+    def test_a_question_over_an_answer(self) -> None:
+        """The rest of an answer belongs to the question before, which ends interrupted."""
+        device = self.make("realtime")
+        first = device.turns.begin(0.0)
+        self.tts(device, "start", 1.0)
+        second = device.turns.begin(1.5)
+        self.tts(device, "sentence_start", 1.6, text="old")
+        self.tts(device, "stop", 1.7)
+        self.assertEqual((first.ended_at, first.interrupted, first.answer), (1.7, True, "old"))
+        self.assertIsNone(second.ended_at)
+        self.tts(device, "start", 2.0)
+        self.tts(device, "stop", 2.1)
+        self.assertEqual((second.ended_at, second.interrupted), (2.1, False))
+
+    def test_an_alert(self) -> None:
+        """An alert is shown if it has all its texts."""
+        device = self.make()
+        self.tell(device, {"type": "alert", "status": "a", "message": "b", "emotion": "c"})
+        self.assertEqual(self.events[-1].name, "alert")
+        self.tell(device, {"type": "alert", "status": "a", "message": "b"})
+        self.assertEqual(len(self.complaints()), 1)
+
+    def test_a_full_queue(self) -> None:
+        """Frames that find the queue full are counted as lost."""
+        device = self.make()
+        turn = device.turns.begin(0.0)
+        self.tts(device, "start", 1.0)
+        for _ in range(45):
+            device.receive_frame(PACKET, 1.0)
+        self.assertEqual(turn.lost, 2)
+        self.assertIn("the queue is full", self.complaints()[0])
+
+
+class McpTest(FirmwareTest):
+    """Tools are called through the same channel."""
+
+    def test_a_call(self) -> None:
+        """A request in an `mcp` message is answered in one."""
+        device = self.make()
+        payload = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+        payload |= {"params": {"name": "self.audio_speaker.set_volume", "arguments": {"volume": 3}}}
+        self.tell(device, {"type": "mcp", "payload": payload})
+        result = {"content": [{"type": "text", "text": "true"}], "isError": False}
+        reply = {"jsonrpc": "2.0", "id": 1, "result": result}
+        self.assertEqual(self.sent(), [{"type": "mcp", "payload": reply}])

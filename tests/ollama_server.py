@@ -1,0 +1,120 @@
+"""An Ollama server on loopback, speaking its native API: the models it has, and chat.
+
+What it answers is a script, as in `openai_llm`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from tests.loopback import Folder, Loopback
+from tests.openai_llm import BREAK, STALL
+
+
+class OllamaServer:
+    """Has `models` (names, or names with a family), and answers every chat with `script`."""
+
+    def __init__(
+        self, *script: Any, models: Sequence[str] = ("qwen2.5:3b",), port: int = 0
+    ) -> None:
+        self.script: tuple[Any, ...] = script
+        self.models = list(models)
+        self.status = 200
+        self.asked: list[dict[str, Any]] = []
+        self.probes = 0
+        self.gone: Deferred[None] = Deferred()
+        """Fires when a client has left before its answer was complete."""
+        api = Folder(tags=_Tags(self), chat=_Chat(self))
+        self._loopback = Loopback(Folder(api=api), port)
+        self.port = self._loopback.port
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        await self._loopback.stop()
+
+
+class _Tags(Resource):
+    isLeaf = True
+
+    def __init__(self, server: OllamaServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def render_GET(self, request: Request) -> bytes:
+        self._server.probes += 1
+        models = [
+            {
+                "name": name,
+                "model": name,
+                "modified_at": "2026-01-01T00:00:00Z",
+                "size": 1929912432,
+                "digest": "0" * 64,
+                "details": {
+                    "parent_model": "",
+                    "format": "gguf",
+                    "family": "nomic-bert" if "nomic" in name else "qwen2",
+                    "families": None,
+                    "parameter_size": "3.1B",
+                    "quantization_level": "Q4_K_M",
+                },
+            }
+            for name in self._server.models
+        ]
+        return _json(request, {"models": models})
+
+
+class _Chat(Resource):
+    isLeaf = True
+
+    def __init__(self, server: OllamaServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def render_POST(self, request: Request) -> Any:
+        server = self._server
+        body = json.loads(request.content.read())
+        server.asked.append(body)
+        if body["model"] not in {*server.models, *(m.partition(":")[0] for m in server.models)}:
+            request.setResponseCode(404)
+            return _json(request, {"error": f"model '{body['model']}' not found"})
+        if server.status != 200:
+            request.setResponseCode(server.status)
+            return _json(request, {"error": "llama runner process has terminated"})
+        request.notifyFinish().addErrback(lambda _: self._left())
+        request.setHeader("content-type", "application/x-ndjson")
+        for step in server.script:
+            if step is STALL:
+                return NOT_DONE_YET
+            if step is BREAK:
+                request.transport.loseConnection()
+                return NOT_DONE_YET
+            request.write(step if isinstance(step, bytes) else _line(body["model"], step))
+        end = {"done": True, "done_reason": "stop", "eval_count": 3, "total_duration": 5}
+        request.write(_line(body["model"], "", end))
+        request.finish()
+        return NOT_DONE_YET
+
+    def _left(self) -> None:
+        if not self._server.gone.called:
+            self._server.gone.callback(None)
+
+
+def _line(model: str, content: str, more: dict[str, Any] | None = None) -> bytes:
+    line = {
+        "model": model,
+        "created_at": "2026-01-01T00:00:00Z",
+        "message": {"role": "assistant", "content": content},
+        "done": False,
+    }
+    return json.dumps({**line, **(more or {})}, ensure_ascii=False).encode() + b"\n"
+
+
+def _json(request: Request, data: dict[str, Any]) -> bytes:
+    request.setHeader("content-type", "application/json; charset=utf-8")
+    return json.dumps(data).encode()

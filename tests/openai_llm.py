@@ -1,0 +1,114 @@
+"""An OpenAI-compatible chat server on loopback, speaking the real API as far as chat goes.
+
+What it answers is a script: a str is a delta, bytes go out as they are, and STALL and BREAK are
+what their names say. An answer that runs to the end of its script is finished as OpenAI does.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from tests.loopback import Folder, Loopback
+
+STALL: Final = object()
+"""Say no more, and keep the connection."""
+BREAK: Final = object()
+"""Break the connection off."""
+
+
+class Asked(NamedTuple):
+    """A request that came."""
+
+    body: dict[str, Any]
+    key: str
+
+
+class Refusal(NamedTuple):
+    """An answer that is an error."""
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+
+
+class OpenAIServer:
+    """Answers every chat with `script`, or refuses it."""
+
+    def __init__(self, *script: Any) -> None:
+        self.script: tuple[Any, ...] = script
+        self.refusal: Refusal | None = None
+        self.asked: list[Asked] = []
+        self.gone: Deferred[None] = Deferred()
+        """Fires when a client has left before its answer was complete."""
+        chat = Folder(completions=_Completions(self))
+        self._loopback = Loopback(Folder(v1=Folder(chat=chat)))
+        self.url = f"http://127.0.0.1:{self._loopback.port}/v1"
+
+    async def stop(self) -> None:
+        await self._loopback.stop()
+
+
+class _Completions(Resource):
+    isLeaf = True
+
+    def __init__(self, server: OpenAIServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def render_POST(self, request: Request) -> Any:
+        server = self._server
+        body = json.loads(request.content.read())
+        scheme, _, key = (request.getHeader("authorization") or "").partition(" ")
+        assert scheme == "Bearer"
+        server.asked.append(Asked(body, key))
+        if server.refusal is not None:
+            return self._refuse(request, server.refusal)
+        assert body["stream"] is True
+        request.notifyFinish().addErrback(lambda _: self._left())
+        request.setHeader("content-type", "text/event-stream; charset=utf-8")
+        model = body["model"]
+        request.write(_event(_chunk(model, {"role": "assistant", "content": "", "refusal": None})))
+        for step in server.script:
+            if step is STALL:
+                return NOT_DONE_YET
+            if step is BREAK:
+                request.transport.loseConnection()
+                return NOT_DONE_YET
+            piece = step if isinstance(step, bytes) else _event(_chunk(model, {"content": step}))
+            request.write(piece)
+        request.write(_event(_chunk(model, {}, "stop")))
+        usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+        request.write(_event({**_chunk(model, {}), "choices": [], "usage": usage}))
+        request.write(b"data: [DONE]\n\n")
+        request.finish()
+        return NOT_DONE_YET
+
+    def _left(self) -> None:
+        if not self._server.gone.called:
+            self._server.gone.callback(None)
+
+    @staticmethod
+    def _refuse(request: Request, refusal: Refusal) -> bytes:
+        request.setResponseCode(refusal.status)
+        request.setHeader("content-type", "application/json")
+        error = {"message": refusal.message, "type": refusal.type, "param": None, "code": None}
+        return json.dumps({"error": error}).encode()
+
+
+def _chunk(model: str, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1790000000,
+        "model": model,
+        "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
+    }
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"

@@ -1,0 +1,34 @@
+"""Documents: what is written from the code is as the code is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+from xiaozhi import manual
+from xiaozhi.config import load
+from xiaozhi.services import engine
+
+ROOT = Path(__file__).parent.parent
+
+
+class DocumentTests(TestCase):
+    """The commented configuration file and its reference."""
+
+    def test_current(self) -> None:
+        """The files in the tree are the ones `make docs` writes."""
+        for path, text in manual.written().items():
+            self.assertEqual(text, (ROOT / path).read_text("utf-8"), f"{path}: run `make docs`")
+
+    def test_loads(self) -> None:
+        """The file in the tree is read without complaint, and means the defaults."""
+        self.assertEqual(load(None, {}), load(ROOT / manual.FILE, {}))
+
+    def test_engines_explained(self) -> None:
+        """Every setting of every engine in the box has an explanation that is a sentence."""
+        for kind in engine.KINDS:
+            for name in manual.known(kind):
+                for field in manual.fields(manual.load(kind, name).Settings):
+                    explanation = manual.explanation(field.type)
+                    self.assertTrue(explanation.endswith("."), f"{kind} {name} {field.name}")

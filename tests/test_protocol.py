@@ -1,0 +1,221 @@
+"""A device's WebSocket, from the handshake to the last byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fakes import LoudDetector, Table, packets, silence, tone
+from tests.websocket import Peer, Transport, set_clock
+from xiaozhi.endpointing import Limits
+from xiaozhi.factory import Doors, House
+from xiaozhi.services.devices import Devices
+from xiaozhi.turn import Manners
+from xiaozhi.wire import encode_binary
+
+HELLO = {
+    "type": "hello",
+    "version": 1,
+    "features": {"mcp": True},
+    "transport": "websocket",
+    "audio_params": {"format": "opus", "sample_rate": 16000, "channels": 1, "frame_duration": 60},
+}
+
+
+class Case(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Table()
+        self.clock: Clock = self.table.clock
+        self.devices = Devices()
+        self.addCleanup(set_clock, set_clock(self.clock))
+
+    def peer(self, max_connections: int = 10) -> Peer:
+        house = House(
+            self.table.session._staff,
+            LoudDetector(),
+            Limits(),
+            Manners(wakeup_words=("hey jarvis",)),
+            self.devices,
+        )
+        peer = Peer(house, self.clock, max_connections)
+        self.addCleanup(peer.vanish)
+        return peer
+
+    def greeted(self, **headers: str) -> Peer:
+        peer = self.peer()
+        self.assertEqual(peer.handshake(**headers), "HTTP/1.1 101 Switching Protocols")
+        peer.send(HELLO | ({"version": int(headers["Protocol_Version"])} if headers else {}))
+        (self.welcome,) = peer.frames()
+        return peer
+
+    def speak(self, peer: Peer, version: int = 1) -> list[object]:
+        """Say something; give what came back after the sound of the answer is counted."""
+        peer.send({"type": "listen", "state": "start", "mode": "auto"})
+        for packet in packets(tone(1.2) + silence(1.2)):
+            peer.send(encode_binary(packet, version))
+            self.table.pass_time(0.06)
+        self.table.pass_time(5.0)
+        return peer.frames()
+
+
+class Handshake(Case):
+    def test_welcome(self) -> None:
+        """A hello is answered with one hello that has all any client reads."""
+        self.greeted()
+        session_id = self.welcome.pop("session_id")
+        self.assertRegex(session_id, "^[0-9a-f]{32}$")
+        self.assertEqual(
+            self.welcome,
+            {
+                "type": "hello",
+                "version": 1,
+                "transport": "websocket",
+                "audio_params": {
+                    "format": "opus",
+                    "sample_rate": 16000,
+                    "channels": 1,
+                    "frame_duration": 60,
+                },
+            },
+        )
+
+    def test_exactly_one(self) -> None:
+        """A second hello gets no second answer: it would poison the firmware's next talk."""
+        peer = self.greeted()
+        peer.send(HELLO)
+        peer.send({"type": "ping"})
+        self.assertEqual([frame["type"] for frame in peer.frames()], ["pong"])
+
+    def test_nothing_before_hello(self) -> None:
+        """The server says nothing before the device has said hello."""
+        peer = self.peer()
+        peer.handshake()
+        self.table.pass_time(5)
+        self.assertEqual(peer.frames(), [])
+
+    def test_no_hello(self) -> None:
+        """Who never says hello is let go."""
+        peer = self.peer()
+        peer.handshake()
+        self.clock.pump([1.0] * 19)
+        self.assertEqual(peer.frames(), [])
+        self.clock.pump([1.0] * 12)
+        self.assertIn(1002, peer.frames())
+
+    def test_minimal_hello(self) -> None:
+        """A hello that is no more than its type is enough."""
+        peer = self.peer()
+        peer.handshake()
+        peer.send({"type": "hello"})
+        (welcome,) = peer.frames()
+        self.assertEqual(welcome["type"], "hello")
+
+    def test_language(self) -> None:
+        """The session speaks the language the device asked for at OTA."""
+        self.devices.learn("aa:bb", "zh")
+        peer = self.peer()
+        peer.handshake("/xiaozhi/v1/?device-id=AA%3ABB")
+        peer.send(HELLO)
+        peer.send({"type": "listen", "state": "detect", "text": "hey jarvis"})
+        self.table.pass_time(2.0)
+        self.assertIn("我在", self.table.speech.sentences[0][0])
+
+    def test_too_many(self) -> None:
+        """Over the limit a connection is refused in the handshake."""
+        peer = self.peer(max_connections=1)
+        peer.handshake()
+        second: Any = peer.factory.buildProtocol(None)
+        self.assertEqual(len(peer.factory.sessions), 1)
+        other = object.__new__(Peer)
+        other.factory, other.protocol, other.transport = peer.factory, second, Transport()
+        other.transport.protocol = second
+        second.makeConnection(other.transport)
+        self.assertIn("503", other.handshake())
+
+
+class Versions(Case):
+    def test_each(self) -> None:
+        """Sound is framed both ways as the device declared."""
+        for version, header in ((1, b""), (2, b"\0\x02\0\0\0\0\0\0"), (3, b"\0\0\0")):
+            peer = self.greeted(Protocol_Version=str(version))
+            answer = self.speak(peer, version)
+            sounds = [frame for frame in answer if isinstance(frame, bytes)]
+            self.assertEqual(len(sounds), 40)
+            for sound in sounds:
+                self.assertTrue(sound.startswith(header))
+            self.assertEqual(answer[-1]["state"], "stop")  # type: ignore[index]
+            peer.vanish()
+
+
+class Behaviour(Case):
+    def test_vanishing(self) -> None:
+        """A device that drops the connection at any moment leaves nothing behind."""
+        for seconds in (0.0, 1.0, 2.3, 3.0):
+            peer = self.greeted()
+            peer.send({"type": "listen", "state": "start", "mode": "auto"})
+            for packet in packets((tone(1.2) + silence(3.0))[: int(seconds * 32000)]):
+                peer.send(packet)
+                self.table.pass_time(0.06)
+            peer.vanish()
+            self.assertEqual(peer.factory.sessions, set())
+            self.clock.advance(3)  # Autobahn's own timers end by themselves
+            self.table.session.close()
+
+    def test_malformed(self) -> None:
+        """Malformed messages are ignored; ten in a row are no accident."""
+        peer = self.greeted()
+        for _ in range(9):
+            peer.send_text(b"{oops")
+        peer.send({"type": "ping"})
+        for _ in range(9):
+            peer.send_text(b"\xff\xfe")
+        self.assertEqual([frame["type"] for frame in peer.frames()], ["pong"])
+        peer.send([])
+        self.assertEqual(peer.frames(), [1002])
+
+    def test_ordinary_oddities(self) -> None:
+        """Empty frames, odd packets, text that is not UTF-8: all ordinary."""
+        peer = self.greeted()
+        for payload in (b"", b"\xf8", b"\xf8\xff\xfe", b"\x00" * 1500):
+            peer.send(payload)
+        peer.send_text(b'{"type":"mcp","payload":{"ssid":"\xff"}}')
+        peer.send_text(b'{"type":"goodbye"}')
+        peer.send(7)
+        self.assertEqual(peer.frames(), [7])
+
+    def test_too_big(self) -> None:
+        """A message longer than any device sends closes the connection with 1009."""
+        peer = self.greeted()
+        peer.send(b"x" * 65537)
+        self.assertEqual(peer.frames(), [1009])
+
+    def test_our_fault(self) -> None:
+        """A fault of ours closes this one connection with 1011, and is logged."""
+        peer = self.greeted()
+        peer.protocol.session = peer.protocol.session or self.fail()
+        self.patch(peer.protocol.session, "receive", lambda message: 1 / 0)
+        peer.send({"type": "ping"})
+        self.assertEqual(peer.frames(), [1011])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_stop(self) -> None:
+        """When the server stops, each device is told, and waited for, but not for ever."""
+        peer = self.greeted()
+        doors = Doors(peer.factory, self.clock)
+        doors.startService()
+        stopping = doors.stopService()
+        self.assertEqual(peer.frames(), [1001])
+        self.assertNoResult(stopping)
+        peer.vanish()
+        self.successResultOf(stopping)
+
+    def test_stop_with_a_dead_device(self) -> None:
+        """A device that does not answer the goodbye does not keep the server."""
+        peer = self.greeted()
+        doors = Doors(peer.factory, self.clock)
+        doors.startService()
+        stopping = doors.stopService()
+        self.clock.pump([0.1] * 25)
+        self.successResultOf(stopping)

@@ -1,0 +1,419 @@
+"""One device's session, from packets to packets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fakes import FakeMinds, FakeRecognition, FakeSpeech, Table, silence, tone
+from xiaozhi.errors import ServiceError
+from xiaozhi.turn import Manners
+from xiaozhi.wire import Abort, Detect, ListenStart, ListenStop, Number, Other, Ping, Sound
+
+ANSWER = [
+    "stt: hello",
+    "tts start",
+    "tts sentence_start: I am fine.",
+    "20 frames",
+    "tts sentence_end: I am fine.",
+    "tts sentence_start: And you?",
+    "20 frames",
+    "tts sentence_end: And you?",
+    "tts stop",
+]
+
+
+class Case(SynchronousTestCase):
+    """A test with tables, which are cleared at its end."""
+
+    def table(self, *args: Any, **kwargs: Any) -> Table:
+        table = Table(*args, **kwargs)
+        self.addCleanup(table.session.close)
+        return table
+
+
+class Auto(Case):
+    def test_whole_turn(self) -> None:
+        """Speech, silence, answer; and the next utterance without a new `listen start`."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        for _ in range(2):
+            table.hear(tone(1.2) + silence(1.5))
+            table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER * 2)
+        self.assertEqual(table.session.state, "listening")
+        self.assertEqual(
+            [message.content for message in table.minds.asked[1][1:]],
+            ["hello", "I am fine. And you?", "hello"],
+        )
+
+    def test_pace(self) -> None:
+        """`tts start` comes a frame before the sound, five frames at once, then one by one."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.5))
+        table.pass_time(4.0)
+        start = next(e.time for e in table.link.events if "start" in str(e.what))
+        frames = [e.time - start for e in table.link.events if isinstance(e.what, bytes)]
+        stop = table.link.events[-1].time - start
+        self.assertEqual(len(frames), 40)
+        for number, time in enumerate(frames):
+            due = 0.06 + max(0, number - 4) * 0.06
+            self.assertLess(abs(time - due), 0.021, f"frame {number} left at {time}, due {due}")
+        self.assertLess(abs(stop - (0.06 + 40 * 0.06 + 0.12)), 0.03)
+
+    def test_frame_sizes(self) -> None:
+        """Devices send frames of 10, 20, 40 or 60 ms."""
+        for frame_ms in (10, 20, 40, 60):
+            table = self.table()
+            table.session.receive(ListenStart("auto"))
+            table.hear(tone(1.2) + silence(1.5), frame_ms)
+            table.pass_time(4.0)
+            self.assertEqual(table.told(), ANSWER, f"{frame_ms} ms")
+
+    def test_first_words(self) -> None:
+        """What was said before `listen start` came is part of the utterance."""
+        table = self.table()
+        table.hear(tone(0.9))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(0.6) + silence(1.5))
+        self.assertGreater(table.recognition.utterances[0].seconds, 1.5)
+
+    def test_whole_utterance_before_start(self) -> None:
+        """Even an utterance that was over before `listen start` came is answered."""
+        table = self.table()
+        table.hear(silence(0.2) + tone(0.6) + silence(1.1))
+        table.session.receive(ListenStart("auto"))
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+
+    def test_sound_of_an_earlier_talk(self) -> None:
+        """What was kept long ago is not part of the next utterance."""
+        table = self.table()
+        table.hear(tone(1.0))
+        table.pass_time(10.0)
+        table.session.receive(ListenStart("auto"))
+        table.pass_time(1.0)
+        self.assertEqual(table.session.state, "listening")
+
+    def test_onset_is_kept(self) -> None:
+        """The sound before speech was detected is recognised with it."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        table.hear(silence(0.6) + tone(1.0) + silence(1.2))
+        self.assertGreater(table.recognition.utterances[0].seconds, 2.5)
+
+    def test_going_on(self) -> None:
+        """Who goes on while the answer is made is recognised from the beginning on."""
+        table = self.table(FakeRecognition(Deferred(), "the whole of it"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.0) + silence(1.3) + tone(1.0) + silence(1.2))
+        first, second = table.recognition.utterances
+        self.assertTrue(first.cancelled)
+        self.assertGreater(second.seconds, 4.0)
+        table.pass_time(4.0)
+        self.assertEqual(table.told()[0], "stt: the whole of it")
+        self.assertEqual(len(table.minds.asked), 1)
+
+    def test_question_that_goes_on_is_asked_once(self) -> None:
+        """What was recognised before the user went on is not left in the history."""
+        table = self.table(FakeRecognition("tell me", "tell me a story"), FakeMinds(Deferred()))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.0) + silence(1.3) + tone(1.0) + silence(1.2))
+        self.assertEqual(
+            [[m.content for m in asked[1:]] for asked in table.minds.asked],
+            [["tell me"], ["tell me a story"]],
+        )
+
+    def test_microphone_is_ignored_while_speaking(self) -> None:
+        """In auto mode the microphone hears the answer, which is no utterance."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.2) + tone(2.0))
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+
+    def test_sound_stops_coming(self) -> None:
+        """An utterance whose sound stops coming is answered all the same."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.0))
+        table.pass_time(2.9)
+        self.assertEqual(table.told(), [])
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+
+    def test_nothing_understood(self) -> None:
+        """An utterance without words is answered with nothing at all."""
+        table = self.table(FakeRecognition("", "hello"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.0) + silence(1.2))
+        self.assertEqual((table.told(), table.session.state), ([], "listening"))
+        table.hear(tone(1.0) + silence(1.2))
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+
+    def test_broken_sound(self) -> None:
+        """Empty frames, tiny packets and garbage disturb nothing."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        for garbage in (b"", b"\xff", b"\xff\xff\xff", b"\x00" * 3, bytes(range(256)) * 5):
+            table.session.receive(Sound(garbage))
+        table.hear(tone(1.2) + silence(1.5))
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+
+
+class Manual(Case):
+    def test_whole_turn(self) -> None:
+        """Press, speak with a long pause, release; the tail is waited for."""
+        table = self.table()
+        table.session.receive(ListenStart("manual"))
+        table.hear(tone(0.6) + silence(2.4) + tone(0.6))
+        table.session.receive(ListenStop())
+        table.hear(tone(0.12))
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+        self.assertEqual(table.session.state, "idle")
+        (utterance,) = table.recognition.utterances
+        self.assertLess(abs(utterance.seconds - 3.72), 0.1)
+
+    def test_nothing_said(self) -> None:
+        """A button pressed in silence asks no recogniser: it would make up words."""
+        table = self.table(FakeRecognition())
+        table.session.receive(ListenStart("manual"))
+        table.hear(silence(1.0))
+        table.session.receive(ListenStop())
+        table.pass_time(1.0)
+        self.assertEqual((table.told(), table.session.state), ([], "idle"))
+
+    def test_lost_release(self) -> None:
+        """When a held button's sound stops coming, it is answered after 5 s."""
+        table = self.table()
+        table.session.receive(ListenStart("manual"))
+        table.hear(tone(1.0))
+        table.pass_time(4.8)
+        self.assertEqual(table.told(), [])
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+
+
+class Interrupted(Case):
+    def speaking(self, mode: str = "auto") -> Table:
+        table = self.table(speech=FakeSpeech(3.0))
+        table.session.receive(ListenStart(mode))  # type: ignore[arg-type]
+        table.hear(tone(1.2) + silence(1.2))
+        table.pass_time(0.5)
+        self.assertEqual(table.session.state, "speaking")
+        return table
+
+    def test_abort(self) -> None:
+        """After `abort` no frame leaves, and `tts stop` is the next message."""
+        table = self.speaking()
+        before = len(table.link.events)
+        table.session.receive(Abort())
+        table.pass_time(5.0)
+        self.assertEqual(len(table.link.events), before + 1)
+        self.assertEqual(table.told()[-1], "tts stop")
+        self.assertEqual((table.minds.closed, table.session.state), (1, "listening"))
+
+    def test_only_what_was_heard(self) -> None:
+        """The history keeps the words that can have been played, and no more."""
+        table = self.table(minds=FakeMinds("One two three four five six seven eight nine ten."))
+        table.speech.seconds = 6.0
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.2))
+        table.pass_time(2.7)
+        table.session.receive(Abort())
+        table.session.receive(Detect("go on"))
+        heard = table.minds.asked[1][2].content
+        self.assertIn(heard, ("One two three four…", "One two three four five…"))
+
+    def test_abort_while_thinking(self) -> None:
+        """`abort` stops the model where it works; the question is forgotten."""
+        table = self.table(minds=FakeMinds(Deferred()))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.2))
+        self.assertEqual((table.session.state, table.minds.closed), ("thinking", 0))
+        table.session.receive(Abort())
+        self.assertEqual((table.told(), table.minds.closed), (["stt: hello", "tts stop"], 1))
+
+    def test_abort_while_synthesising(self) -> None:
+        """`abort` stops the speaker where it works."""
+        table = self.table()
+        table.speech.wait = Deferred()
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.2))
+        self.assertEqual(table.session.state, "speaking")
+        table.session.receive(Abort())
+        self.assertEqual((table.speech.closed, table.minds.closed), (1, 1))
+
+    def test_barge_in(self) -> None:
+        """In realtime, voice stops the answer and is heard from its first sound on."""
+        table = self.speaking("realtime")
+        table.hear(silence(0.3) + tone(0.24))
+        self.assertEqual(table.told()[-1], "tts stop")
+        table.hear(tone(0.9) + silence(1.2))
+        self.assertGreater(table.recognition.utterances[1].seconds, 1.3)
+        self.assertEqual(len(table.minds.asked), 2)
+
+    def test_typed_text(self) -> None:
+        """Typed text is answered at once, whatever was being said."""
+        table = self.speaking()
+        table.session.receive(Abort())
+        table.session.receive(Detect("sing"))
+        table.pass_time(0.2)
+        told = table.told()
+        self.assertEqual(told[told.index("tts stop") :][:3], ["tts stop", "stt: sing", "tts start"])
+
+
+class Broken(Case):
+    def turn(self, table: Table) -> list[str]:
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.2))
+        table.pass_time(6.0)
+        self.assertEqual(table.session.state, "listening")
+        return table.told()
+
+    def test_no_recogniser(self) -> None:
+        """When nothing can recognise, the user is told so, aloud."""
+        told = self.turn(self.table(FakeRecognition(ServiceError("asr", "gone"))))
+        self.assertEqual(told[0], "tts start")
+        self.assertIn("cannot hear", told[1])
+
+    def test_no_model(self) -> None:
+        """When no model can answer, the user is told so, in their language."""
+        table = self.table(FakeRecognition("你好吗"), FakeMinds(ServiceError("llm", "gone")))
+        told = self.turn(table)
+        self.assertIn("抱歉", told[2])
+        self.assertEqual(told[-1], "tts stop")
+
+    def test_model_breaks_off(self) -> None:
+        """An answer that breaks off is closed with a sentence."""
+        told = self.turn(self.table(minds=FakeMinds("Well. And", ServiceError("llm", "gone"))))
+        said = [line for line in told if "sentence_start" in line]
+        self.assertEqual(
+            [line.partition(": ")[2] for line in said], ["Well.", "And", "Sorry, I lost my thread."]
+        )
+
+    def test_one_sentence_cannot_be_spoken(self) -> None:
+        """A sentence that no speaker can say is shown, and the next one is said."""
+        speech = FakeSpeech()
+        speech.failures = [ServiceError("tts", "odd text")]
+        self.assertEqual(
+            self.turn(self.table(speech=speech)),
+            [
+                "stt: hello",
+                "tts start",
+                "tts sentence_start: I am fine.",
+                "tts sentence_end: I am fine.",
+                "tts sentence_start: And you?",
+                "20 frames",
+                "tts sentence_end: And you?",
+                "tts stop",
+            ],
+        )
+
+    def test_empty_answer(self) -> None:
+        """A turn with nothing to say sends neither `tts start` nor `tts stop`."""
+        self.assertEqual(
+            self.turn(self.table(minds=FakeMinds("<think>hm</think> 🙂"))), ["stt: hello"]
+        )
+
+    def test_our_fault(self) -> None:
+        """A fault of ours ends the turn, not the session."""
+        table = self.table(minds=FakeMinds(ZeroDivisionError()))
+        self.assertEqual(self.turn(table), ["stt: hello"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class Faces(Case):
+    def test_emotion(self) -> None:
+        """The first emoji becomes one face, after `tts start`; no emoji is read aloud."""
+        table = self.table(minds=FakeMinds("😂 That is ", "funny! 😢 Bye."))
+        table.session.receive(Detect("joke"))
+        table.pass_time(6.0)
+        told = table.told()
+        self.assertEqual([line for line in told if line.startswith("llm")], ["llm funny: 😂"])
+        self.assertGreater(told.index("llm funny: 😂"), told.index("tts start"))
+        self.assertNotIn("😢", "".join(sentence for sentence, _ in table.speech.sentences))
+
+
+class Woken(Case):
+    def test_greeting(self) -> None:
+        """The wake word's own sound is no utterance; it is answered with a greeting."""
+        table = self.table()
+        table.hear(tone(0.9))
+        table.session.receive(Detect("hi ESP"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(silence(0.96))
+        table.pass_time(3.0)
+        self.assertEqual(
+            table.told()[0:2], ["tts start", "tts sentence_start: Hello, I am listening."]
+        )
+        self.assertEqual((table.recognition.utterances, table.session.state), ([], "listening"))
+
+    def test_speech_goes_on(self) -> None:
+        """Speech that goes straight on is one utterance with the wake word, which is cut off."""
+        table = self.table(FakeRecognition("Hi ESP, sing a song"))
+        table.hear(tone(0.9))
+        table.session.receive(Detect("hi ESP"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.5) + silence(1.2))
+        table.pass_time(0.2)
+        self.assertEqual(table.told()[0], "stt: sing a song")
+        self.assertGreater(table.recognition.utterances[0].seconds, 3.0)
+
+    def test_greeting_language(self) -> None:
+        """The greeting is in the language of the device's user."""
+        table = self.table(language="zh")
+        table.session.receive(Detect("hey jarvis"))
+        table.pass_time(1.5)
+        self.assertEqual(table.speech.sentences[0][1], "zh")
+
+    def test_silent(self) -> None:
+        """With greetings off, the server just listens."""
+        table = self.table(manners=Manners(wakeup_words=("hey jarvis",), greets=False))
+        table.session.receive(Detect("Hey Jarvis!"))
+        table.pass_time(2.0)
+        self.assertEqual((table.told(), table.session.state), ([], "listening"))
+
+
+class Rest(Case):
+    def test_small_messages(self) -> None:
+        """Heartbeats and bare integers are answered, others are not."""
+        table = self.table()
+        for message in (Ping(), Number(42), Other("mystery"), Other("mcp", known=True)):
+            table.session.receive(message)
+        self.assertEqual(
+            [event.what for event in table.link.events], ['{"type":"pong","session_id":"s1"}', "42"]
+        )
+
+    def test_closed_at_any_moment(self) -> None:
+        """Closing ends everything, whatever is under way; nothing happens afterwards."""
+        for seconds in (0.0, 0.5, 1.2, 1.9, 2.4, 3.0):
+            table = self.table()
+            table.session.receive(ListenStart("auto"))
+            table.hear((tone(1.2) + silence(2.4))[: int(seconds * 32000)])
+            table.session.close()
+            events = len(table.link.events)
+            self.assertEqual(table.clock.getDelayedCalls(), [], f"after {seconds} s")
+            table.session.receive(ListenStart("auto"))
+            table.hear(tone(0.5))
+            table.session.close()
+            table.pass_time(1.0)
+            self.assertEqual(len(table.link.events), events)
+            for utterance in table.recognition.utterances:
+                self.assertTrue(utterance.cancelled)
+
+    def test_closed_while_a_result_is_due(self) -> None:
+        """A text that arrives after the close is nobody's."""
+        text: Deferred[str] = Deferred()
+        table = self.table(FakeRecognition(text))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.2))
+        table.session.close()
+        self.assertTrue(text.called)
+        self.assertEqual(table.minds.asked, [])

@@ -1,0 +1,128 @@
+"""What the server says when it starts: what is on, where, what it lacks, what to do next."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from xiaozhi import __version__
+from xiaozhi.services.web.address import Address
+from xiaozhi.services.web.listening import Listening
+
+Engines = Sequence[tuple[str, Collection[str]]]
+"""Names with their languages, in the order they are tried."""
+
+_TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "title": "xiaozhi {version} is listening on port {port}",
+        "settings": "settings   {path}",
+        "defaults": "the built-in defaults (write them to a file with: xiaozhi init)",
+        "ears": "ears       {engines}",
+        "mind": "mind       {engines}",
+        "voice": "voice      {engines}",
+        "nothing": "nothing!",
+        "any": "any language",
+        "more": "{some} and {count} more",
+        "lacking": "not used   {why}",
+        "next": "next       type this OTA address into the device:  {ota}",
+        "try": '           or try it here:  xiaozhi device say "What time is it?"',
+    },
+    "zh": {
+        "title": "xiaozhi {version} 已启动，端口 {port}",
+        "settings": "配置    {path}",
+        "defaults": "内置默认值（用 xiaozhi init 写成文件）",
+        "ears": "听      {engines}",
+        "mind": "想      {engines}",
+        "voice": "说      {engines}",
+        "nothing": "没有！",
+        "any": "任何语言",
+        "more": "{some} 等 {count} 种",
+        "lacking": "未启用  {why}",
+        "next": "下一步  在设备里填入 OTA 地址：{ota}",
+        "try": '        或在本机试一试：xiaozhi device say "现在几点了？"',
+    },
+}
+
+
+@attrs.frozen
+class Lineup:
+    """The engines of a server."""
+
+    vad: str
+    asr: Engines
+    llm: Engines
+    tts: Engines
+
+
+class Announcement(Service):
+    """Say it once the server listens."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        listening: Listening,
+        public: Address | None,
+        lineup: Lineup,
+        lacking: Sequence[str],
+        language: str,
+        path: Path | None,
+    ) -> None:
+        """Announce `lineup` and what is `lacking`, in `language` where that is Chinese."""
+        self._listening = listening
+        self._public = public
+        self._lineup = lineup
+        self._lacking = lacking
+        self._texts = _TEXTS.get(language, _TEXTS["en"])
+        self._path = path
+
+    def startService(self) -> None:
+        """Write the announcement to the log, a line each."""
+        super().startService()
+        for line in self.lines():
+            self.log.info("{line}", line=line)
+
+    def lines(self) -> list[str]:
+        """Write the announcement."""
+        texts, port = self._texts, self._listening.port
+        address = self._public or Address(_own_address(), port)
+        return [
+            texts["title"].format(version=__version__, port=port),
+            texts["settings"].format(path=self._path or texts["defaults"]),
+            texts["ears"].format(engines=f"{self._lineup.vad} > {self._engines(self._lineup.asr)}"),
+            texts["mind"].format(engines=self._engines(self._lineup.llm)),
+            texts["voice"].format(engines=self._engines(self._lineup.tts)),
+            *(texts["lacking"].format(why=why) for why in self._lacking),
+            texts["next"].format(ota=address.http("/xiaozhi/ota/")),
+            texts["try"],
+        ]
+
+    def _engines(self, engines: Engines) -> str:
+        return (
+            ", ".join(f"{name} ({self._languages(languages)})" for name, languages in engines)
+            or self._texts["nothing"]
+        )
+
+    def _languages(self, languages: Collection[str]) -> str:
+        if "*" in languages:
+            return self._texts["any"]
+        # Those this server speaks by itself come first.
+        known = sorted(languages, key=lambda tag: (tag not in ("zh", "en"), tag))
+        if len(known) <= 4:
+            return " ".join(known)
+        return self._texts["more"].format(some=" ".join(known[:2]), count=len(known) - 2)
+
+
+def _own_address() -> str:
+    """Find the address of this machine on its network; nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # never reached: only the route is looked up
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

@@ -1,0 +1,100 @@
+"""The `xiaozhi` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xiaozhi import __version__
+from xiaozhi.errors import ConfigError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["device"]:
+        from xiaozhi.device.cli import main as device
+
+        return device(given[1:])
+    parser = _parser()
+    options = parser.parse_args(given or ["run"])
+    command: int = options.command(options)
+    return command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xiaozhi", description="A voice-assistant server for small speaking devices."
+    )
+    parser.add_argument("--version", action="version", version=f"xiaozhi {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="start the server and stay (the default)")
+    run.add_argument("--config", "-c", metavar="FILE", help="the configuration")
+    run.set_defaults(command=_run)
+    init = commands.add_parser("init", help="write a configuration file with every key")
+    init.add_argument("file", nargs="?", default="etc/xiaozhi.yaml", type=Path)
+    init.set_defaults(command=_init)
+    check = commands.add_parser("check", help="say what is wrong with a configuration file")
+    check.add_argument("file", nargs="?", default=None)
+    check.set_defaults(command=_check)
+    commands.add_parser("device", help="a simulated device: see `xiaozhi device --help`")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Do what `twistd -n xiaozhi` does, with a log for people."""
+    from twisted.python.usage import UsageError
+    from twisted.scripts import twistd
+
+    import xiaozhi.tap  # noqa: F401 - installs the reactor before twistd imports one
+
+    command = ["--nodaemon", "--pidfile=", "--logger=xiaozhi.logs.console", "xiaozhi"]
+    if options.config:
+        command += ["--config", options.config]
+    parsed: Any = twistd.ServerOptions()  # type: ignore[attr-defined]
+    try:
+        parsed.parseOptions(command)
+        twistd.runApp(parsed)
+    except (UsageError, OSError) as error:
+        print(f"xiaozhi: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from xiaozhi.manual import render
+
+    path: Path = options.file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(render())
+    except FileExistsError:
+        print(f"xiaozhi: {path} exists; it was left as it is", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"xiaozhi: {error}", file=sys.stderr)
+        return 1
+    print(f"{path}: written, with every key at its default")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from xiaozhi.config import load, locate
+
+    try:
+        path = locate(options.file, os.environ, Path.cwd())
+        load(path, os.environ)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{path or 'the built-in defaults'}: nothing is wrong")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The configuration: where the file is, and what it says, checked as a whole."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from xiaozhi import manual, yamltext
+from xiaozhi.errors import ConfigError
+from xiaozhi.reading import Problem, Reading
+from xiaozhi.settings import Config
+
+_LIMIT = 1 << 18
+"""Longest file read, in bytes."""
+
+
+def locate(
+    given: str | None,
+    environ: Mapping[str, str],
+    cwd: Path,
+    system: Path = Path("/etc/xiaozhi.yaml"),
+) -> Path | None:
+    """Find the file, None for the packaged defaults; raises ConfigError if a named one is missing.
+
+    `given` is the name on the command line; relative names start at `cwd`.
+    """
+    for name, origin in ((given, "--config"), (environ.get("XIAOZHI_CONFIG"), "$XIAOZHI_CONFIG")):
+        if name:
+            path = cwd / name
+            if not os.path.exists(path):
+                raise ConfigError([f"{path}: there is no such file (named by {origin})"])
+            return path
+    usual = (cwd / manual.FILE, system)
+    return next((path for path in usual if os.path.exists(path)), None)
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the file at `path` (None: the defaults); raises ConfigError with all that is wrong."""
+    reading = Reading(environ)
+    config = None
+    try:
+        root = yamltext.compose(_text(path)) if path else None
+        config = reading.struct(Config, root, "", None)
+    except yamltext.Wrong as wrong:
+        reading.wrong(wrong.line, "", str(wrong))
+    if not isinstance(config, Config):
+        found = sorted(reading.problems, key=lambda problem: problem.line or math.inf)
+        raise ConfigError([_told(path, problem) for problem in found])
+    return config
+
+
+def _told(path: Path | None, problem: Problem) -> str:
+    place = str(path or "defaults") + (f":{problem.line}" if problem.line else "")
+    return ": ".join(part for part in (place, problem.key, problem.what) if part)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LIMIT + 1)
+    except OSError as error:
+        raise yamltext.Wrong(None, f"cannot be read: {error.strerror}") from None
+    if len(data) > _LIMIT:
+        raise yamltext.Wrong(None, f"is longer than {_LIMIT >> 10} KiB")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise yamltext.Wrong(data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None

@@ -1,0 +1,179 @@
+"""One session's ears: Opus packets in, "speech began" and "speech ended" out, the sound kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from xiaozhi.audio import SAMPLE_BYTES, Decoder
+from xiaozhi.endpointing import Endpointer, Hush, Limits, Speech
+from xiaozhi.errors import BadMessage
+from xiaozhi.services.asr import RATE, Transcript, Utterance
+from xiaozhi.services.vad import Detector
+
+_BYTES_PER_SECOND = RATE * SAMPLE_BYTES
+
+
+class Preroll:
+    """The last two seconds of sound, so that no first word is lost."""
+
+    def __init__(self, seconds: float = 2.0) -> None:
+        """Keep `seconds` of sound, and none that came longer ago than that."""
+        self._seconds = seconds
+        self._pieces: deque[tuple[float, bytes]] = deque()
+        self._bytes = 0
+
+    def keep(self, pcm: bytes, now: float) -> None:
+        """Add the newest piece; the oldest make room."""
+        self._pieces.append((now, pcm))
+        self._bytes += len(pcm)
+        while self._bytes > self._seconds * _BYTES_PER_SECOND:
+            self._bytes -= len(self._pieces.popleft()[1])
+
+    def pieces(self, now: float) -> list[bytes]:
+        """Give what was kept, oldest first; sound of an earlier talk is not part of it."""
+        return [pcm for came, pcm in self._pieces if now - came <= self._seconds]
+
+    def clear(self) -> None:
+        """Forget it."""
+        self._pieces.clear()
+        self._bytes = 0
+
+
+class Ears:
+    """Hear one device. Times (`now`) are the clock's seconds."""
+
+    def __init__(self, detector: Detector, limits: Limits) -> None:
+        """Listen with a voice detector of this session's own."""
+        self._decoder = Decoder(RATE)
+        self._listener = detector.open()
+        self._piece = detector.samples * SAMPLE_BYTES
+        self._rest = b""
+        self._limits = limits
+        self._endpointer = Endpointer(limits)
+        self._preroll = Preroll()
+        self._heard: deque[bytes] = deque()
+        """The utterance under way, or the last one until it was answered."""
+        self._utterance: Utterance | None = None
+        self.corrupt = 0
+        """Packets that were not Opus."""
+
+    @property
+    def voiced(self) -> float:
+        """Seconds of voice since `listen`."""
+        return self._endpointer.voiced
+
+    def follows_sound(self, now: float) -> bool:
+        """Say whether sound was kept just now."""
+        return bool(self._preroll.pieces(now))
+
+    def keep(self, packet: bytes, now: float) -> None:
+        """Remember a packet without listening to it."""
+        if pcm := self._decode(packet):
+            self._preroll.keep(pcm, now)
+
+    def feed(self, packet: bytes, now: float) -> Iterator[Speech | Hush]:
+        """Listen to a packet; yield what it shows."""
+        if pcm := self._decode(packet):
+            if self._utterance is None:
+                self._preroll.keep(pcm, now)
+            else:
+                self._heard.append(pcm)
+                self._utterance.feed(pcm)
+            yield from self._detect(pcm, now)
+
+    def listen(self, now: float, kept: bool = False) -> Iterator[Speech | Hush]:
+        """Wait for an utterance; with `kept`, look for it first in what was kept."""
+        self._release()
+        self._heard.clear()
+        self._endpointer.arm(now)
+        if kept:
+            for pcm in self._preroll.pieces(now):
+                yield from self._detect(pcm, now)
+
+    def open(self, utterance: Utterance, now: float, by_device: bool, resume: bool) -> None:
+        """Hear an utterance with `utterance`, which this takes over, from its kept beginning on.
+
+        `resume`: it is the last one, which goes on; its sound comes first.
+        """
+        self._release()
+        kept = self._preroll.pieces(now)
+        self._preroll.clear()
+        if by_device:
+            self._endpointer.arm(now, by_device=True)
+            for pcm in kept:
+                for _ in self._detect(pcm, now):
+                    pass  # the button has said it already
+        if not resume:
+            self._heard.clear()
+        self._heard.extend(kept)
+        length = sum(map(len, self._heard)) / _BYTES_PER_SECOND
+        while length > self._limits.longest:
+            length -= len(self._heard.popleft()) / _BYTES_PER_SECOND
+        self._utterance = utterance
+        for pcm in self._heard:
+            utterance.feed(pcm)
+        self._endpointer.begin(now, length)
+
+    def endpoint(self, by_device: bool) -> None:
+        """Let a button end the utterance under way, or silence."""
+        self._endpointer.by_device = by_device
+
+    async def finish(self, now: float) -> Transcript:
+        """Get the text of the utterance; raises ServiceError."""
+        utterance, self._utterance = self._utterance, None
+        voiced = self._endpointer.voiced
+        self._endpointer.arm(now)
+        if utterance is None or not voiced:
+            # Recognisers make up words for pure silence: they are not asked.
+            if utterance is not None:
+                utterance.cancel()
+            return Transcript("", "")
+        try:
+            return await utterance.finish()
+        finally:
+            utterance.cancel()
+
+    def drop(self) -> None:
+        """Give the recogniser up; the sound is kept, as the user may go on."""
+        self._release()
+
+    def clear(self, now: float) -> None:
+        """Forget all sound."""
+        self._release()
+        self._heard.clear()
+        self._preroll.clear()
+        self._rest = b""
+        self._listener.reset()
+        self._endpointer.arm(now)
+
+    def deadline(self) -> float | None:
+        """Tell when to ask `overdue`; None while no utterance is under way."""
+        return self._endpointer.deadline()
+
+    def overdue(self, now: float) -> Hush | None:
+        """End an utterance whose sound stopped coming."""
+        return self._endpointer.overdue(now)
+
+    def _release(self) -> None:
+        if self._utterance is not None:
+            self._utterance.cancel()
+            self._utterance = None
+
+    def _decode(self, packet: bytes) -> bytes:
+        try:
+            return self._decoder.decode(packet)
+        except BadMessage:
+            self.corrupt += 1
+            return b""
+
+    def _detect(self, pcm: bytes, now: float) -> Iterator[Speech | Hush]:
+        sound = self._rest + pcm
+        end = len(sound) - len(sound) % self._piece
+        self._rest = sound[end:]
+        length = self._piece / _BYTES_PER_SECOND
+        for start in range(0, end, self._piece):
+            probability = self._listener.probability(sound[start : start + self._piece])
+            edge = self._endpointer.push(probability, length, now)
+            if edge is not None:
+                yield edge

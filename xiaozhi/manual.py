@@ -1,0 +1,364 @@
+"""The manual of the settings: the commented file and the reference, written from the structs.
+
+`python -m xiaozhi.manual` writes both where they belong.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pkgutil
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from xiaozhi import services, yamltext
+from xiaozhi.errors import Unavailable
+from xiaozhi.services import engine
+from xiaozhi.settings import ENGINES, Chosen, Config
+
+FILE = Path("etc/xiaozhi.yaml")
+REFERENCE = Path("docs/configuration.md")
+_WIDTH = 96
+_WORD = re.compile(r"[A-Za-z][\w./-]*")
+_ELSEWHERE_NOT_TEXT = {"yes", "no", "on", "off", "y", "n"}
+
+_HEAD = """\
+# The settings of xiaozhi: every key, with its default. Keep what you change, delete the rest.
+#
+# "${NAME}" stands for an environment variable, "${NAME:-text}" for its value or else the text;
+# write it in quotes. An empty key takes its default. A list may be a single value.
+# `xiaozhi check` tells everything that is wrong with this file, with its line.
+"""
+
+_REFERENCE_HEAD = """\
+# Configuration
+
+This page is written from `xiaozhi/settings.py` and the engines by `make docs`; change it there.
+
+## Where it is read
+
+The first of these is used:
+
+1. the file named by `--config`;
+2. the file named by `$XIAOZHI_CONFIG`;
+3. `./etc/xiaozhi.yaml`;
+4. `/etc/xiaozhi.yaml`;
+5. none: every key has its default.
+
+`xiaozhi init` writes a file with every key, its default and its explanation;
+`xiaozhi check` tells everything that is wrong with a file, each with its line.
+
+## How it is read
+
+- A key that is absent or empty takes its default. An unknown key is an error.
+- Types are taken at their word: `port: "8000"` is text, not a number, and an error.
+- Where a list is expected, a single value is a list of one.
+- `${NAME}` in a text stands for the environment variable, which must exist then;
+  `${NAME:-text}` for its value or, if it is absent or empty, for the text.
+  `$${` is a plain `${`. Unquoted, it serves for a number too: `port: ${PORT:-8000}`.
+- Secrets belong in the environment. Errors never show a value.
+- Keys, `true`, `false`, numbers, texts, lists: aliases (`*`) and tags (`!`) are errors, and
+  `yes`, `no`, `on` and `off` are texts.
+"""
+
+_ENGINES_HEAD = """\
+
+## Engines
+
+`vad` names one engine; `asr`, `llm` and `tts` list engines, and the first that can serve is used.
+Each is a mapping of `use` (the engine's name) and its settings; the name alone will do where the
+defaults do. An engine may be listed twice with different settings. A list in the file replaces
+the default list.
+
+```yaml
+vad: webrtc
+tts:
+  - use: openai
+    api_key: "${OPENAI_API_KEY}"
+  - espeak
+```
+"""
+
+
+def bare(kind: types.Type) -> types.Type:
+    """Strip `kind` of its annotations and of a None beside it."""
+    if isinstance(kind, types.Metadata):
+        return bare(kind.type)
+    if isinstance(kind, types.UnionType):
+        rest = [one for one in kind.types if not isinstance(one, types.NoneType)]
+        return bare(rest[0]) if len(rest) == 1 else kind
+    return kind
+
+
+def describe(kind: types.Type) -> str:
+    """Say in plain words what a value of `kind` is."""
+    match bare(kind):
+        case types.BoolType():
+            return "true or false"
+        case types.IntType() as number:
+            return "a whole number" + _bounds(number)
+        case types.FloatType() as number:
+            return "a number" + _bounds(number)
+        case types.StrType(min_length=low, max_length=high, pattern=pattern):
+            size = f" of at most {high} characters" if high is not None else ""
+            form = f" of the form {pattern}" if pattern else ""
+            return ("text, not empty" if low else "text") + size + form
+        case types.LiteralType(values=values):
+            return "one of " + ", ".join(str(value) for value in values)
+        case (
+            types.ListType()
+            | types.VarTupleType()
+            | types.SetType()
+            | types.FrozenSetType() as many
+        ):
+            return f"a list of {_plural(many.item_type)}"
+        case types.DictType(value_type=content):
+            return f"a mapping of {_plural(content)}"
+        case types.StructType():
+            return "a mapping"
+        case types.UnionType(types=choices):
+            return " or ".join(describe(choice) for choice in choices)
+        case _:
+            return "a value"
+
+
+def sort(value: Any) -> str:
+    """Say in plain words what sort of thing `value` is."""
+    match value:
+        case bool():
+            return "true or false"
+        case int():
+            return "a whole number"
+        case float():
+            return "a number"
+        case str():
+            return "text"
+        case None:
+            return "empty"
+        case dict():
+            return "a mapping"
+        case _:
+            return "a list"
+
+
+def _plural(kind: types.Type) -> str:
+    words = describe(kind)
+    if words in {"a whole number", "a number", "a mapping", "a value"}:
+        return words.removeprefix("a ") + "s"
+    return words.removeprefix("a ")
+
+
+def _bounds(number: types.IntType | types.FloatType) -> str:
+    words = []
+    if number.ge is not None or number.gt is not None:
+        words.append(f"from {number.ge}" if number.gt is None else f"above {number.gt}")
+    if number.le is not None or number.lt is not None:
+        words.append(f"to {number.le}" if number.lt is None else f"below {number.lt}")
+    return "".join(f" {word}" for word in words)
+
+
+def explanation(kind: types.Type) -> str:
+    """Tell the description that the annotation of a field gives; "" if none."""
+    if isinstance(kind, types.Metadata):
+        return str((kind.extra_json_schema or {}).get("description") or explanation(kind.type))
+    return ""
+
+
+def default(field: types.Field) -> Any:
+    """Tell the default of `field`; `msgspec.NODEFAULT` if it has none."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default
+
+
+def known(kind: str) -> Iterator[str]:
+    """Yield the names of the engines of `kind` in the box, those used by default first."""
+    yield from ENGINES[kind]
+    for path in services.__path__:
+        for module in pkgutil.iter_modules([f"{path}/{kind}"]):
+            usual = module.name.startswith("_") or module.name in ENGINES[kind]
+            if not usual and _is_engine(kind, module.name):
+                yield module.name
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import the engine `name` of `kind`, which has its settings; raises Unavailable."""
+    module = engine.load(kind, name)
+    if not (hasattr(module, "Settings") and hasattr(module, engine.KINDS[kind])):
+        raise Unavailable(f"{name!r} is not an engine")
+    return module
+
+
+def _is_engine(kind: str, name: str) -> bool:
+    try:
+        load(kind, name)
+    except Unavailable:
+        return False
+    return True
+
+
+def fields(struct: type[msgspec.Struct]) -> tuple[types.Field, ...]:
+    """Tell the fields of `struct`."""
+    info = types.type_info(struct)
+    assert isinstance(info, types.StructType)
+    return info.fields
+
+
+def sections() -> Iterator[tuple[types.Field, type[msgspec.Struct]]]:
+    """Yield the keys of the file that are mappings, and their structs; the engines are not."""
+    for field in fields(Config):
+        kind = bare(field.type)
+        if isinstance(kind, types.StructType) and kind.cls is not Chosen:
+            yield field, kind.cls
+
+
+def render() -> str:
+    """Write the commented file: every key with its default."""
+    parts = [_HEAD]
+    for section, struct in sections():
+        lines = "\n".join(_keys(fields(struct), "  "))
+        parts.append(f"{_comment(explanation(section.type), '')}\n{section.name}:\n{lines}\n")
+    for section in fields(Config):
+        if section.name in engine.KINDS:
+            head = f"{_comment(explanation(section.type), '')}\n{section.name}:\n"
+            parts.append(head + "\n".join(_engines(section.name)) + "\n")
+    return "\n".join(parts)
+
+
+def _engines(kind: str) -> Iterator[str]:
+    many = kind != "vad"
+    for name in ENGINES[kind]:
+        module = load(kind, name)
+        yield _comment(_summary(module), "  ")
+        yield f"  - use: {name}" if many else f"  use: {name}"
+        yield from _keys(fields(module.Settings), "    " if many else "  ")
+
+
+def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
+    for field in keys:
+        yield _comment(_explained(field), indent)
+        kind = bare(field.type)
+        if isinstance(kind, types.StructType):
+            yield f"{indent}{field.name}:"
+            yield from _keys(kind.fields, indent + "  ")
+        elif default(field) is msgspec.NODEFAULT:
+            yield f"{indent}# {field.name}: (required)"
+        else:
+            yield f"{indent}{field.name}:{_value(default(field), indent)}"
+
+
+def _explained(field: types.Field) -> str:
+    """Tell the explanation of a key for the file, with its bounds or choices."""
+    kind = bare(field.type)
+    limits = ""
+    if isinstance(kind, types.LiteralType):
+        limits = ", ".join(str(value) for value in kind.values)
+    elif isinstance(kind, types.IntType | types.FloatType):
+        limits = _bounds(kind).removeprefix(" from").strip()
+    return explanation(field.type) + (f" ({limits})" if limits else "")
+
+
+def _comment(text: str, indent: str) -> str:
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _value(value: Any, indent: str) -> str:
+    """Write `value` after its key: on the same line, or below it and indented deeper."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and "\n" in value:
+        return " |-" + "".join(f"\n{indent}  {line}" for line in value.split("\n"))
+    line = f" {_flow(value)}"
+    if isinstance(value, tuple | list) and len(indent + line) > _WIDTH - 20:
+        return "".join(f"\n{indent}  - {_flow(item)}" for item in value)
+    return line
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, str):
+        plain = _WORD.fullmatch(value) and value.lower() not in _ELSEWHERE_NOT_TEXT
+        if plain and isinstance(yamltext.value(value, yamltext.tag_of(value)), str):
+            return value
+    if isinstance(value, tuple | list | set | frozenset):
+        return f"[{', '.join(_flow(item) for item in value)}]"
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+
+
+def _summary(module: ModuleType) -> str:
+    lines = (inspect.getdoc(module) or "").partition("\n\n")[0]
+    return f"{module.__name__.rpartition('.')[2]}: {' '.join(lines.split())}"
+
+
+def render_reference() -> str:
+    """Write the reference in Markdown: every key of every section and engine."""
+    parts = [_REFERENCE_HEAD]
+    for section, struct in sections():
+        parts.append(f"\n## {section.name}\n\n{explanation(section.type)}\n\n")
+        parts.append(_table(fields(struct)))
+    parts.append(_ENGINES_HEAD)
+    for kind in engine.KINDS:
+        usual = ", ".join(f"`{name}`" for name in ENGINES[kind])
+        section = next(field for field in fields(Config) if field.name == kind)
+        parts.append(f"\n### {kind}\n\n{explanation(section.type)} Default: {usual}.\n")
+        for name in known(kind):
+            module = load(kind, name)
+            parts.append(f"\n#### {kind}: {_summary(module)}\n\n{_table(fields(module.Settings))}")
+    return "".join(parts)
+
+
+def _table(keys: tuple[types.Field, ...]) -> str:
+    rows = [_row(*cells) for cells in _cells(keys, "")]
+    if not rows:
+        return "It has no settings.\n"
+    return "\n".join([_row("Key", "Value", "Default", ""), "|---|---|---|---|", *rows]) + "\n"
+
+
+def _cells(keys: tuple[types.Field, ...], path: str) -> Iterator[tuple[str, ...]]:
+    for field in keys:
+        name, kind = path + field.name, bare(field.type)
+        if isinstance(kind, types.StructType):
+            yield from _cells(kind.fields, f"{name}.")
+        else:
+            yield f"`{name}`", describe(kind), _usual(default(field)), explanation(field.type)
+
+
+def _usual(value: Any) -> str:
+    if value is msgspec.NODEFAULT:
+        return "required"
+    if isinstance(value, str) and "\n" in value:
+        return f"see `{FILE}`"
+    return "" if value is None or value == "" else f"`{_flow(value)}`"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def written() -> dict[Path, str]:
+    """Write the texts of the source tree that come from the settings, by their places in it."""
+    return {FILE: render(), REFERENCE: render_reference()}
+
+
+def main(root: Path) -> None:
+    """Put the texts into the source tree at `root`."""
+    for path, text in written().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path())

@@ -1,0 +1,304 @@
+"""Reading: YAML nodes and the environment become settings, and what is wrong is noted.
+
+No message has a value in it but the names of keys and engines: it may be a secret, or one that
+stands in the wrong place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, get_type_hints
+
+import attrs
+import msgspec
+import yaml
+from msgspec import inspect as types
+
+from xiaozhi import manual, yamltext
+from xiaozhi.errors import Unavailable
+from xiaozhi.services import engine
+from xiaozhi.settings import ENGINES, Chosen
+from xiaozhi.yamltext import Wrong
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)(?::-([^{}]*))?\})?", re.ASCII)
+_LISTS = (types.ListType, types.VarTupleType, types.SetType, types.FrozenSetType)
+_NUMBERS = (types.BoolType, types.IntType, types.FloatType)
+
+
+class Problem(NamedTuple):
+    """Something wrong."""
+
+    line: int | None
+    """The first is 1; None if it is nowhere in the file."""
+    key: str
+    """Dotted; "" if it is the file itself."""
+    what: str
+
+
+class _Entry(NamedTuple):
+    """What a mapping has under one key."""
+
+    line: int
+    node: yaml.Node
+
+
+def expand(text: str, environ: Mapping[str, str]) -> str:
+    """Put the environment in the place of `${NAME}` and `${NAME:-text}`; `$${` is `${`.
+
+    Raises ValueError, without any value, if a variable is missing or the form is another.
+    """
+
+    def found(match: re.Match[str]) -> str:
+        name, otherwise = match.groups()
+        if match.group() == "$${":
+            return "${"
+        if name is None:
+            raise ValueError("has a ${ that is not ${NAME} or ${NAME:-text}; $${ is a plain ${")
+        if otherwise is not None:
+            return environ.get(name) or otherwise
+        if name not in environ:
+            raise ValueError(f"needs the environment variable {name}, which is not set")
+        return environ[name]
+
+    expanded = _VARIABLE.sub(found, text)
+    # Neither file names nor messages can hold these: NUL, and half a surrogate pair.
+    if re.search("[\0\ud800-\udfff]", expanded):
+        raise ValueError("has a character that no text may have")
+    return expanded
+
+
+@attrs.frozen
+class Reading:
+    """One reading of a configuration. It goes on after a problem, to find them all."""
+
+    environ: Mapping[str, str]
+    problems: list[Problem] = attrs.field(factory=list)
+
+    def wrong(self, line: int | None, key: str, what: str) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(line, key, what))
+
+    def struct(
+        self, cls: type[msgspec.Struct], node: yaml.Node | None, key: str, line: int | None
+    ) -> Any:
+        """Make a `cls` of a mapping, absent and empty keys taking their defaults.
+
+        `line` is where it is, or would be. Returns None if a problem was noted.
+        """
+        before = len(self.problems)
+        settings = self._filled(cls, self._entries(node, key), key, line)
+        return settings if len(self.problems) == before else None
+
+    def _filled(
+        self,
+        cls: type[msgspec.Struct],
+        entries: Mapping[str, _Entry],
+        key: str,
+        line: int | None,
+    ) -> Any:
+        before = len(self.problems)
+        fields = manual.fields(cls)
+        hints = get_type_hints(cls, include_extras=True)
+        self._refuse_unknown(entries, [field.name for field in fields], key)
+        values = {}
+        for field in fields:
+            at, node = entries.get(field.name, (line, None))
+            path = _join(key, field.name)
+            try:
+                values[field.name] = self._field(field, hints[field.name], node, path, at)
+            except Wrong as error:
+                self.wrong(error.line or at, path, str(error))
+        if len(self.problems) > before:
+            return None
+        try:
+            return cls(**values)
+        except ValueError as error:
+            self.wrong(line, key, str(error))
+            return None
+
+    def _refuse_unknown(self, entries: Mapping[str, _Entry], known: list[str], key: str) -> None:
+        for name, entry in entries.items():
+            if name not in known:
+                self.wrong(entry.line, _join(key, name), "unknown key" + _meant(name, known))
+
+    def _entries(self, node: yaml.Node | None, key: str) -> dict[str, _Entry]:
+        """Tell what a mapping has under its keys; what is empty is left out."""
+        found: dict[str, _Entry] = {}
+        if node is None or _is_empty(node):
+            return found
+        if not isinstance(node, yaml.MappingNode):
+            self.wrong(yamltext.line(node), key, f"must be a mapping, not {_noun(node)}")
+            return found
+        for name, content in node.value:
+            line = yamltext.line(name)
+            if not isinstance(name, yaml.ScalarNode) or not yamltext.is_text(name):
+                self.wrong(line, key, "a key must be text")
+            elif name.value in found:
+                what = f"was given before, in line {found[name.value].line}"
+                self.wrong(line, _join(key, name.value), what)
+            else:
+                found[name.value] = _Entry(line, content)
+        return {name: entry for name, entry in found.items() if not _is_empty(entry.node)}
+
+    def _field(
+        self, field: types.Field, hint: Any, node: yaml.Node | None, key: str, line: int | None
+    ) -> Any:
+        """Tell the value of a field; raises Wrong, or notes what is wrong further down."""
+        kind = manual.bare(field.type)
+        if key in engine.KINDS:
+            return self._engines(key, node, many=isinstance(kind, _LISTS))
+        if isinstance(kind, types.StructType):
+            return self.struct(kind.cls, node, key, line)
+        value = None if node is None else self._plain(node, kind, key)
+        if value is None:
+            value = manual.default(field)
+            if value is msgspec.NODEFAULT:
+                raise Wrong(None, "is required")
+            expanded = self._expanded(value)
+            return value if expanded == value else _checked(field, hint, expanded)
+        if isinstance(kind, _LISTS) and not isinstance(value, list):
+            value = [value]
+        return _checked(field, hint, value)
+
+    def _plain(self, node: yaml.Node, kind: types.Type, key: str) -> Any:
+        """Tell the Python value of `node`, which should be of a `kind`; raises Wrong."""
+        if isinstance(node, yaml.MappingNode):
+            inner = manual.bare(getattr(kind, "value_type", types.AnyType()))
+            return {
+                name: self._plain(entry.node, inner, key)
+                for name, entry in self._entries(node, key).items()
+            }
+        inner = manual.bare(getattr(kind, "item_type", kind))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(item, inner, key) for item in node.value]
+        assert isinstance(node, yaml.ScalarNode)
+        try:
+            value = yamltext.value(node.value, node.tag)
+            if isinstance(value, str):
+                expanded = expand(value, self.environ)
+                # Unquoted, and where no text can be: then the environment's is a number.
+                if expanded != value and node.style is None and not _takes_text(inner):
+                    return yamltext.value(expanded, yamltext.tag_of(expanded))
+                return expanded
+        except ValueError as error:
+            raise Wrong(yamltext.line(node), str(error)) from None
+        return value
+
+    def _expanded(self, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return expand(value, self.environ)
+            except ValueError as error:
+                raise Wrong(None, str(error)) from None
+        if isinstance(value, tuple | list):
+            return type(value)(self._expanded(item) for item in value)
+        if isinstance(value, dict):
+            return {name: self._expanded(item) for name, item in value.items()}
+        return value
+
+    def _engines(self, kind: str, node: yaml.Node | None, *, many: bool) -> Any:
+        """Tell the engines of `kind`; raises Wrong."""
+        if node is None:
+            chosen = [self._settled(kind, name, {}, None) for name in ENGINES[kind]]
+        elif isinstance(node, yaml.SequenceNode):
+            if not many or not node.value:
+                raise Wrong(yamltext.line(node), "must be one engine" if not many else "is empty")
+            chosen = [self._chosen(kind, item) for item in node.value]
+        else:
+            chosen = [self._chosen(kind, node)]
+        return tuple(chosen) if many else chosen[0]
+
+    def _chosen(self, kind: str, node: yaml.Node) -> Chosen | None:
+        """Make one entry of an engine list: a name, or a mapping with `use`."""
+        line = yamltext.line(node)
+        entries = {}
+        name: Any = None
+        try:
+            if isinstance(node, yaml.MappingNode):
+                entries = self._entries(node, kind)
+                line, node = entries.pop("use", (line, node))
+                if len(ENGINES[kind]) == 1:
+                    name = ENGINES[kind][0]
+            if isinstance(node, yaml.ScalarNode):
+                name = self._plain(node, types.StrType(), kind)
+        except Wrong as error:
+            self.wrong(line, f"{kind}.use", str(error))
+            return None
+        if not isinstance(name, str):
+            self.wrong(line, kind, "must be an engine's name, or a mapping that has it under use")
+            return None
+        return self._settled(kind, name, entries, line)
+
+    def _settled(
+        self, kind: str, name: str, entries: Mapping[str, _Entry], line: int | None
+    ) -> Chosen | None:
+        """Find the engine and read its settings."""
+        if not _NAME.fullmatch(name):
+            self.wrong(line, f"{kind}.use", "is not the name of an engine")
+            return None
+        try:
+            module = manual.load(kind, name)
+        except Unavailable as error:
+            self.wrong(line, f"{kind}.use", str(error) + _meant(name, manual.known(kind)))
+            return None
+        settings = self._filled(module.Settings, entries, f"{kind}.{name}", line)
+        return Chosen(kind, name, settings) if settings is not None else None
+
+
+def _checked(field: types.Field, hint: Any, value: Any) -> Any:
+    """Convert `value` to the type of `field`; raises Wrong."""
+    try:
+        converted = msgspec.convert(value, hint)
+        extra = field.type.extra if isinstance(field.type, types.Metadata) else None
+        if extra and "check" in extra:
+            extra["check"](converted)
+    except msgspec.ValidationError:
+        raise Wrong(None, _mismatch(manual.bare(field.type), value)) from None
+    except ValueError as error:
+        raise Wrong(None, str(error)) from None
+    return converted
+
+
+def _mismatch(kind: types.Type, value: Any) -> str:
+    """Say what a value of `kind` must be, and what sort of thing `value` is instead."""
+    wanted, sort = manual.describe(kind), manual.sort(value)
+    right_type = (
+        wanted.startswith(sort)
+        or (isinstance(kind, types.FloatType) and sort == "a whole number")
+        or (isinstance(kind, types.LiteralType) and type(value) is type(kind.values[0]))
+    )
+    quotes = isinstance(kind, types.StrType) and isinstance(value, int | float)
+    return (
+        f"must be {wanted}"
+        + ("" if right_type else f", not {sort}")
+        + ("; put it in quotes" if quotes else "")
+    )
+
+
+def _takes_text(kind: types.Type) -> bool:
+    if isinstance(kind, types.UnionType):
+        return any(_takes_text(choice) for choice in kind.types)
+    if isinstance(kind, types.LiteralType):
+        return any(isinstance(value, str) for value in kind.values)
+    return not isinstance(kind, _NUMBERS)
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == yamltext.NULL
+
+
+def _noun(node: yaml.Node) -> str:
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+
+
+def _join(key: str, name: str) -> str:
+    shown = name if _NAME.fullmatch(name) else "..."
+    return f"{key}.{shown}" if key else shown
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""

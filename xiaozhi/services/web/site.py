@@ -1,0 +1,64 @@
+"""The pages and sockets of the server, all on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from autobahn.twisted.resource import WebSocketResource
+from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from xiaozhi.services.devices import Devices
+from xiaozhi.services.web.address import Address
+from xiaozhi.services.web.ota import Ota
+
+BRANDS = ("xiaozhi", "supie")
+"""First parts of the paths: stock devices use the one, badges the other."""
+
+
+class DeviceSocket(Resource):
+    """Where devices open their WebSocket; anybody else learns that the server runs."""
+
+    isLeaf = True
+
+    def __init__(self, factory: WebSocketServerFactory) -> None:
+        """Hand upgraded connections to `factory`."""
+        super().__init__()
+        self._socket = WebSocketResource(factory)
+
+    def render(self, request: Request) -> bytes | int:
+        """Upgrade, or answer a plain request."""
+        if (request.getHeader(b"upgrade") or b"").lower() == b"websocket":
+            return self._socket.render(request)  # type: ignore[no-any-return]
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        return b"Server is running"
+
+
+def site(
+    factory: WebSocketServerFactory,
+    public: Address | None,
+    devices: Devices,
+    now: Callable[[], datetime],
+) -> Site:
+    """Lay out the paths. `factory` serves devices; see `Ota` for the rest."""
+    root = Resource()
+    root.putChild(b"", _Front())
+    for brand in BRANDS:
+        branch = Resource()
+        root.putChild(brand.encode(), branch)
+        branch.putChild(b"v1", DeviceSocket(factory))
+        branch.putChild(b"ota", Ota(f"/{brand}/v1/", public, devices, now))
+    return Site(root, timeout=60)
+
+
+class _Front(Resource):
+    """The front door: says what this is."""
+
+    isLeaf = True
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        return b"xiaozhi: OTA /xiaozhi/ota/, WebSocket /xiaozhi/v1/\n"

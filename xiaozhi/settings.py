@@ -1,0 +1,308 @@
+"""The settings: frozen structs, each handed to the part of the server it is for.
+
+`config.py` fills them from the file and the environment and checks them; `manual.py` writes
+the commented file and the reference from them. So a key, its type, its bounds, its default and
+its explanation are said here only. `${NAME}` in a default stands for the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from xiaozhi import languages
+from xiaozhi.services import engine
+
+ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "vad": ("webrtc",),
+        "asr": ("openai", "whisper", "pocketsphinx"),
+        "llm": ("openai", "ollama", "llamacpp", "offline"),
+        "tts": ("openai", "piper", "espeak", "gtts"),
+    }
+)
+"""The engines used of each kind unless the configuration says otherwise, in order."""
+
+_URL = re.compile(
+    r"(https?|wss?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>\d{1,5}))?/?", re.ASCII
+)
+
+
+def check_addresses(addresses: tuple[str, ...]) -> None:
+    """Raise ValueError unless each is an IPv4 or IPv6 address."""
+    for address in addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise ValueError("must be IP addresses, such as 0.0.0.0 or ::") from None
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError unless devices can use `url` ("" is for none)."""
+    match = _URL.fullmatch(url)
+    if url and not (match and 0 < int(match.group("port") or 80) < 65536):
+        raise ValueError(
+            "must be http, https, ws or wss, ://, a host and perhaps a port, "
+            "such as https://voice.example.org:8443"
+        )
+
+
+def check_language(tag: str) -> None:
+    """Raise ValueError unless `tag` is "auto" or names a language."""
+    if not re.fullmatch(r"auto|[A-Za-z]{2,3}([-_.@][\w-]+)*", tag):
+        raise ValueError("must be auto or a language, such as zh or en")
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every section: frozen, checked, refusing unknown keys."""
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """An engine and its settings, as `engine.make` takes them."""
+
+    kind: str
+    name: str
+    settings: engine.Settings
+
+    def __repr__(self) -> str:
+        """Leave the settings out: there are secrets among them."""
+        return f"Chosen({self.kind!r}, {self.name!r}, ...)"
+
+
+class Server(Section, frozen=True):
+    """Where the server listens, how devices reach it, and what it may use."""
+
+    ip: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses to listen on: one, or a list.",
+            min_length=1,
+            extra={"check": check_addresses},
+        ),
+    ] = ("0.0.0.0", "::")  # noqa: S104 - devices are elsewhere on the network
+    port: Annotated[
+        int,
+        Meta(description="Port for devices and pages alike. 0 takes any free one.", ge=0, le=65535),
+    ] = 8000
+    http_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | None,
+        Meta(description="A second port with the same content; none if empty."),
+    ] = None
+    public_url: Annotated[
+        str,
+        Meta(
+            description="The address under which devices reach the server, if they cannot use "
+            "the one they asked at (behind a proxy, say): http, https, ws or wss.",
+            extra={"check": check_url},
+        ),
+    ] = ""
+    language: Annotated[
+        str,
+        Meta(
+            description="Language of the house, such as zh or en, for users who show no other. "
+            "auto takes it from LC_ALL, LC_MESSAGES or LANG, and English if those name none.",
+            extra={"check": check_language},
+        ),
+    ] = "auto"
+    threadpool_max_workers: Annotated[
+        int,
+        Meta(description="Threads for the blocking work of each kind of engine.", ge=1, le=64),
+    ] = 2
+    state: Annotated[
+        str,
+        Meta(
+            description="Folder for what the server keeps (weights and the like). If empty, "
+            "$XDG_STATE_HOME/xiaozhi or ~/.local/state/xiaozhi. "
+            "Under systemd, $STATE_DIRECTORY comes first."
+        ),
+    ] = ""
+    max_connections: Annotated[
+        int,
+        Meta(description="Connections at one time; more are refused.", ge=1, le=100_000),
+    ] = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse two listeners on one port."""
+        if self.http_port is not None and self.http_port == self.port:
+            raise ValueError("http_port must not be the same as port")
+
+
+class Audio(Section, frozen=True):
+    """The sound sent to devices. What they send may be any Opus."""
+
+    sample_rate: Annotated[
+        Literal[8000, 12000, 16000, 24000, 48000],
+        Meta(description="Samples per second (Hz), a rate of Opus. Badges want 16000."),
+    ] = 24000
+    frame_duration: Annotated[
+        Literal[20, 40, 60], Meta(description="Length of an Opus frame, in milliseconds.")
+    ] = 60
+    bitrate: Annotated[
+        int, Meta(description="Opus bits per second for one device.", ge=6000, le=128_000)
+    ] = 24000
+    complexity: Annotated[
+        int,
+        Meta(description="Opus effort: more sounds better and costs more CPU.", ge=0, le=10),
+    ] = 5
+
+
+class Listen(Section, frozen=True):
+    """When an utterance begins and ends."""
+
+    silence_ms: Annotated[
+        int,
+        Meta(
+            description="Silence that ends an utterance, in milliseconds. A slow speaker's pauses "
+            "inside a sentence stay mostly below a second; a longer one is mended, since speech "
+            "that goes on before the answer has begun joins the same utterance.",
+            ge=200,
+            le=5000,
+        ),
+    ] = 1000
+    vad_fallback_ms: Annotated[
+        int,
+        Meta(
+            description="After so long without a word from the device about where an utterance "
+            "begins or ends, the server decides by itself; in milliseconds. Speech that still "
+            "goes on is not cut.",
+            ge=500,
+            le=60_000,
+        ),
+    ] = 3000
+    manual_listen_fallback_ms: Annotated[
+        int,
+        Meta(
+            description="An utterance the device never ended (a lost button release) ends so "
+            "long after the last sound received; in milliseconds.",
+            ge=500,
+            le=60_000,
+        ),
+    ] = 5000
+    max_utterance_s: Annotated[
+        int,
+        Meta(
+            description="Longest utterance, in seconds: then it is recognised as is.", ge=5, le=600
+        ),
+    ] = 60
+    wakeup_words: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Wake words: no questions by themselves, and cut from the front of what "
+            "was said. Case, blanks and punctuation do not matter."
+        ),
+    ] = (
+        "你好小智",
+        "小智你好",
+        "小智小智",
+        "喵喵同学",
+        "你好小鑫",
+        "Hi 乐鑫",
+        "Hello Xiaozhi",
+        "Hi ESP",
+        "Jarvis",
+        "Alexa",
+    )
+    enable_greeting: Annotated[
+        bool, Meta(description="Answer a wake word with a spoken greeting.")
+    ] = True
+
+
+class Assistant(Section, frozen=True):
+    """Who answers."""
+
+    name: Annotated[
+        str,
+        Meta(
+            description="What the assistant is called; if empty, 小智 in Chinese and Xiaozhi "
+            "in other languages.",
+            max_length=80,
+        ),
+    ] = ""
+    prompt: Annotated[
+        str,
+        Meta(
+            description="What the language model is told about its part, at the head of every "
+            "conversation. {name} stands for the assistant's name.",
+            max_length=20_000,
+        ),
+    ] = (
+        "You are {name}, a warm and quick-witted voice assistant in a small speaking device.\n"
+        "Your answers are spoken aloud: say the essential in one to three short sentences.\n"
+        "Answer in the language the user speaks.\n"
+        "Write plain sentences only: no lists, headings, emoji, links or code.\n"
+        "What you hear comes from speech recognition: overlook its slips, and ask back if in doubt."
+    )
+    history_turns: Annotated[
+        int,
+        Meta(description="Exchanges of a conversation the model is reminded of.", ge=0, le=100),
+    ] = 10
+
+    def name_in(self, language: str) -> str:
+        """Tell the assistant's name in `language` (a primary subtag)."""
+        return self.name or ("小智" if language == "zh" else "Xiaozhi")
+
+    def prompt_in(self, language: str) -> str:
+        """Tell the prompt for `language`, with the name filled in."""
+        return self.prompt.replace("{name}", self.name_in(language))
+
+
+class Log(Section, frozen=True):
+    """What is written to the log."""
+
+    level: Annotated[
+        Literal["debug", "info", "warn", "error", "critical"],
+        Meta(description="The least important messages still written."),
+    ] = "info"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """All settings. Each part is handed down by itself, never the whole."""
+
+    server: Annotated[
+        Server, Meta(description="Where the server listens and how devices reach it.")
+    ] = Server()
+    audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
+    listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
+    assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
+    log: Annotated[Log, Meta(description="What is written to the log.")] = Log()
+    vad: Annotated[Chosen, Meta(description="The engine that tells speech from other sound.")]
+    asr: Annotated[
+        tuple[Chosen, ...],
+        Meta(description="Speech to text: the first engine that can serve is used."),
+    ]
+    llm: Annotated[
+        tuple[Chosen, ...],
+        Meta(description="Language models: the first engine that can serve is used."),
+    ]
+    tts: Annotated[
+        tuple[Chosen, ...],
+        Meta(description="Text to speech: the first engine that can serve is used."),
+    ]
+
+    def language(self, environ: Mapping[str, str]) -> str:
+        """Tell the language of the house, as a primary subtag."""
+        if self.server.language != "auto":
+            return languages.primary(self.server.language)
+        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+            # The first that is set decides, even if it names no language ("C").
+            if environ.get(name):
+                return languages.primary(environ[name]) or "en"
+        return "en"
+
+    def state_path(self, environ: Mapping[str, str]) -> Path:
+        """Tell the folder for what the server keeps; it need not exist yet."""
+        if given := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+            return Path(given)
+        home = Path(environ.get("HOME") or Path.home())
+        if self.server.state:
+            state = self.server.state
+            return home / state[2:] if state.startswith("~/") else Path(state).absolute()
+        base = Path(environ.get("XDG_STATE_HOME", ""))
+        return (base if base.is_absolute() else home / ".local/state") / "xiaozhi"

@@ -1,0 +1,161 @@
+"""`twistd xiaozhi`: the one place that sees everything, and puts it together."""
+
+# The reactor must be ours before anything imports another.
+from xiaozhi._reactor import install
+
+install(fast=True)
+
+import os  # noqa: E402
+from collections.abc import Mapping, Sequence  # noqa: E402
+from datetime import datetime  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import attrs  # noqa: E402
+from twisted.application.service import IService, MultiService  # noqa: E402
+from twisted.internet import reactor  # noqa: E402
+from twisted.python import usage  # noqa: E402
+
+from xiaozhi import config as configuration  # noqa: E402
+from xiaozhi.announcement import Announcement, Lineup  # noqa: E402
+from xiaozhi.endpointing import Limits  # noqa: E402
+from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
+from xiaozhi.factory import DeviceFactory, Doors, House  # noqa: E402
+from xiaozhi.modes.chat import Chat  # noqa: E402
+from xiaozhi.services import engine  # noqa: E402
+from xiaozhi.services.asr import Recognition  # noqa: E402
+from xiaozhi.services.devices import Devices  # noqa: E402
+from xiaozhi.services.llm import Minds  # noqa: E402
+from xiaozhi.services.pool import Workers  # noqa: E402
+from xiaozhi.services.tts import Speech  # noqa: E402
+from xiaozhi.services.web.address import public  # noqa: E402
+from xiaozhi.services.web.listening import Listening  # noqa: E402
+from xiaozhi.services.web.site import site  # noqa: E402
+from xiaozhi.session import Staff  # noqa: E402
+from xiaozhi.settings import Chosen, Config  # noqa: E402
+from xiaozhi.settings import Listen as ListenSettings  # noqa: E402
+from xiaozhi.turn import Manners  # noqa: E402
+from xiaozhi.voice import Voice  # noqa: E402
+from xiaozhi.wire import AudioParams  # noqa: E402
+
+
+class Options(usage.Options):
+    """What can be said on the command line after `twistd xiaozhi`."""
+
+    optParameters = [["config", "c", None, "The configuration file (see `xiaozhi init`)."]]
+
+
+def makeService(options: Mapping[str, Any]) -> IService:
+    """Build the server. Raises UsageError if the configuration is wrong."""
+    environ = os.environ
+    try:
+        path = configuration.locate(options["config"], environ, Path.cwd())
+        config = configuration.load(path, environ)
+    except ConfigError as error:
+        raise usage.UsageError(f"the configuration is wrong:\n{error}") from error
+    state = config.state_path(environ)
+    owner = getattr(options, "parent", None) or {}
+    make_folder(state, owner.get("uid"), owner.get("gid"))
+    return build(config, config.language(environ), state, reactor, path)
+
+
+def make_folder(state: Path, uid: int | None, gid: int | None) -> None:
+    """Make the state folder, for the user the server will run as."""
+    if not state.is_dir():
+        state.mkdir(parents=True, mode=0o750)
+        if uid is not None or gid is not None:
+            os.chown(state, -1 if uid is None else uid, -1 if gid is None else gid)
+
+
+def build(
+    config: Config, language: str, state: Path, clock: Any, path: Path | None = None
+) -> MultiService:
+    """Put the server together, to run on the reactor `clock`."""
+    server = MultiService()
+    builder = _Builder(server, config, language, state, clock)
+    recognition = Recognition(builder.engines("asr", config.asr), clock)
+    minds = Minds(builder.engines("llm", config.llm), clock)
+    speech = Speech(builder.engines("tts", config.tts), clock)
+    ((_, detector),) = builder.engines("vad", [config.vad], required=True)
+    audio = builder.workers("audio")
+    devices = Devices()
+    staff = Staff(
+        recognition,
+        Chat(minds, config.assistant, _now),
+        lambda: Voice(speech, audio, config.audio),
+        AudioParams("opus", config.audio.sample_rate, 1, config.audio.frame_duration),
+        language,
+    )
+    house = House(staff, detector, _limits(config.listen), _manners(config.listen), devices)
+    factory = DeviceFactory(house, clock, config.server.max_connections)
+    doors = site(factory, public(config.server.public_url), devices, _now)
+    listening = [
+        Listening(clock, doors, config.server.ip, port)
+        for port in (config.server.port, config.server.http_port)
+        if port is not None
+    ]
+    lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
+    for service in (
+        recognition,
+        minds,
+        speech,
+        Doors(factory, clock),
+        *listening,
+        Announcement(
+            listening[0], public(config.server.public_url), lineup, builder.lacking, language, path
+        ),
+    ):
+        service.setServiceParent(server)
+    return server
+
+
+@attrs.define
+class _Builder:
+    """Makes the engines of each kind, and notes those that cannot be had."""
+
+    server: MultiService
+    config: Config
+    language: str
+    state: Path
+    clock: Any
+    lacking: list[str] = attrs.field(factory=list)
+
+    def workers(self, kind: str) -> Workers:
+        """Make the thread pool of one kind of work."""
+        pool = Workers(self.clock, kind, self.config.server.threadpool_max_workers)
+        pool.setServiceParent(self.server)
+        return pool
+
+    def engines(
+        self, kind: str, wanted: Sequence[Chosen], required: bool = False
+    ) -> list[tuple[str, Any]]:
+        """Make the `wanted` engines that can be had, in order."""
+        workshop = engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
+        made = []
+        for chosen in wanted:
+            try:
+                made.append(
+                    (chosen.name, engine.make(kind, chosen.name, chosen.settings, workshop))
+                )
+            except Unavailable as error:
+                self.lacking.append(f"{kind}.{chosen.name}: {error}")
+        if required and not made:
+            raise usage.UsageError("; ".join(self.lacking))
+        return made
+
+
+def _limits(listen: ListenSettings) -> Limits:
+    return Limits(
+        silence=listen.silence_ms / 1000,
+        fallback=listen.vad_fallback_ms / 1000,
+        manual_fallback=listen.manual_listen_fallback_ms / 1000,
+        longest=float(listen.max_utterance_s),
+    )
+
+
+def _manners(listen: ListenSettings) -> Manners:
+    return Manners(wakeup_words=listen.wakeup_words, greets=listen.enable_greeting)
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
