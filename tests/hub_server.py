@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import socket
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -42,13 +46,13 @@ class Hub(Resource):
         """Whether requests are taken and never answered."""
         self.corrupt = False
         """Whether the store sends other bytes than it should."""
+        self._reactor: Any = reactor
         self._port: Any = None
-        self._waiting: list[Request] = []
+        self._waiting: dict[Request, Deferred[None]] = {}
 
     def start(self) -> str:
         """Listen; return the address to give as the hub's."""
-        listen: Any = reactor
-        self._port = listen.listenTCP(0, Site(self), interface="127.0.0.1")
+        self._port = self._reactor.listenTCP(0, Site(self), interface="127.0.0.1")
         return self.address
 
     @property
@@ -57,9 +61,10 @@ class Hub(Resource):
 
     async def stop(self) -> None:
         """Hang up on everybody and stop listening."""
+        await maybeDeferred(self._port.stopListening)
         for request in self._waiting:
             _hang_up(request)
-        await maybeDeferred(self._port.stopListening)
+        await gatherResults(list(self._waiting.values()))
 
     def render(self, request: Request) -> bytes | int:
         path = request.path.decode()
@@ -119,17 +124,25 @@ class Hub(Resource):
     def _keep(self, request: Request) -> int:
         def gone(failure: Failure) -> None:
             failure.trap(ConnectionDone, ConnectionLost)
-            self._waiting.remove(request)
 
-        self._waiting.append(request)
         ended: Deferred[None] = request.notifyFinish()
-        ended.addErrback(gone)
+        self._waiting[request] = ended.addErrback(gone)
         return NOT_DONE_YET
 
 
 def _hang_up(request: Request) -> None:
-    transport: Any = request.transport
-    transport.loseConnection()
+    channel: Any = request.channel
+    if channel is not None:
+        # The channel's own loseConnection leaves a connection open whose buffer was full.
+        channel.transport.unregisterProducer()
+        channel.transport.loseConnection()
+
+
+def folder(case: SynchronousTestCase) -> Path:
+    """Make a folder for weights that is gone after the test."""
+    made = Path(tempfile.mkdtemp())
+    case.addCleanup(shutil.rmtree, made)
+    return made
 
 
 def nobody() -> str:

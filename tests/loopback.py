@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -54,8 +55,9 @@ class Loopback:
     @property
     def port(self) -> int:
         """The number of the port."""
-        number: int = self._port.getHost().port
-        return number
+        address = self._port.getHost()
+        assert isinstance(address, IPv4Address)
+        return address.port
 
     async def stop(self) -> None:
         """Close the port and every connection, and wait until they are closed."""

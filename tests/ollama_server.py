@@ -14,7 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tests.loopback import Folder, Loopback
-from tests.openai_llm import BREAK, STALL
+from tests.openai_llm import BREAK, STALL, break_off
 
 
 class OllamaServer:
@@ -78,6 +78,7 @@ class _Chat(Resource):
 
     def render_POST(self, request: Request) -> Any:
         server = self._server
+        assert request.content is not None
         body = json.loads(request.content.read())
         server.asked.append(body)
         if body["model"] not in {*server.models, *(m.partition(":")[0] for m in server.models)}:
@@ -92,7 +93,7 @@ class _Chat(Resource):
             if step is STALL:
                 return NOT_DONE_YET
             if step is BREAK:
-                request.transport.loseConnection()
+                break_off(request)
                 return NOT_DONE_YET
             request.write(step if isinstance(step, bytes) else _line(body["model"], step))
         end = {"done": True, "done_reason": "stop", "eval_count": 3, "total_duration": 5}

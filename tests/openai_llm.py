@@ -62,6 +62,7 @@ class _Completions(Resource):
 
     def render_POST(self, request: Request) -> Any:
         server = self._server
+        assert request.content is not None
         body = json.loads(request.content.read())
         scheme, _, key = (request.getHeader("authorization") or "").partition(" ")
         assert scheme == "Bearer"
@@ -77,7 +78,7 @@ class _Completions(Resource):
             if step is STALL:
                 return NOT_DONE_YET
             if step is BREAK:
-                request.transport.loseConnection()
+                break_off(request)
                 return NOT_DONE_YET
             piece = step if isinstance(step, bytes) else _event(_chunk(model, {"content": step}))
             request.write(piece)
@@ -98,6 +99,11 @@ class _Completions(Resource):
         request.setHeader("content-type", "application/json")
         error = {"message": refusal.message, "type": refusal.type, "param": None, "code": None}
         return json.dumps({"error": error}).encode()
+
+
+def break_off(request: Request) -> None:
+    assert request.transport is not None
+    request.transport.loseConnection()
 
 
 def _chunk(model: str, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

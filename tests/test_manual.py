@@ -32,6 +32,7 @@ class ManualTests(FileTestCase):
             part = text.partition(f"\n{kind}:\n")[2]
             places = [part.index(f"use: {name}\n") for name in names]
             self.assertEqual(sorted(places), places)
+        self.assertIn("\n    # Threads. (from 1)\n    threads: 1\n", text)
         self.assertIn("\n    # Speed. (above 0 to 4)\n    speed: 1\n", text)
         self.assertIn("\n  # openai: The fake openai of tts.\n  - use: openai\n", text)
         self.assertLessEqual(max(map(len, lines)), 100)

@@ -142,7 +142,7 @@ class ProblemTests(FileTestCase):
                 "put it in quotes",
                 "16: assistant.name: was given before, in line 15",
                 "17: assistant.prompt: must be text of at most 20000 characters, not a list",
-                "19: log.level: must be one of critical, debug, error, info, warn",
+                "18: log: unknown key",
                 "20: sever: unknown key; did you mean server?",
             ],
             found,
@@ -196,6 +196,30 @@ class ProblemTests(FileTestCase):
         error = self.assertRaises(ConfigError, load, None, {"FAKE_KEY": "a\udcffb"})
         self.assertIn(
             "defaults: vad.webrtc.api_key: has a character that no text may have", error.problems
+        )
+
+    def test_environment_of_engines(self) -> None:
+        """The name of an engine and its choices may come from the environment as well."""
+        found = self.problems(
+            """\
+            llm:
+              - use: ${LLM}
+              - use: ${GONE}
+              - use: openai
+                size: ${SIZE}
+            audio:
+              sample_rate: ${RATE}
+            """,
+            LLM="openai",
+            SIZE="large",
+            RATE="44100",
+        )
+        self.assertEqual(
+            [
+                "3: llm.use: needs the environment variable GONE, which is not set",
+                "7: audio.sample_rate: must be one of 8000, 12000, 16000, 24000, 48000",
+            ],
+            found,
         )
 
     def test_secrets(self) -> None:

@@ -228,7 +228,7 @@ def render() -> str:
     for section in fields(Config):
         if section.name in engine.KINDS:
             head = f"{_comment(explanation(section.type), '')}\n{section.name}:\n"
-            parts.append(head + "\n".join(_engines(section.name)) + "\n")
+            parts.append(head + "\n\n".join(_engines(section.name)) + "\n")
     return "\n".join(parts)
 
 
@@ -236,9 +236,8 @@ def _engines(kind: str) -> Iterator[str]:
     many = kind != "vad"
     for name in ENGINES[kind]:
         module = load(kind, name)
-        yield _comment(_summary(module), "  ")
-        yield f"  - use: {name}" if many else f"  use: {name}"
-        yield from _keys(fields(module.Settings), "    " if many else "  ")
+        head = [_comment(_summary(module), "  "), f"  {'- ' * many}use: {name}"]
+        yield "\n".join([*head, *_keys(fields(module.Settings), "    " if many else "  ")])
 
 
 def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
@@ -261,7 +260,8 @@ def _explained(field: types.Field) -> str:
     if isinstance(kind, types.LiteralType):
         limits = ", ".join(str(value) for value in kind.values)
     elif isinstance(kind, types.IntType | types.FloatType):
-        limits = _bounds(kind).removeprefix(" from").strip()
+        bounds = _bounds(kind).strip()
+        limits = bounds.removeprefix("from ") if " to " in bounds else bounds
     return explanation(field.type) + (f" ({limits})" if limits else "")
 
 

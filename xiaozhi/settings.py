@@ -144,6 +144,13 @@ class Audio(Section, frozen=True):
     frame_duration: Annotated[
         Literal[20, 40, 60], Meta(description="Length of an Opus frame, in milliseconds.")
     ] = 60
+    framing: Annotated[
+        Literal[1, 2, 3],
+        Meta(
+            description="Binary framing the devices are told to use: 1 bare packets, 2 with "
+            "timestamps, 3 with a short header. Each is served as it does."
+        ),
+    ] = 1
     bitrate: Annotated[
         int, Meta(description="Opus bits per second for one device.", ge=6000, le=128_000)
     ] = 24000
@@ -169,9 +176,9 @@ class Listen(Section, frozen=True):
     vad_fallback_ms: Annotated[
         int,
         Meta(
-            description="After so long without a word from the device about where an utterance "
-            "begins or ends, the server decides by itself; in milliseconds. Speech that still "
-            "goes on is not cut.",
+            description="Where voice is detected, an utterance is over at the latest so long "
+            "after the last voiced sound, even if no more sound comes (a network that died, a "
+            "device that sends nothing in silence); in milliseconds. Never before silence_ms.",
             ge=500,
             le=60_000,
         ),
@@ -253,15 +260,6 @@ class Assistant(Section, frozen=True):
         return self.prompt.replace("{name}", self.name_in(language))
 
 
-class Log(Section, frozen=True):
-    """What is written to the log."""
-
-    level: Annotated[
-        Literal["debug", "info", "warn", "error", "critical"],
-        Meta(description="The least important messages still written."),
-    ] = "info"
-
-
 class Config(Section, frozen=True, kw_only=True):
     """All settings. Each part is handed down by itself, never the whole."""
 
@@ -271,7 +269,6 @@ class Config(Section, frozen=True, kw_only=True):
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
-    log: Annotated[Log, Meta(description="What is written to the log.")] = Log()
     vad: Annotated[Chosen, Meta(description="The engine that tells speech from other sound.")]
     asr: Annotated[
         tuple[Chosen, ...],

@@ -30,6 +30,7 @@ from xiaozhi.services.pool import Workers  # noqa: E402
 from xiaozhi.services.tts import Speech  # noqa: E402
 from xiaozhi.services.web.address import public  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
+from xiaozhi.services.web.ota import Offer  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.session import Staff  # noqa: E402
 from xiaozhi.settings import Chosen, Config  # noqa: E402
@@ -88,7 +89,8 @@ def build(
     )
     house = House(staff, detector, _limits(config.listen), _manners(config.listen), devices)
     factory = DeviceFactory(house, clock, config.server.max_connections)
-    doors = site(factory, public(config.server.public_url), devices, _now)
+    address = public(config.server.public_url)
+    doors = site(factory, Offer(address, config.audio.framing, _now), devices)
     listening = [
         Listening(clock, doors, config.server.ip, port)
         for port in (config.server.port, config.server.http_port)
@@ -102,7 +104,7 @@ def build(
         Doors(factory, clock),
         *listening,
         Announcement(
-            listening[0], public(config.server.public_url), lineup, builder.lacking, language, path
+            listening[0], address, lineup, builder.lacking, language, path
         ),
     ):
         service.setServiceParent(server)

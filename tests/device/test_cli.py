@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
+import tempfile
 import wave
 
 from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.device.cases import SPEECH, DeviceCase, converse, reactor
 from tests.device.scripted import Script, ScriptedServer, Talk
-from tests.device.test_client import SPEECH, DeviceTest, converse, reactor
 from xiaozhi.audio import write_wav
 from xiaozhi.device import errors
 from xiaozhi.device.cli import language_tag, main, parser
@@ -21,7 +23,7 @@ from xiaozhi.device.show import Show
 from xiaozhi.device.talk import run
 
 
-class CommandTest(DeviceTest):
+class CommandTest(DeviceCase):
     """One command, run in this process."""
 
     async def command(self, *words: str, server: ScriptedServer | None = None) -> int:
@@ -36,7 +38,7 @@ class CommandTest(DeviceTest):
 
     async def test_play(self) -> None:
         """A file is played, the answer heard, and kept."""
-        source, answer = self.mktemp(), self.mktemp()
+        source, answer = self.scratch(), self.scratch()
         write_wav(source, 16000, SPEECH)
         self.assertEqual(await self.command("play", source, "--save", answer), 0)
         self.assertEqual(self.out[2:4], ["heard     hello\n", "answer    Good day.\n"])
@@ -64,6 +66,12 @@ class CommandTest(DeviceTest):
 
         self.assertEqual(await self.command("type", "hi", server=self.serve(script)), 0)
 
+    def scratch(self) -> str:
+        """Name a file that does not exist, in a folder that is gone after the test."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        return os.path.join(folder, "sound.wav")
+
     async def refuses(
         self, kind: type[errors.DeviceError], *words: str, script: Script = converse
     ) -> None:
@@ -73,9 +81,9 @@ class CommandTest(DeviceTest):
 
     async def test_bad_files(self) -> None:
         """A file that is missing, no sound or empty, and one that cannot be written."""
-        empty = self.mktemp()
+        empty = self.scratch()
         write_wav(empty, 16000, b"")
-        for path in (empty, __file__, self.mktemp()):
+        for path in (empty, __file__, self.scratch()):
             await self.refuses(errors.BadFile, "play", path)
         await self.refuses(errors.BadFile, "say", "你好", "--save", "/nowhere/x.wav")
 
@@ -106,7 +114,7 @@ class CommandTest(DeviceTest):
     async def test_the_whole_command(self) -> None:
         """As a process of its own it talks Chinese where the user does, and exits with 0 or not."""
         server = self.serve(converse)
-        source = self.mktemp()
+        source = self.scratch()
         write_wav(source, 16000, SPEECH)
         code = "import sys; from xiaozhi.device.cli import main; sys.exit(main())"
         environment = {**os.environ, "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}

@@ -1,82 +1,21 @@
-"""Whole devices against a scripted server on loopback."""
+"""Whole devices against a scripted server on loopback: their turns."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
-from typing import Any
 
-from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.trial.unittest import TestCase
 
-from tests.device.scripted import TOKEN, Script, ScriptedServer, Talk, pause
+from tests.device.cases import SPEECH, DeviceCase, converse
+from tests.device.scripted import TOKEN, Talk
 from xiaozhi.audio import packet_duration_ms
-from xiaozhi.device.client import Device
-from xiaozhi.device.errors import Crashed, DeviceError, HungUp, NoAnswer, Refused, Unreachable
 from xiaozhi.device.firmware import State
 from xiaozhi.device.mcp import Server, Tool
-from xiaozhi.device.ota import Profile
-from xiaozhi.device.turns import Event
 
-reactor: Any = _reactor
-SPEECH = b"\0\x20\0\xe0" * 800  # 0.1 s at 16 kHz
 START = {"state": "start", "mode": "auto"}
 
 
-async def converse(talk: Talk) -> None:
-    """Answer whatever is said, in auto mode."""
-    await talk.greet()
-    while not talk.gone:
-        await talk.expect("listen", state="start")
-        await talk.hear(6)
-        talk.tell("stt", text="hello")
-        await talk.answer("Good day.", 5)
-        await talk.until(lambda: talk.gone or any(isinstance(m, dict) for m in talk.inbox))
-
-
-class DeviceTest(TestCase):
-    """One server with a script; devices made here are closed at the end."""
-
-    timeout = 20
-
-    def serve(self, script: Script) -> ScriptedServer:
-        server = ScriptedServer(script)
-        self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
-        return server
-
-    def make(
-        self,
-        server: ScriptedServer,
-        on_event: Callable[[Event], None] | None = None,
-        tools: Server | None = None,
-        **profile: Any,
-    ) -> Device:
-        profile = {"ota_url": server.url + "/ota/", "frame_ms": 20, **profile}
-        device = Device(reactor, Profile(**profile), on_event=on_event, tools=tools)
-        self.addCleanup(device.close)
-        return device
-
-    def wait_for(self, name: str) -> tuple[Callable[[Event], None], Deferred[None]]:
-        """Make a listener, and what fires once the device is done with an event of that name."""
-        happened: Deferred[None] = Deferred()
-        seen: list[str] = []
-
-        def listen(event: Event) -> None:
-            if event.name == name and not seen:
-                seen.append(name)
-                reactor.callLater(0, happened.callback, None)
-
-        return listen, happened
-
-    async def fails(self, verb: Coroutine[Any, Any, object], kind: type[DeviceError]) -> str:
-        """Check that a verb fails so, and return why."""
-        with self.assertRaises(kind) as caught:
-            await verb
-        return str(caught.exception)
-
-
-class TurnsTest(DeviceTest):
+class TurnsTest(DeviceCase):
     """Turns in each mode."""
 
     async def test_auto(self) -> None:
@@ -282,143 +221,3 @@ class TurnsTest(DeviceTest):
             {talk.headers["device-id"] for talk in server.talks},
             {device.profile.device_id for device in devices},
         )
-
-
-class FailuresTest(DeviceTest):
-    """What ends a talk."""
-
-    async def test_nobody_there(self) -> None:
-        """A server that is not there is unreachable, by HTTP and by WebSocket."""
-        http = Device(reactor, Profile(ota_url="http://127.0.0.1:1/ota/"))
-        await self.fails(http.connect(), Unreachable)
-        ws = Device(reactor, Profile(ws_url="ws://127.0.0.1:1/"))
-        await self.fails(ws.say_pcm(SPEECH), Unreachable)
-        self.assertIs(ws.firmware.state, State.IDLE)
-
-    async def test_refused(self) -> None:
-        """A wrong token, and a configuration that is not to be had, are refusals."""
-        server = self.serve(converse)
-        device = self.make(server, ota_url="", ws_url=server.ws_url, token="wrong")
-        error = await self.fails(device.connect(), Refused)
-        self.assertIn("401", error)
-        server.status = 404
-        error = await self.fails(self.make(server).connect(), Refused)
-        self.assertIn("404", error)
-
-    async def test_no_hello(self) -> None:
-        """A server that says no hello gives no answer, and the device hangs up."""
-
-        async def script(talk: Talk) -> None:
-            await talk.left()
-
-        device = self.make(self.serve(script))
-        await self.fails(device.connect(timeout=0.3), NoAnswer)
-        self.assertIs(device.firmware.state, State.IDLE)
-
-    async def test_no_answer(self) -> None:
-        """A server that never answers is given up at the deadline, telling what was missing."""
-
-        async def script(talk: Talk) -> None:
-            await talk.greet()
-            await talk.expect("listen", state="start")
-            await talk.hear(3)
-            talk.tell("stt", text="hello")
-
-        device = self.make(self.serve(script))
-        error = await self.fails(device.say_pcm(SPEECH, timeout=0.6), NoAnswer)
-        self.assertIn("tts start", error)
-
-    async def test_a_crash(self) -> None:
-        """What would crash the firmware ends the talk with the reason."""
-
-        async def script(talk: Talk) -> None:
-            await talk.expect("hello")
-            talk.tell("hello")
-            await talk.left()
-
-        device = self.make(self.serve(script))
-        await self.fails(device.connect(), Crashed)
-
-    async def test_the_server_closes(self) -> None:
-        """A close frame gets no reply; the device is idle, and the next talk opens anew."""
-
-        async def script(talk: Talk) -> None:
-            await talk.greet()
-            if len(talk.server.talks) > 1:
-                await talk.expect("listen", state="start")
-                await talk.answer("Back.", 1)
-                return
-            await talk.expect("listen", state="start")
-            talk.sendClose(1000, "good bye")
-            await talk.left()
-            self.assertFalse(talk.wasClean)
-
-        server = self.serve(script)
-        device = self.make(server)
-        await self.fails(device.say_pcm(SPEECH), HungUp)
-        self.assertIs(device.firmware.state, State.IDLE)
-        await server.talks[0].left()
-        self.assertEqual((await device.type("again")).answer, "Back.")
-        self.assertEqual((len(server.talks), len(server.asked)), (2, 1))
-
-    async def test_the_device_leaves(self) -> None:
-        """It leaves by dropping the connection, without a close frame."""
-        server = self.serve(converse)
-        device = self.make(server)
-        await device.connect()
-        device.close()
-        (talk,) = server.talks
-        await talk.left()
-        self.assertEqual((talk.wasClean, talk.remoteCloseCode), (False, None))
-
-    async def test_bad_manners(self) -> None:
-        """A device can send anything, stop reading, vanish and lose power."""
-
-        async def script(talk: Talk) -> None:
-            await talk.greet()
-            await talk.expect("listen", state="start")
-            await talk.until(lambda: b"garbage" in talk.sound)
-            talk.tell("stt", text="unread")
-            await talk.left()
-
-        listen, read = self.wait_for("stt")
-        server = self.serve(script)
-        device = self.make(server, listen, version=1)
-        await device.listen()
-        device.stall()
-        device.send_raw(b"garbage")
-        await pause(0.1)
-        self.assertFalse(read.called)
-        device.resume()
-        await read
-        device.vanish()
-        (talk,) = server.talks
-        before = len(talk.sound)
-        await pause(0.1)
-        self.assertEqual((len(talk.sound), talk.gone), (before, False))
-        device.reset()
-        await talk.left()
-
-
-class ActivationTest(DeviceTest):
-    """A device that must be activated first."""
-
-    async def test_the_code_is_shown(self) -> None:
-        """The code is shown, the server asked, and the configuration fetched once more."""
-        server = self.serve(converse)
-        activation = {"code": "123456", "message": "enter it", "challenge": "x"}
-        server.offers.insert(0, {**server.offers[0], "activation": activation})
-        events: list[Event] = []
-        await self.make(server, events.append).boot()
-        (shown,) = [event.details for event in events if event.name == "activation"]
-        self.assertEqual(shown, {"code": "123456", "message": "enter it"})
-        self.assertEqual([path for path, *_ in server.asked], ["/ota/", "/ota/activate", "/ota/"])
-
-    async def test_nobody_enters_it(self) -> None:
-        """Still pending at the deadline, the device is refused, with the code."""
-        server = self.serve(converse)
-        server.activation = 202
-        server.offers[0]["activation"] = {"code": "123456", "challenge": "x"}
-        device = self.make(server)
-        error = await self.fails(device.boot(1.0), Refused)
-        self.assertIn("123456", error)

@@ -33,7 +33,7 @@ class VoiceTest(SynchronousTestCase):
         rate, pcm = speak("你好，小智")
         self.assertTrue(0.5 < len(pcm) / 2 / rate < 3)
         self.assertGreater(max(pcm), 0)
-        self.assertAlmostEqual(len(speak("你好，小智")[1]), len(pcm), delta=rate // 10)
+        self.assertLess(abs(len(speak("你好，小智")[1]) - len(pcm)), rate // 10)
 
     def test_english_without_piper(self) -> None:
         """Without Piper English is spoken too."""

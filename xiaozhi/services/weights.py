@@ -79,6 +79,8 @@ class Model:
     """"owner/name" on the hub."""
     files: tuple[File, ...]
     revision: str = "main"
+    package: str = ""
+    """What pip can install that carries it, if anything."""
 
 
 class Fetch:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 CONNECT = 2.0
 """How long connecting may take, in seconds."""
+
+
+_LATE = ("anyio._backends._asyncio", "email.policy")
+
+
+def preload() -> None:
+    """Import what the HTTP client would only import at its first request, on the reactor."""
+    for name in _LATE:
+        with suppress(ImportError):  # another version of it may have another
+            import_module(name)
 
 
 @attrs.frozen
@@ -70,6 +81,10 @@ class Chat:
         request["model"] = model
         return from_aio_stream(lambda: self._answer(request))
 
+    def warm(self) -> None:
+        """Get ready for the first answer, in the background; what fails is tried again then."""
+        self._link.get().addErrback(lambda _: None)
+
     def close(self) -> Deferred[None]:
         """Close the connections. An answer on its way fails."""
         link = self._link.drop()
@@ -79,6 +94,7 @@ class Chat:
         """Import openai and make a client: half a second of work, for a thread."""
         import openai
 
+        preload()
         server = self._find()
         timeout = openai.Timeout(server.silence, connect=CONNECT)
         client = openai.AsyncOpenAI(

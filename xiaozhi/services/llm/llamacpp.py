@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +54,7 @@ class Model(Service):
             raise Unavailable("xllamacpp is not installed: pip install 'xiaozhi[brain]'")
         if settings.max_tokens >= settings.context:
             raise Unavailable("its max_tokens must be smaller than its context")
-        self.languages = frozenset(settings.languages)
+        self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         self._weights = _weights(settings.model)
         self._chat = Chat(workshop.pool, self._start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
 from xiaozhi.services.llm import Message
+from xiaozhi.services.llm.chat import preload
 from xiaozhi.services.llm.lazy import Lazy
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ class Settings(engine.Settings, frozen=True):
         str, Meta(description='How long the model stays in memory between answers, as in "30m".')
     ] = "30m"
     max_tokens: Annotated[
-        int | None, Meta(description="Longest answer, in tokens. Empty: up to the server.", ge=1)
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Longest answer, in tokens. Empty: up to the server."),
     ] = None
     temperature: Annotated[
-        float | None,
-        Meta(description="0 sober to 2 wild. Empty: up to the model.", ge=0, le=2),
+        Annotated[float, Meta(ge=0, le=2)] | None,
+        Meta(description="0 sober to 2 wild. Empty: up to the model."),
     ] = None
     timeout_s: Annotated[
         float, Meta(description="Seconds the server may keep silent.", gt=0, le=300)
@@ -98,7 +100,7 @@ class Model(Service):
             raise Unavailable("httpx2 is not installed: pip install httpx2")
         if urlsplit(settings.url).scheme not in ("http", "https"):
             raise Unavailable(f"its url is not an http:// address: {settings.url}")
-        self.languages = frozenset(settings.languages)
+        self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         self._reactor = workshop.reactor
         self._client = Lazy(workshop.pool, self._connect)
@@ -121,6 +123,7 @@ class Model(Service):
         """Import httpx2 and make a client: for a thread."""
         import httpx2
 
+        preload()
         return httpx2.AsyncClient(
             base_url=self._settings.url,
             timeout=httpx2.Timeout(self._settings.timeout_s, connect=CONNECT),

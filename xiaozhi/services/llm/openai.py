@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from importlib.util import find_spec
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -32,11 +32,12 @@ class Settings(engine.Settings, frozen=True):
         "${OPENAI_MODEL:-gpt-4o-mini}"
     )
     max_tokens: Annotated[
-        int | None, Meta(description="Longest answer, in tokens. Empty: up to the server.", ge=1)
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Longest answer, in tokens. Empty: up to the server."),
     ] = None
     temperature: Annotated[
-        float | None,
-        Meta(description="0 sober to 2 wild. Empty: up to the server.", ge=0, le=2),
+        Annotated[float, Meta(ge=0, le=2)] | None,
+        Meta(description="0 sober to 2 wild. Empty: up to the server."),
     ] = None
     timeout_s: Annotated[
         float, Meta(description="Seconds the server may keep silent.", gt=0, le=300)
@@ -63,7 +64,7 @@ class Model(Service):
         url = settings.base_url or HOME
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise Unavailable("its base_url is not an http:// or https:// address")
-        self.languages = frozenset(settings.languages)
+        self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         server = Server(url, settings.api_key, settings.timeout_s)
         self._chat = Chat(workshop.pool, lambda: server)
@@ -77,6 +78,11 @@ class Model(Service):
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
         )
+
+    def startService(self) -> None:
+        """Make the client, so that the first question does not wait for it."""
+        super().startService()
+        self._chat.warm()
 
     def stopService(self) -> Deferred[None]:
         """Close the connections."""

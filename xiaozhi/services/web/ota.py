@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
 import msgspec
 from twisted.web.http import Request
 from twisted.web.resource import Resource
@@ -29,23 +30,29 @@ _CORS = (
 )
 
 
+@attrs.frozen
+class Offer:
+    """What every device is told."""
+
+    public: Address | None
+    """The configured address of the server; None: the one each device has used."""
+    framing: int
+    """The binary framing to use."""
+    now: Callable[[], datetime]
+    """Gives the local time, with its offset."""
+
+
 class Ota(Resource):
     """Answer the OTA request of devices that will talk at `path`."""
 
     isLeaf = True
 
-    def __init__(
-        self, path: str, public: Address | None, devices: Devices, now: Callable[[], datetime]
-    ) -> None:
-        """Name the configured `public` address, or else the one each device has used.
-
-        `now` gives the local time with its offset.
-        """
+    def __init__(self, path: str, offer: Offer, devices: Devices) -> None:
+        """Tell devices what is on `offer`, and note in `devices` what they tell."""
         super().__init__()
         self._path = path
-        self._public = public
+        self._offer = offer
         self._devices = devices
-        self._now = now
 
     def render_OPTIONS(self, request: Request) -> bytes:
         """Let pages of other origins ask."""
@@ -81,19 +88,19 @@ class Ota(Resource):
                 "websocket": {
                     "url": self._address(request).ws(self._path),
                     "token": "",
-                    "version": 1,
+                    "version": self._offer.framing,
                 }
             }
         )
 
     def _address(self, request: Request) -> Address:
-        if self._public is not None:
-            return self._public
+        if self._offer.public is not None:
+            return self._offer.public
         local = request.getHost()
         return seen(_headers(request).get("host", ""), local.host, local.port)
 
     def _time(self) -> dict[str, Any]:
-        now = self._now()
+        now = self._offer.now()
         offset = (now.utcoffset() or timedelta()) // timedelta(minutes=1)
         return {
             "server_time": {"timestamp": int(now.timestamp() * 1000), "timezone_offset": offset}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.web.http import Request
@@ -12,8 +9,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.web.address import Address
-from xiaozhi.services.web.ota import Ota
+from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
 """First parts of the paths: stock devices use the one, badges the other."""
@@ -37,12 +33,7 @@ class DeviceSocket(Resource):
         return b"Server is running"
 
 
-def site(
-    factory: WebSocketServerFactory,
-    public: Address | None,
-    devices: Devices,
-    now: Callable[[], datetime],
-) -> Site:
+def site(factory: WebSocketServerFactory, offer: Offer, devices: Devices) -> Site:
     """Lay out the paths. `factory` serves devices; see `Ota` for the rest."""
     root = Resource()
     root.putChild(b"", _Front())
@@ -50,7 +41,7 @@ def site(
         branch = Resource()
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
-        branch.putChild(b"ota", Ota(f"/{brand}/v1/", public, devices, now))
+        branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices))
     return Site(root, timeout=60)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,7 +28,7 @@ class Settings(engine.Settings, frozen=True):
 class Model:
     """A table of rules in Chinese and English. It never fails and never waits."""
 
-    languages = frozenset({"zh", "en"})
+    languages: Collection[str] = frozenset({"zh", "en"})
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ _LEAD_EN = re.compile(
     r"|(?:can|could|would|will) you|(?:do )?you know|tell me|give me"
     r"|i (?:want|would like|wanna) to know|i wonder) )+(?=\S)"
 )
-_TAIL_EN = re.compile(r"(?<=\S)(?: (?:right now|now|for me|xiaozhi))+$")
+_TAIL_EN = re.compile(r"(?<=\S)(?<!from)(?: (?:right now|now|for me|xiaozhi))+$")
 
 
 @attrs.frozen

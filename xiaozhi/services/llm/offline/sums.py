@@ -76,6 +76,7 @@ def answer(question: Question) -> str | None:
     told = _SIGN.sub(lambda sign: _SAID[sign[0]][0 if chinese else 1], told)
     if chinese:
         return f"{told}等于{say(value, 'zh')}。"
+    told = told.replace("( ", "(").replace(" )", ")")
     return f"{told[0].upper()}{told[1:]} is {say(value, 'en')}."
 
 

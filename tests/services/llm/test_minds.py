@@ -1,0 +1,192 @@
+"""The list of models: who is asked, who takes over, what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.services.llm.contract import ASKED, collect
+from xiaozhi.errors import ServiceError
+from xiaozhi.services.llm import Message, Minds
+
+
+class Scripted:
+    """Answers with `script`: a str is a piece, an exception is raised, a Deferred awaited."""
+
+    def __init__(self, *script: Any, languages: Collection[str] = ("*",)) -> None:
+        self.script = script
+        self.languages = languages
+        self.asked: list[tuple[Sequence[Message], str]] = []
+        self.closed = 0
+
+    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+        self.asked.append((messages, language))
+        try:
+            for step in self.script:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, Deferred):
+                    await step
+                else:
+                    yield step
+        finally:
+            self.closed += 1
+
+
+class Living(Service, Scripted):
+    """A model that is a service."""
+
+
+GONE = ServiceError("llm", "gone")
+
+
+class MindsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def minds(self, *models: Any) -> Minds:
+        return Minds([(f"m{number}", model) for number, model in enumerate(models)], self.clock)
+
+    def ask(self, minds: Minds, language: str = "en") -> Deferred[list[str]]:
+        return Deferred.fromCoroutine(collect(minds.reply(ASKED, language)))
+
+    def heard(self, *models: Any, language: str = "en") -> list[str]:
+        return self.successResultOf(self.ask(self.minds(*models), language))
+
+    def failed(self, *models: Any) -> str:
+        failure = self.failureResultOf(self.ask(self.minds(*models)), ServiceError)
+        return str(failure.value.why)
+
+    def test_first(self) -> None:
+        """The first model answers, as it pleases, and no other is asked."""
+        other = Scripted("no")
+        self.assertEqual(self.heard(Scripted("Well", " ", "yes"), other), ["Well", " ", "yes"])
+        self.assertEqual(other.asked, [])
+
+    def test_passes_on(self) -> None:
+        """A model is given the conversation and the language."""
+        model = Scripted("hm")
+        self.heard(model, language="fr")
+        self.assertEqual(model.asked, [(ASKED, "fr")])
+
+    def test_language(self) -> None:
+        """The first one that can do the language is asked, wherever it stands."""
+        english, chinese = Scripted("yes", languages={"en"}), Scripted("好", languages={"zh"})
+        self.assertEqual(self.heard(english, chinese, language="zh"), ["好"])
+        self.assertEqual(self.heard(english, chinese, language="fr"), ["yes"])
+        self.assertEqual(self.heard(Scripted(GONE), english, chinese, language="zh"), ["好"])
+
+    def test_last_resort(self) -> None:
+        """One that cannot do the language is asked when all that can have failed."""
+        self.assertEqual(
+            self.heard(Scripted("yes", languages={"en"}), Scripted(GONE), language="zh"), ["yes"]
+        )
+
+    def test_takes_over(self) -> None:
+        """When one fails before its first piece, the next answers at once."""
+        self.assertEqual(self.heard(Scripted(GONE), Scripted(GONE), Scripted("here")), ["here"])
+
+    def test_empty(self) -> None:
+        """An answer without words is a failure."""
+        self.assertEqual(self.heard(Scripted(), Scripted(" ", "\n"), Scripted("here")), ["here"])
+        self.assertEqual(self.heard(Scripted(" ", "here", " ")), ["here", " "])
+
+    def test_all_fail(self) -> None:
+        """When all have failed, the error says why each did."""
+        self.assertEqual(
+            self.failed(Scripted(GONE), Scripted()), "m0: gone; m1: the answer was empty"
+        )
+        self.assertEqual(self.failed(), "there is no language model")
+
+    def test_fails_late(self) -> None:
+        """A failure after the first piece is the answer's: nobody else begins again."""
+        other = Scripted("no")
+        heard: list[str] = []
+
+        async def listen() -> None:
+            async for piece in self.minds(Scripted("One", GONE), other).reply(ASKED, "en"):
+                heard.append(piece)
+
+        self.failureResultOf(Deferred.fromCoroutine(listen()), ServiceError)
+        self.assertEqual(heard, ["One"])
+        self.assertEqual(other.asked, [])
+
+    def test_slow(self) -> None:
+        """A model that says nothing in time is closed and followed by the next."""
+        silent = Scripted(Deferred(), "late")
+        answer = self.ask(self.minds(silent, Scripted("here")))
+        self.clock.advance(Minds.first - 0.1)
+        self.assertNoResult(answer)
+        self.clock.advance(0.2)
+        self.assertEqual(self.successResultOf(answer), ["here"])
+        self.assertEqual(silent.closed, 1)
+
+    def test_stall(self) -> None:
+        """A model that stops in the middle of its answer fails."""
+        stalling = Scripted("One", Deferred())
+        answer = self.ask(self.minds(stalling, Scripted("no")))
+        self.clock.advance(Minds.gap + 0.1)
+        self.failureResultOf(answer, ServiceError)
+        self.assertEqual(stalling.closed, 1)
+
+    def test_cancel(self) -> None:
+        """Cancelling who waits closes the model, and asks no other."""
+        silent, other = Scripted(Deferred()), Scripted("no")
+        answer = self.ask(self.minds(silent, other))
+        answer.cancel()
+        self.failureResultOf(answer, CancelledError)
+        self.assertEqual((silent.closed, other.asked), (1, []))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_close(self) -> None:
+        """Closing the answer closes the model's."""
+        model = Scripted("One", "Two")
+
+        async def read() -> None:
+            async with aclosing(self.minds(model).reply(ASKED, "en")) as pieces:  # type: ignore[type-var]
+                await anext(pieces)
+
+        self.successResultOf(Deferred.fromCoroutine(read()))
+        self.assertEqual(model.closed, 1)
+
+    def test_our_mistakes(self) -> None:
+        """What is no ServiceError is a mistake in the code, and nobody hides it."""
+        answer = self.ask(self.minds(Scripted(ZeroDivisionError()), Scripted("no")))
+        self.failureResultOf(answer, ZeroDivisionError)
+
+    def test_log(self) -> None:
+        """A failing model is logged once, and once more when it works again."""
+        events: list[Any] = []
+        observer = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        model = Scripted(GONE)
+        minds = self.minds(model, Scripted("here"))
+        for script in ((GONE,), (GONE,), ("yes",), ("yes",), (GONE,)):
+            model.script = script
+            self.successResultOf(self.ask(minds))
+        said = [(event["log_level"], event["name"]) for event in events if "name" in event]
+        self.assertEqual(
+            said, [(LogLevel.warn, "m0"), (LogLevel.info, "m0"), (LogLevel.warn, "m0")]
+        )
+
+    def test_lineup(self) -> None:
+        """The line-up tells the models in order with their languages."""
+        minds = self.minds(Scripted(languages={"en"}), Scripted())
+        self.assertEqual(minds.lineup, [("m0", {"en"}), ("m1", ("*",))])
+
+    def test_services(self) -> None:
+        """A model that is a service starts and stops with the list."""
+        model = Living("hm")
+        minds = self.minds(Scripted("no"), model)
+        minds.startService()
+        self.assertTrue(model.running)
+        minds.stopService()
+        self.assertFalse(model.running)

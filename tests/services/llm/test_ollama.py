@@ -1,0 +1,155 @@
+"""Ollama, against a server on loopback."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from tests.ollama_server import OllamaServer
+from tests.openai_llm import BREAK, STALL
+from tests.services.llm import contract
+from tests.services.llm.contract import ASKED, collect, within
+from xiaozhi.errors import Unavailable
+from xiaozhi.services.llm.ollama import RETRY, Model, Settings
+
+
+class OllamaTests(contract.ModelContract):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.server = OllamaServer("我叫", "小智", "。")
+        self.addCleanup(self.stop_server)
+
+    async def stop_server(self) -> None:
+        """Stop the one that is there by then."""
+        await self.server.stop()
+
+    def model(self, **settings: Any) -> Model:
+        plain = Settings(**({"url": self.server.url} | settings))
+        return self.started(Model(plain, self.workshop(self.clock)))  # type: ignore[no-any-return]
+
+    async def why(self, model: Model | None = None) -> str:
+        why = (await self.failure(model or self.model())).why
+        self.assertTrue(why.startswith(f"{self.server.url}: "), why)
+        return why.removeprefix(f"{self.server.url}: ")
+
+    async def test_request(self) -> None:
+        """The conversation goes to the first installed model that can talk."""
+        self.server.models = ["nomic-embed-text:latest", "qwen2.5:3b", "llama3.2:latest"]
+        model = self.model(max_tokens=50, temperature=0.5, keep_alive="1h")
+        self.assertEqual(await collect(model.reply(ASKED, "zh")), ["我叫", "小智", "。"])
+        self.assertEqual(
+            self.server.asked,
+            [
+                {
+                    "model": "qwen2.5:3b",
+                    "stream": True,
+                    "think": False,
+                    "keep_alive": "1h",
+                    "options": {"num_predict": 50, "temperature": 0.5},
+                    "messages": [
+                        {"role": "system", "content": "Be brief."},
+                        {"role": "user", "content": "What is your name?"},
+                    ],
+                }
+            ],
+        )
+
+    async def test_chosen_model(self) -> None:
+        """A model that is chosen is used, with or without its tag."""
+        self.server.models = ["qwen2.5:3b", "llama3.2:latest"]
+        for name in ("llama3.2", "llama3.2:latest"):
+            await collect(self.model(model=name).reply(ASKED, "en"))
+            self.assertEqual(self.server.asked[-1]["model"], name)
+
+    async def test_model_missing(self) -> None:
+        """A model that is not installed, or none at all, is told with the remedy."""
+        self.assertIn("ollama pull phi4", await self.why(self.model(model="phi4")))
+        self.server.models = []
+        self.assertIn("ollama pull", await self.why())
+
+    async def test_probed_once(self) -> None:
+        """One that answers is asked for its models once."""
+        model = self.model()
+        for _ in range(3):
+            await collect(model.reply(ASKED, "en"))
+        self.assertEqual(self.server.probes, 1)
+
+    async def test_absent(self) -> None:
+        """An absent Ollama costs a turn nothing until it is asked again, half a minute later."""
+        await self.server.stop()
+        model = self.model()
+        self.assertIn("no answer", await self.why(model))
+        self.server = OllamaServer("Here.", port=self.server.port)
+        self.clock.advance(RETRY - 1)
+        self.assertIn("no answer", await self.why(model))
+        self.assertEqual(self.server.probes, 0)
+        self.clock.advance(1)
+        self.assertEqual(await collect(model.reply(ASKED, "en")), ["Here."])
+
+    async def test_goes_away(self) -> None:
+        """One that has gone is a failure, and one that is back is used, with what it has then."""
+        model = self.model()
+        await collect(model.reply(ASKED, "en"))
+        await self.server.stop()
+        await self.why(model)
+        self.server = OllamaServer("Back.", port=self.server.port, models=["phi4:latest"])
+        self.assertEqual(await collect(model.reply(ASKED, "en")), ["Back."])
+        self.assertEqual(self.server.asked[0]["model"], "phi4:latest")
+
+    async def test_model_removed(self) -> None:
+        """A model that was removed is a failure once; then another one is found."""
+        model = self.model()
+        await collect(model.reply(ASKED, "en"))
+        self.server.models = ["phi4:latest"]
+        self.assertEqual(await self.why(model), "HTTP 404, model 'qwen2.5:3b' not found")
+        self.assertTrue(await collect(model.reply(ASKED, "en")))
+
+    async def test_close_stops_the_server(self) -> None:
+        """Closing the answer breaks the connection, so that the generation stops."""
+        self.server.script = ("One", STALL)
+        async with aclosing(self.model().reply(ASKED, "en")) as pieces:  # type: ignore[type-var]
+            self.assertEqual(await anext(pieces), "One")
+            self.assertFalse(self.server.gone.called)
+        await within(self.server.gone)
+
+    async def test_broken_off(self) -> None:
+        """An answer that breaks off is a failure, however it does."""
+        for script in (("One", BREAK), ("One", b'{"message":{"content":"x"},"error":"oom"}\n')):
+            self.server.script = script
+            self.assertTrue(await self.why())
+
+    async def test_silence(self) -> None:
+        """A server that says no more fails after the time it may keep silent."""
+        self.server.script = ("One", STALL)
+        self.assertIn("ReadTimeout", await self.why(self.model(timeout_s=0.05)))
+
+    async def test_garbage(self) -> None:
+        """What is no chat is a failure."""
+        for garbage in (b"nonsense\n", b"[]\n", b'{"message": 5}\n', b"\xff\n"):
+            self.server.script = (garbage,)
+            self.assertEqual(await self.why(), "sent what is no chat")
+
+    async def test_thoughts(self) -> None:
+        """What a model thinks is not part of the answer."""
+        thought = b'{"message":{"role":"assistant","content":"","thinking":"Hm."},"done":false}\n'
+        self.server.script = (thought, "Yes")
+        self.assertEqual(await collect(self.model().reply(ASKED, "en")), ["Yes"])
+
+    async def test_server_error(self) -> None:
+        """An error of the server is told."""
+        self.server.status = 500
+        self.assertEqual(await self.why(), "HTTP 500, llama runner process has terminated")
+
+    async def test_another_server(self) -> None:
+        """A server that is no Ollama is told."""
+        self.assertIn("404", await self.why_at("/nowhere"))
+
+    async def why_at(self, path: str) -> str:
+        return (await self.failure(self.model(url=self.server.url + path))).why
+
+    def test_address(self) -> None:
+        """An address that is none is told at the start."""
+        with self.assertRaisesRegex(Unavailable, "not an http:// address: localhost:11434"):
+            Model(Settings(url="localhost:11434"), None)  # type: ignore[arg-type]

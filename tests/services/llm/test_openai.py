@@ -1,0 +1,179 @@
+"""OpenAI-compatible chat, against a server on loopback."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.openai_llm import BREAK, STALL, OpenAIServer, Refusal
+from tests.services.llm import contract
+from tests.services.llm.contract import ASKED, collect, first, within
+from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.services.llm import Message
+from xiaozhi.services.llm.openai import Model, Settings
+
+KEY = "sk-very-secret"
+
+
+class OpenAITests(contract.ModelContract):
+    def setUp(self) -> None:
+        self.server = OpenAIServer("My name", " is", " Xiǎozhì, 小智.")
+        self.addCleanup(self.server.stop)
+
+    def model(self, **settings: Any) -> Model:
+        settings = {"base_url": self.server.url, "api_key": KEY, "model": "gpt-x"} | settings
+        return self.started(Model(Settings(**settings), self.workshop()))  # type: ignore[no-any-return]
+
+    async def why(self, model: Model | None = None) -> str:
+        """Return why the reply failed, and check that it says where but no secret."""
+        why = (await self.failure(model or self.model())).why
+        self.assertTrue(why.startswith(f"{self.server.url}, gpt-x: "), why)
+        self.assertNotIn(KEY, why)
+        return why.partition("gpt-x: ")[2]
+
+    async def test_request(self) -> None:
+        """The conversation, the model and the settings are sent as the API has them."""
+        model = self.model(max_tokens=50, temperature=0.5)
+        said = [*ASKED, Message("assistant", "小智"), Message("user", "And mine?")]
+        self.assertEqual(
+            await collect(model.reply(said, "en")), ["My name", " is", " Xiǎozhì, 小智."]
+        )
+        ((body, key),) = self.server.asked
+        self.assertEqual(key, KEY)
+        self.assertEqual(
+            body,
+            {
+                "model": "gpt-x",
+                "stream": True,
+                "max_tokens": 50,
+                "temperature": 0.5,
+                "messages": [
+                    {"role": "system", "content": "Be brief."},
+                    {"role": "user", "content": "What is your name?"},
+                    {"role": "assistant", "content": "小智"},
+                    {"role": "user", "content": "And mine?"},
+                ],
+            },
+        )
+
+    async def test_no_settings(self) -> None:
+        """What is not set is left to the server; a server of one's own needs no key."""
+        await collect(self.model(api_key="").reply(ASKED, "en"))
+        self.assertEqual(set(self.server.asked[0].body), {"model", "stream", "messages"})
+
+    async def test_no_text(self) -> None:
+        """Chunks without text are nothing: thoughts, null, no choices, no delta."""
+        self.server.script = (
+            b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"Hm."}}]}\n\n',
+            b": a comment, as some servers send to keep the line open\n\n",
+            b'data: {"choices":[{"index":0,"delta":{"content":null,"tool_calls":[]}}]}\n\n',
+            b'data: {"choices":[]}\n\n',
+            b'data: {"choices":null}\n\n',
+            b'data: {"choices":[{"index":0}]}\n\n',
+            b'data: {"choices":[{"index":0,"delta":null}]}\n\n',
+            b'data: {"choices":[{"index":0,"delta":{"content":7}}]}\n\n',
+            "Yes",
+        )
+        self.assertEqual(await collect(self.model().reply(ASKED, "en")), ["Yes"])
+
+    async def test_close_stops_the_server(self) -> None:
+        """Closing the answer breaks the connection, so that the server stops as well."""
+        self.server.script = ("One", STALL)
+        async with aclosing(self.model().reply(ASKED, "en")) as pieces:  # type: ignore[type-var]
+            self.assertEqual(await anext(pieces), "One")
+            self.assertFalse(self.server.gone.called)
+        await within(self.server.gone)
+
+    async def test_cancel_stops_the_server(self) -> None:
+        """So does cancelling who waits for a piece."""
+        self.server.script = ("One", STALL)
+        pieces = self.model().reply(ASKED, "en")
+        await anext(pieces)
+        waiting = Deferred.fromCoroutine(first(pieces))
+        waiting.cancel()
+        await within(self.server.gone)
+        with self.assertRaises(CancelledError):
+            await waiting
+
+    async def test_silence(self) -> None:
+        """A server that says no more fails after the time it may keep silent."""
+        self.server.script = ("One", STALL)
+        self.assertEqual(await self.why(self.model(timeout_s=0.05)), "timed out")
+
+    async def test_broken_off(self) -> None:
+        """A connection that breaks in the middle is a failure, not an end."""
+        self.server.script = ("One", BREAK)
+        self.assertIn("peer closed connection", await self.why())
+
+    async def test_garbage(self) -> None:
+        """What is no chat completion is a failure."""
+        for garbage in (b"data: {nonsense\n\n", b"data: [1, 2]\n\n", b'data: "x"\n\n'):
+            self.server.script = (garbage,)
+            self.assertIn("no chat completion", await self.why())
+
+    async def test_error_in_stream(self) -> None:
+        """An error in the middle of an answer is a failure with its message."""
+        self.server.script = ("One", b'data: {"error":{"message":"out of memory"}}\n\n')
+        self.assertEqual(await self.why(), "out of memory")
+
+    async def test_refused_key(self) -> None:
+        """A refused key is told without what the server says, which may repeat it."""
+        self.server.refusal = Refusal(401, f"Incorrect API key provided: {KEY[:6]}***ret")
+        self.assertEqual(await self.why(), "HTTP 401, the API key was refused")
+
+    async def test_refusals(self) -> None:
+        """Other refusals are told with their message, in short, the key taken out."""
+        self.server.refusal = Refusal(429, f"Rate limit\nreached for {KEY}" + " x" * 200)
+        why = await self.why()
+        self.assertTrue(why.startswith("HTTP 429, Rate limit reached for *** x x"), why)
+        self.assertEqual(len(why), 200)
+        self.server.refusal = Refusal(500, "The server had an error")
+        self.assertEqual(await self.why(), "HTTP 500, The server had an error")
+        self.assertEqual(len(self.server.asked), 2, "asked once each: a retry would cost time")
+
+    async def test_nobody_there(self) -> None:
+        """A server that is not there is a failure that says where."""
+        model = self.model()
+        await self.server.stop()
+        self.assertIn("connection attempts failed", await self.why(model))
+
+    async def test_after_failure(self) -> None:
+        """After a failure the next answer comes."""
+        model = self.model()
+        self.server.refusal = Refusal(503, "busy")
+        await self.why(model)
+        self.server.refusal = None
+        self.assertTrue(await collect(model.reply(ASKED, "en")))
+
+    async def test_stop(self) -> None:
+        """Stopping ends an answer on its way: as a failure."""
+        self.server.script = ("One", STALL)
+        model = self.model()
+        pieces = model.reply(ASKED, "en")
+        await anext(pieces)
+        await model.stopService()
+        await within(self.server.gone)
+        with self.assertRaises(ServiceError):
+            await anext(pieces)
+
+
+class SettingsTests(SynchronousTestCase):
+    def lacks(self, **settings: str) -> str:
+        plain = {"base_url": "", "api_key": ""}
+        with self.assertRaises(Unavailable) as caught:
+            Model(Settings(**(plain | settings)), None)  # type: ignore[arg-type]
+        return str(caught.exception)
+
+    def test_nothing_set(self) -> None:
+        """Without a key and an address it says both ways to give one."""
+        for way in ("OPENAI_API_KEY", "api_key", "OPENAI_BASE_URL", "base_url"):
+            self.assertIn(way, self.lacks())
+
+    def test_address(self) -> None:
+        """An address that is none is told at the start, without its text: it may hold a secret."""
+        for url in ("localhost:8000", "ftp://x/v1", "http://", "sk-oops"):
+            self.assertIn("not an http:// or https:// address", self.lacks(base_url=url))
+            self.assertNotIn("oops", self.lacks(base_url=url))

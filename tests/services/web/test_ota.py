@@ -1,0 +1,159 @@
+"""What devices and people are told over HTTP."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+
+from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.server import Site
+
+from tests.http import ask
+from xiaozhi.services.devices import LIMIT, Devices
+from xiaozhi.services.web.address import Address, public
+from xiaozhi.services.web.ota import Offer
+from xiaozhi.services.web.site import site
+
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=timezone(timedelta(hours=8)))
+DEVICE = {"Device-Id": "AA:BB:CC:DD:EE:FF", "Client-Id": "c1", "Content-Type": "application/json"}
+BODY = json.dumps({"version": 2, "language": "zh-CN", "application": {"version": "2.4.2"}}).encode()
+
+
+class OtaTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.devices = Devices()
+        self.site = self.make()
+
+    def make(self, address: Address | None = None) -> Site:
+        return site(WebSocketServerFactory(), Offer(address, 1, lambda: NOW), self.devices)
+
+    def test_firmware(self) -> None:
+        """The firmware learns its server, the time, and that there is no update."""
+        for path in ("/xiaozhi/ota", "/xiaozhi/ota/"):
+            reply = ask(self.site, "POST", path, DEVICE, BODY)
+            self.assertEqual(reply.status, 200)
+            self.assertEqual(reply.headers["content-type"], "application/json; charset=utf-8")
+            self.assertEqual(int(reply.headers["content-length"]), len(reply.body))
+            self.assertLess(len(reply.body), 6000)
+            self.assertEqual(
+                reply.json(),
+                {
+                    "server_time": {
+                        "timestamp": int(NOW.timestamp() * 1000),
+                        "timezone_offset": 480,
+                    },
+                    "firmware": {"version": "2.4.2", "url": ""},
+                    "websocket": {
+                        "url": "ws://192.168.1.5:8000/xiaozhi/v1/",
+                        "token": "",
+                        "version": 1,
+                    },
+                },
+            )
+
+    def test_badge(self) -> None:
+        """A badge is sent to its own path."""
+        reply = ask(self.site, "POST", "/supie/ota/", DEVICE, BODY)
+        self.assertEqual(reply.json()["websocket"]["url"], "ws://192.168.1.5:8000/supie/v1/")
+
+    def url(self, host: str, port: int = 8000, address: Address | None = None) -> str:
+        served = self.make(address)
+        reply = ask(served, "POST", "/xiaozhi/ota/", DEVICE | {"Host": host}, BODY, port)
+        return str(reply.json()["websocket"]["url"])
+
+    def test_address_as_seen(self) -> None:
+        """The address is the one the device used; the port is always spelled out."""
+        self.assertEqual(self.url("box.local:9000"), "ws://box.local:9000/xiaozhi/v1/")
+        self.assertEqual(self.url("box.local", 8123), "ws://box.local:8123/xiaozhi/v1/")
+        self.assertEqual(self.url("[fd00::1]:8000"), "ws://[fd00::1]:8000/xiaozhi/v1/")
+
+    def test_strange_host(self) -> None:
+        """A Host that is no host name is not sent back."""
+        for host in ('a"b', "a b", "a/b", "", "x:999999", "<script>"):
+            url = self.url(host)
+            self.assertIn(url, ("ws://192.168.1.5:8000/xiaozhi/v1/", "ws://x:8000/xiaozhi/v1/"))
+
+    def test_public_url(self) -> None:
+        """A configured public address is what devices are told, `wss` if it is https."""
+        for given, told in (
+            ("https://voice.example.org", "wss://voice.example.org:443/xiaozhi/v1/"),
+            ("http://voice.example.org:81", "ws://voice.example.org:81/xiaozhi/v1/"),
+            ("ws://[fd00::1]", "ws://[fd00::1]:80/xiaozhi/v1/"),
+        ):
+            self.assertEqual(self.url("10.0.0.1", address=public(given)), told)
+        self.assertIsNone(public(""))
+
+    def test_broken_body(self) -> None:
+        """An SSID with a quote makes the body invalid: the headers tell enough."""
+        headers = DEVICE | {"User-Agent": "bread-compact-wifi/1.9.0"}
+        for body in (b'{"ssid":"a"b"}', b"\xff", b"[]", b"[" * 5000, b""):
+            reply = ask(self.site, "POST", "/xiaozhi/ota/", headers, body)
+            self.assertEqual(reply.json()["firmware"], {"version": "1.9.0", "url": ""})
+
+    def test_unparsable_version(self) -> None:
+        """A version that the firmware cannot parse is not echoed: it would reboot for ever."""
+        for version in ("v1.2", "latest", "", 5, "1..2", "9" * 40):
+            body = json.dumps({"application": {"version": version}}).encode()
+            self.assertNotIn(
+                "firmware", ask(self.site, "POST", "/xiaozhi/ota/", DEVICE, body).json()
+            )
+
+    def test_no_mqtt(self) -> None:
+        """There is no `mqtt` key: it would win over the WebSocket."""
+        self.assertNotIn(b"mqtt", ask(self.site, "POST", "/xiaozhi/ota/", DEVICE, BODY).body)
+
+    def test_get(self) -> None:
+        """A device may ask with GET; people read the address in plain text."""
+        self.assertIn("websocket", ask(self.site, "GET", "/xiaozhi/ota/", DEVICE).json())
+        query = "/xiaozhi/ota/?device-id=aa%3Abb"
+        self.assertIn("websocket", ask(self.site, "GET", query).json())
+        reply = ask(self.site, "GET", "/xiaozhi/ota/")
+        self.assertIn(b"ws://192.168.1.5:8000/xiaozhi/v1/", reply.body)
+
+    def test_cors(self) -> None:
+        """Pages of other origins may ask, after a preflight."""
+        preflight = ask(self.site, "OPTIONS", "/xiaozhi/ota/", {"Origin": "http://x"})
+        self.assertEqual(preflight.status, 204)
+        self.assertIn("Device-Id", preflight.headers["access-control-allow-headers"])
+        for reply in (preflight, ask(self.site, "POST", "/supie/ota", DEVICE, BODY)):
+            self.assertEqual(reply.headers["access-control-allow-origin"], "*")
+
+    def test_language(self) -> None:
+        """The device's own setting is its user's language, else what its request accepts."""
+        ask(self.site, "POST", "/xiaozhi/ota/", DEVICE | {"Accept-Language": "de"}, BODY)
+        self.assertEqual(self.devices.language("aa:bb:cc:dd:ee:ff"), "zh")
+        ask(self.site, "POST", "/xiaozhi/ota/", DEVICE | {"Accept-Language": "de;q=0.5, en"}, b"")
+        self.assertEqual(self.devices.language("aa:bb:cc:dd:ee:ff"), "en")
+        ask(self.site, "POST", "/xiaozhi/ota/", DEVICE, b"{}")
+        self.assertEqual(self.devices.language("aa:bb:cc:dd:ee:ff"), "")
+
+    def test_nobody_is_remembered(self) -> None:
+        """Who does not name itself leaves nothing behind."""
+        ask(self.site, "POST", "/xiaozhi/ota/", {"Accept-Language": "de"}, BODY)
+        self.assertEqual(len(self.devices._languages), 0)
+
+
+class Pages(SynchronousTestCase):
+    def test_plain_request_on_the_socket(self) -> None:
+        """A plain GET where the WebSocket is says that the server runs."""
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        for path in ("/xiaozhi/v1/", "/supie/v1/", "/supie/v1"):
+            reply = ask(served, "GET", path)
+            self.assertEqual((reply.status, reply.body), (200, b"Server is running"))
+
+    def test_front_door(self) -> None:
+        """The root tells what this is; other paths are not found."""
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        self.assertIn(b"/xiaozhi/ota/", ask(served, "GET", "/").body)
+        self.assertEqual(ask(served, "GET", "/etc/passwd").status, 404)
+
+
+class Memory(SynchronousTestCase):
+    def test_bounded(self) -> None:
+        """Devices not seen for longest make room."""
+        devices = Devices()
+        for number in range(LIMIT + 5):
+            devices.learn(f"d{number}", "zh")
+        self.assertEqual(devices.language("d4"), "")
+        self.assertEqual(devices.language("d5"), "zh")

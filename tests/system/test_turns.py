@@ -1,0 +1,134 @@
+"""A spoken turn through real engines: a real voice in, a real voice out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from tests.system.judge import hear, likeness
+from tests.system.server import ServerCase
+from xiaozhi.device import voice
+from xiaozhi.device.client import Device
+from xiaozhi.device.turns import Turn
+
+BY_EAR = 0.7
+"""Share of an answer's letters the judge must hear, in order."""
+
+
+class Spoken(ServerCase):
+    async def ask(self, device: Device, sound: tuple[int, bytes]) -> Turn:
+        """Say something, hear the answer out; both must be as on a real device."""
+        rate, pcm = sound
+        turn = await device.say_pcm(pcm, rate, timeout=60)
+        self.assertTrue(turn.whole, f"{turn.summary()}\n{self.process.text}")
+        self.assertEqual((device.complaints, turn.stalls, turn.lost), ([], [], 0))
+        return turn
+
+    async def judged(self, turn: Turn, language: str) -> float:
+        """Tell how much of the answer can be understood by its sound alone."""
+        heard = await deferToThread(hear, bytes(turn.pcm), turn.rate, language)
+        share = likeness(turn.answer, heard)
+        print(f"\n{turn.answer!r} sounds like {heard!r}: {share:.0%}")
+        return share
+
+    async def test_piper_to_pocketsphinx_to_espeak(self) -> None:
+        """Piper asks, pocketsphinx hears, espeak-ng answers, and can be understood."""
+        port = await self.server(
+            "asr: [{use: pocketsphinx}]\nllm: [{use: offline}]\ntts: [{use: espeak}]\n"
+        )
+        for mode, version in (("auto", 1), ("manual", 2), ("realtime", 3)):
+            device = self.device(port, mode=mode, version=version, language="en")
+            turn = await self.ask(device, voice._piper("What time is it?"))
+            self.assertIn("what time is it", turn.heard.lower())
+            self.assertGreaterEqual(await self.judged(turn, "en"), BY_EAR)
+            device.close()
+
+    async def test_espeak_to_whisper_to_piper(self) -> None:
+        """espeak-ng asks, Whisper hears, Piper answers, and can be understood."""
+        port = await self.server(
+            "asr: [{use: whisper}]\nllm: [{use: offline}]\ntts: [{use: piper}]\n"
+        )
+        device = self.device(port, language="en")
+        turn = await self.ask(device, voice._espeak("What can you do?", "en-us"))
+        self.assertIn("what can you do", turn.heard.lower())
+        self.assertGreaterEqual(await self.judged(turn, "en"), 0.8)
+
+    async def test_chinese(self) -> None:
+        """A Chinese question is heard by Whisper and answered in Chinese."""
+        port = await self.server(
+            "asr: [{use: pocketsphinx}, {use: whisper}]\n"
+            "llm: [{use: offline}]\ntts: [{use: piper}, {use: espeak}]\n"
+        )
+        device = self.device(port, language="zh-CN")
+        turn = await self.ask(device, voice._espeak("你好，请问你能做什么？", "cmn"))
+        self.assertGreaterEqual(likeness("你好请问你能做什么", turn.heard), BY_EAR, turn.heard)
+        self.assertRegex(turn.answer, "[\u4e00-\u9fff]{4}")
+        self.assertGreaterEqual(await self.judged(turn, "zh"), 0.4)
+
+    async def test_defaults(self) -> None:
+        """With the default ears and voices, English and Chinese work from the first minute."""
+        port = await self.server("llm: [{use: offline}]\n")
+        device = self.device(port, language="en")
+        turn = await self.ask(device, voice._piper("What is three plus five?"))
+        self.assertIn("8", turn.answer)
+        typed = await device.type("三加五等于几？", timeout=60)
+        self.assertIn("8", typed.answer.replace("八", "8"))
+        self.assertTrue(typed.whole)
+
+
+class Together(ServerCase):
+    SENTENCES = (
+        ("What is two plus two?", "4"),
+        ("What is three plus five?", "8"),
+        ("What is ten minus three?", "7"),
+        ("What is six plus three?", "9"),
+        ("What is eight plus two?", "10"),
+        ("What is five plus six?", "11"),
+        ("What is ten plus two?", "12"),
+    )
+
+    async def test_ten_devices(self) -> None:
+        """Ten devices speak at once, three of them badly: no word goes astray, nobody waits."""
+        from twisted.internet.defer import Deferred, gatherResults
+
+        port = await self.server(
+            "asr: [{use: whisper}, {use: pocketsphinx}]\nllm: [{use: offline}]\n"
+            "tts: [{use: espeak}]\n"
+        )
+        sounds = [voice._piper(sentence) for sentence, _ in self.SENTENCES]
+        good = [
+            self.device(port, language="en", device_id=f"02:00:00:00:00:{number:02x}")
+            for number in range(len(sounds))
+        ]
+        bad = [self.device(port, device_id=f"02:00:00:00:01:{number:02x}") for number in range(3)]
+        for device in (*good, *bad):
+            await device.connect()
+        stalled, garbage, vanishing = bad
+        await stalled.listen()
+        stalled.firmware.detect("tell me a joke")
+        stalled.stall()
+        for number in range(200):
+            garbage.send_raw(bytes([number]) * number)
+        garbage.send_raw('{"type":"listen","state":"start"}')
+        await vanishing.listen()
+        vanishing.firmware.detect("tell me a joke")
+        vanishing.reset()
+
+        async def talk(device: Device, sound: tuple[int, bytes]) -> Turn:
+            return await device.say_pcm(sound[1], sound[0], timeout=60)
+
+        turns: list[Any] = await gatherResults(
+            [
+                Deferred.fromCoroutine(talk(device, sound))
+                for device, sound in zip(good, sounds, strict=True)
+            ],
+            consumeErrors=True,
+        )
+        for turn, device, (sentence, result) in zip(turns, good, self.SENTENCES, strict=True):
+            self.assertTrue(turn.whole, turn.summary())
+            self.assertIn(result, turn.answer, f"{sentence} was heard as {turn.heard!r}")
+            self.assertEqual(device.complaints, [])
+        slowest = max(turn.delay for turn in turns)
+        # A second of silence, and seven recognitions on two threads.
+        self.assertLess(slowest, 10.0)
