@@ -51,17 +51,16 @@ lint: .venv/test
 	$(BIN)/ruff check xiaozhi tests twisted bench
 	$(BIN)/mypy
 
-# The unit suite twice: under trial (measured), and under pytest-twisted.
+# The unit suite twice: under trial, and under pytest-twisted.
 unit: .venv/test
-	$(BIN)/coverage erase
-	$(BIN)/python -W error -m coverage run --branch --source=xiaozhi -m twisted.trial \
-		$(call modules,$(UNIT))
+	$(BIN)/python -W error -m twisted.trial $(call modules,$(UNIT))
 	$(BIN)/python -m pytest --quiet $(UNIT)
 
 # The ground floor is pure: there is no excuse for a line or a branch that no test reaches.
-coverage: unit
-	$(BIN)/coverage report --fail-under=100 \
-		--include='$(subst $(space),$(comma),$(GROUND:%=xiaozhi/%.py))'
+coverage: .venv/test
+	$(BIN)/coverage run --branch --include='$(subst $(space),$(comma),$(GROUND:%=xiaozhi/%.py))' \
+		-m twisted.trial --reporter=summary $(GROUND:%=tests.test_%) tests.test_session
+	$(BIN)/coverage report --fail-under=100 --show-missing
 
 system: .venv/test
 	$(BIN)/python -W error -m twisted.trial $(call modules,$(SYSTEM))

@@ -197,8 +197,8 @@ class Table:
         minds: FakeMinds | None = None,
         speech: FakeSpeech | None = None,
         language: str = "",
-        limits: Limits = Limits(),
-        manners: Manners = Manners(wakeup_words=("hey jarvis",)),
+        limits: Limits | None = None,
+        manners: Manners | None = None,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
@@ -215,7 +215,8 @@ class Table:
             AudioParams("opus", 16000, 1, 60),
             "en",
         )
-        ears = Ears(LoudDetector(), limits)
+        ears = Ears(LoudDetector(), limits or Limits())
+        manners = manners or Manners(wakeup_words=("hey jarvis",))
         self.session = Session(self.link, ears, manners, staff, language, self.clock)
 
     def pass_time(self, seconds: float) -> None:

@@ -12,9 +12,9 @@ PIECE = 0.02
 class Room:
     """Sound reaching an endpointer in real time."""
 
-    def __init__(self, limits: Limits = Limits(), by_device: bool = False) -> None:
+    def __init__(self, limits: Limits | None = None, by_device: bool = False) -> None:
         self.now = 100.0
-        self.ears = Endpointer(limits)
+        self.ears = Endpointer(limits or Limits())
         self.ears.arm(self.now, by_device)
 
     def hear(self, pattern: str, seconds: float) -> list[tuple[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,11 +61,8 @@ class Layers(SynchronousTestCase):
             top, _, rest = what.partition(".")
             if top == "xiaozhi":
                 return bool(rest) and rest.split(".")[0] not in GROUND
-            return top in IMPURE or (top not in PURE and top not in STANDARD)
+            return top in IMPURE or (top not in PURE and top not in sys.stdlib_module_names)
 
-        import sys
-
-        STANDARD = sys.stdlib_module_names
         self.check(breach)
 
     def test_services_know_no_session(self) -> None:

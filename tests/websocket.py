@@ -54,9 +54,9 @@ class Peer:
         set_clock(clock)
         self.factory = DeviceFactory(house, clock, max_connections)
         self.transport = Transport(peerAddress=IPv4Address("TCP", "192.168.1.9", 40000))
-        self.protocol: Any = self.factory.buildProtocol(None)
-        self.transport.protocol = self.protocol
-        self.protocol.makeConnection(self.transport)
+        protocol: Any = self.factory.buildProtocol(None)
+        self.protocol = self.transport.protocol = protocol
+        protocol.makeConnection(self.transport)
         self._read = 0
 
     def handshake(self, path: str = "/xiaozhi/v1/", **headers: str) -> str:

@@ -103,9 +103,7 @@ def build(
         speech,
         Doors(factory, clock),
         *listening,
-        Announcement(
-            listening[0], address, lineup, builder.lacking, language, path
-        ),
+        Announcement(listening[0], address, lineup, builder.lacking, language, path),
     ):
         service.setServiceParent(server)
     return server

@@ -300,7 +300,7 @@ class Turn:
     def _start(self, mode: Mode | None) -> Iterator[Command]:
         self.mode = mode or self.mode
         match self.state:
-            case "idle" | "waking" | "listening" if self.mode == "manual":
+            case "idle" | "listening" if self.mode == "manual":
                 yield from self._hear(by_device=True)
             case "idle":
                 self.state = "listening"
@@ -308,7 +308,7 @@ class Turn:
             case "hearing" | "tail":
                 self.state = "hearing"  # if the button bounced, the same utterance goes on
                 yield Endpoint(self.mode == "manual")
-            case "thinking" | "speaking" if self.mode == "manual":
+            case "waking" | "thinking" | "speaking" if self.mode == "manual":
                 yield from self._drop()
                 yield from self._hear(by_device=True)
 
@@ -371,6 +371,7 @@ class Turn:
             yield from self._transcribe()
         elif self.state == "waking":
             if voiced >= self._manners.guard_voice:
+                yield from self._drop()
                 yield from self._hear(woken_by=self._woken_by)
             elif self._manners.greets:
                 self._spoken = False

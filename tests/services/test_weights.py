@@ -43,7 +43,7 @@ class FromHub(TestCase):
             self.store,
             endpoint or self.endpoint,
             lambda done, total: self.seen.append((done, total)),
-            connect=1,
+            connect=0.3,
             stall=0.3,
         )
 

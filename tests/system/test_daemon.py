@@ -42,6 +42,9 @@ class Daemon(ServerCase):
     def _log(self) -> str:
         return self.logfile.read_text() if self.logfile.exists() else "(no log)"
 
+    def _pid(self) -> int:
+        return int(self.pidfile.read_text())
+
     async def get(self, port: int, path: str, host: str = "127.0.0.1") -> str:
         """Fetch a page."""
         reply = await Agent(reactor).request(b"GET", f"http://{host}:{port}{path}".encode())
@@ -55,7 +58,7 @@ class Daemon(ServerCase):
             STATE_DIRECTORY=str(self.folder / "state"),
         )  # fmt: skip
         self.assertEqual(await launcher.ended, 0, launcher.text)
-        pid = int(self.pidfile.read_text())
+        pid = self._pid()
         self.addCleanup(self.kill, pid)
         await self.eventually(lambda: "next " in self._log())
         match = re.search(r"is listening on port (\d+)", self._log())
@@ -81,8 +84,8 @@ class Daemon(ServerCase):
         user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
         os.chown(self.folder, user.pw_uid, user.pw_gid)  # twistd takes its pidfile away
         _, pid = await self.daemonized(f"--uid={user.pw_uid}", f"--gid={user.pw_gid}")
-        self.assertEqual(Path(f"/proc/{pid}").stat().st_uid, user.pw_uid)
-        self.assertEqual((self.folder / "state").stat().st_uid, user.pw_uid)
+        self.assertEqual(os.stat(f"/proc/{pid}").st_uid, user.pw_uid)
+        self.assertEqual(os.stat(self.folder / "state").st_uid, user.pw_uid)
 
     async def test_speaks_as_a_daemon(self) -> None:
         """Its engines, processes and threads live on this side of the fork."""

@@ -47,11 +47,10 @@ class Speaking(TestCase):
     async def test_odd_texts(self) -> None:
         """No text is a failure; one without words is no sound."""
         speaker = await self.engine()
-        for text in ("", "   ", "...", "\0", "[[", "\n"):
+        for text in ("", "   ", "...", "\0", "[[", "\n", "😀😀", "-" * 1000):
             self.assertEqual(len(await self.say(speaker, text)), 0, repr(text))
         for text in ("12345678901234567890", "你好吗", "a[[b]]c", "https://x.y/z?q=1", "A" * 400):
             self.assertGreater(len(await self.say(speaker, text)), 0, text)
-        self.assertGreaterEqual(len(await self.say(speaker, "😀😀")), 0)
 
     async def test_at_once(self) -> None:
         """Several sentences at once are each spoken whole."""

@@ -75,9 +75,12 @@ class Loader(Service, Generic[T]):
         self._waiting: list[Deferred[None]] = []
 
     def settled(self) -> Deferred[None]:
-        """Wait until the attempt under way has succeeded or failed, or is given up."""
+        """Wait until the attempt under way, if any, has succeeded or failed or is given up."""
         waiter: Deferred[None] = Deferred()
-        self._waiting.append(waiter)
+        if self._value is not None or self._again is not None or not self.running:
+            waiter.callback(None)
+        else:
+            self._waiting.append(waiter)
         return waiter
 
     def get(self) -> T:

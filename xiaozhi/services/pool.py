@@ -41,17 +41,20 @@ class Workers(Service):
         self._size = size
         self._limit = size + queue
         self._busy = 0
-        self._pool = _Threads(0, size, name=f"xiaozhi-{stage}")
+        self._pool: _Threads | None = None
 
     def startService(self) -> None:
         """Accept work. Threads are made when there is some."""
         super().startService()
+        # A pool that was stopped cannot be started again.
+        self._pool = _Threads(0, self._size, name=f"xiaozhi-{self._stage}")
         self._pool.start()
 
     def stopService(self) -> Deferred[None]:
         """Refuse work and wait for running calls, but never longer than `grace`."""
         super().stopService()
-        if not self._pool.started:
+        pool, self._pool = self._pool, None
+        if pool is None:
             return succeed(None)
         ended: Deferred[None] = Deferred()
         threads: IReactorFromThreads = self._reactor
@@ -61,7 +64,7 @@ class Workers(Service):
                 ended.callback(None)
 
         def join() -> None:
-            self._pool.stop()
+            pool.stop()
             threads.callFromThread(tell)
 
         # ThreadPool.stop() joins its threads, so it must not run on the reactor.
@@ -70,29 +73,25 @@ class Workers(Service):
         return ended
 
     def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """Call `work` in a thread. Raise `ServiceError` at once when too much already waits."""
-        if not self.running:
+        """Call `work` in a thread. Raise `ServiceError` at once when too much already waits.
+
+        Cancelling lets a call that runs go on, alone; one that waits for a thread is not made.
+        """
+        if self._pool is None:
             raise ServiceError(self._stage, "the server is stopping")
         if self._busy >= self._limit:
             raise ServiceError(self._stage, "too much work is waiting")
         self._busy += 1
+        waiter: Deferred[T] = Deferred()
 
-        def done(result: T) -> T:
+        def call() -> T | None:
+            return None if waiter.called else work(*args, **kwargs)
+
+        def done(result: Any) -> None:
+            # Counted when the thread is free again, even if nobody waits for the result any more.
             self._busy -= 1
-            return result
+            if not waiter.called:
+                waiter.callback(result)  # a Failure becomes an errback
 
-        result = deferToThreadPool(self._reactor, self._pool, work, *args, **kwargs)
-        # Counted when the thread is free again, even if nobody waits for the result any more.
-        return _detached(result.addBoth(done))
-
-
-def _detached(work: Deferred[T]) -> Deferred[T]:
-    """Make a Deferred whose cancelling leaves the running `work` alone."""
-    waiter: Deferred[T] = Deferred()
-
-    def pass_on(result: Any) -> None:
-        if not waiter.called:
-            waiter.callback(result)  # a Failure becomes an errback
-
-    work.addBoth(pass_on)
-    return waiter
+        deferToThreadPool(self._reactor, self._pool, call).addBoth(done)
+        return waiter

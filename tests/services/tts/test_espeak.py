@@ -13,7 +13,8 @@ from xiaozhi.errors import Unavailable
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.tts import espeak
-from xiaozhi.services.tts.espeak import RATE, Settings, Speaker, runs
+from xiaozhi.services.tts._espeak_library import RATE, library
+from xiaozhi.services.tts.espeak import Settings, Speaker, runs
 
 
 class EspeakTests(contract.SpeakerContract):
@@ -56,7 +57,7 @@ class EspeakTests(contract.SpeakerContract):
 
     async def test_no_data(self) -> None:
         """A library without its data is a ServiceError, not the end of the process."""
-        self.patch(espeak, "library", espeak.library.__wrapped__)
+        self.patch(espeak, "library", library.__wrapped__)
         with mock.patch("espeakng_loader.get_data_path", return_value="/nonexistent"):
             self.assertIn("data are not in", await self.failure(self.speaker()))
 
@@ -105,6 +106,7 @@ class RunTests(SynchronousTestCase):
         self.check("😀你好\0\x01**", "zh", "zh 你好")
         self.check("😀...", "zh")
         self.check("", "zh")
+        self.check("e\u0301te\u0301, a\u0317\u0329!", "fr", "fr été, a!")
 
     def test_long(self) -> None:
         """A long run is cut, at a pause or between words if it has any."""

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.google_tts import Asked, Google
 from tests.services.tts import contract
 from tests.services.tts.contract import SENTENCE, collect, within
-from xiaozhi.errors import Unavailable
+from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.languages import primary
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers
@@ -105,7 +105,7 @@ class GttsTests(contract.SpeakerContract):
     async def test_unknown_language(self) -> None:
         """A language that Google does not speak is a ServiceError."""
         speaker = self.speaker()
-        with self.assertRaisesRegex(engine.ServiceError, "without sound|No audio"):
+        with self.assertRaisesRegex(ServiceError, "without sound|No audio"):
             await collect(speaker.speak("hi", "xx"))
 
     async def test_garbage(self) -> None:

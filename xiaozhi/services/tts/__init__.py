@@ -17,11 +17,13 @@ from xiaozhi.services.deadline import timed
 class Speaker(Protocol):
     """An engine of this kind: see `xiaozhi.services.engine`."""
 
-    languages: Collection[str]
-    """Primary subtags, or {"*"}."""
+    @property
+    def languages(self) -> Collection[str]:
+        """Primary subtags, or {"*"}."""
 
-    rate: int
-    """Sample rate of the PCM it yields, in Hz. Fixed before the first piece is yielded."""
+    @property
+    def rate(self) -> int:
+        """Sample rate of the PCM it yields, in Hz. Fixed before the first piece is yielded."""
 
     def speak(self, sentence: str, language: str) -> AsyncIterator[bytes]:
         """Yield the sentence as 16-bit little-endian mono PCM at `rate` Hz, in pieces.

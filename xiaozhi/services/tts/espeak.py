@@ -43,6 +43,8 @@ _PART: Final = re.compile(
 )
 _SILENT: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "So", "Sk"})
 """Unicode categories of what nobody reads aloud: control characters, emojis."""
+_STRAY: Final = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
+"""Accents that belong to no letter: the library breaks down at some of them."""
 _MARKUP: Final = frozenset("*_~`|^<>{}[]\\\ufe0f\u20e3")
 _READ: Final = frozenset("°")
 _AT_END: Final = 0.2
@@ -133,6 +135,7 @@ def runs(sentence: str, usual: str) -> list[Run]:
     Numbers are written out where a Chinese sentence has them; other signs go with the words
     before them.
     """
+    sentence = _STRAY.sub("", unicodedata.normalize("NFC", sentence))
     text = "".join(_kept(character) for character in sentence)
     if languages.main(text, usual) == "zh":
         text = read_aloud(text)

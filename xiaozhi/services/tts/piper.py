@@ -21,12 +21,13 @@ from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.languages import primary
 from xiaozhi.services import engine
 from xiaozhi.services.loader import Loader
+from xiaozhi.services.tts import has_words
 from xiaozhi.services.weights import Carried, File, Model, WeightsError
 
 RATE = 22050
 _PIECE = RATE // 5 * 2
-_LONGEST = 300
-"""Characters in one run of the model: its memory grows with them."""
+_LONGEST = 250
+"""Phonemes in one run of the model, some twelve seconds: its memory grows with them."""
 
 _NAME = re.compile(r"([a-z]{2,3})_([A-Z]{2,3})-([^-/]+)-([^-/]+)")
 _JOE = "en_US-joe-medium.onnx"
@@ -97,12 +98,13 @@ class Speaker(MultiService):
 
         Raises ServiceError if no voice that is loaded speaks the language.
         """
+        if not has_words(sentence):
+            return
         voice = self._voice(language)
-        for text in _split(sentence):
-            runs = voice.synthesise(text)
-            while (pcm := await self._workshop.pool.run(voice.next, runs)) is not None:
-                for start in range(0, len(pcm), _PIECE):
-                    yield pcm[start : start + _PIECE]
+        runs = voice.synthesise(sentence)
+        while (pcm := await self._workshop.pool.run(voice.next, runs)) is not None:
+            for start in range(0, len(pcm), _PIECE):
+                yield pcm[start : start + _PIECE]
 
     def _voice(self, language: str) -> Voice:
         excuses = []
@@ -168,17 +170,21 @@ class Voice:
         return voice
 
     def synthesise(self, text: str) -> Iterator[bytes]:
-        """Yield the PCM of each sentence that Piper finds in `text`; each step blocks."""
+        """Yield the PCM of each run of the model, sentence by sentence; each step blocks."""
         import numpy as np
         import soxr
 
+        text = text.encode("utf-8", "ignore").decode().replace("\0", " ")
         # Between double brackets Piper takes phonemes instead of words.
-        text = text.replace("[[", "[").replace("\0", " ")
-        for chunk in self._piper.synthesize(text, self._synthesis):
-            sound = chunk.audio_float_array
-            if chunk.sample_rate != RATE:
-                sound = soxr.resample(sound, chunk.sample_rate, RATE)
-            yield (np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes()
+        for sentence in self._piper.phonemize(text.replace("[[", "[")):
+            for phonemes in _cut(sentence):
+                ids = self._piper.phonemes_to_ids(phonemes)
+                sound = self._piper.phoneme_ids_to_audio(ids, self._synthesis)
+                if self._piper.config.sample_rate != RATE:
+                    sound = soxr.resample(sound, self._piper.config.sample_rate, RATE)
+                # Voices differ in loudness; at full scale they are alike.
+                sound = sound / max(float(np.abs(sound).max(initial=0)), 1e-3)
+                yield (sound * 32767).astype("<i2").tobytes()
 
     def next(self, runs: Iterator[bytes]) -> bytes | None:
         """Take the next step of `synthesise`; None at its end; raise ServiceError."""
@@ -233,10 +239,12 @@ def _failures() -> tuple[type[Exception], ...]:
     )
 
 
-def _split(text: str) -> Iterator[str]:
-    """Cut a text that is too long for one run, between words if it has any."""
-    while len(text) > _LONGEST:
-        cut = text.rfind(" ", 1, _LONGEST) + 1 or _LONGEST
-        yield text[:cut]
-        text = text[cut:]
-    yield text
+def _cut(phonemes: list[str]) -> Iterator[list[str]]:
+    """Cut what is too long for one run, between words if there are any."""
+    while len(phonemes) > _LONGEST:
+        spaces = [at for at in range(_LONGEST // 2, _LONGEST) if phonemes[at] == " "]
+        cut = spaces[-1] + 1 if spaces else _LONGEST
+        yield phonemes[:cut]
+        phonemes = phonemes[cut:]
+    if phonemes:
+        yield phonemes

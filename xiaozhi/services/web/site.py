@@ -5,6 +5,7 @@ from __future__ import annotations
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.web.http import Request
+from twisted.web.pages import notFound
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -35,14 +36,21 @@ class DeviceSocket(Resource):
 
 def site(factory: WebSocketServerFactory, offer: Offer, devices: Devices) -> Site:
     """Lay out the paths. `factory` serves devices; see `Ota` for the rest."""
-    root = Resource()
+    root = _Branch()
     root.putChild(b"", _Front())
     for brand in BRANDS:
-        branch = Resource()
+        branch = _Branch()
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
         branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices))
     return Site(root, timeout=60)
+
+
+class _Branch(Resource):
+    """A place with paths below it."""
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        return notFound()  # type: ignore[return-value]
 
 
 class _Front(Resource):

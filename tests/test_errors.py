@@ -1,0 +1,20 @@
+"""How failures are said."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from xiaozhi.errors import BadMessage, ConfigError, ServiceError, Unavailable
+
+
+class Errors(SynchronousTestCase):
+    def test_said(self) -> None:
+        """Each says what went wrong, and where it has parts, has them."""
+        failure = ServiceError("asr", "no answer")
+        self.assertEqual(
+            (str(failure), failure.stage, failure.why), ("asr: no answer", "asr", "no answer")
+        )
+        wrong = ConfigError(["a:1: x", "a:2: y"])
+        self.assertEqual((str(wrong), wrong.problems), ("a:1: x\na:2: y", ("a:1: x", "a:2: y")))
+        self.assertEqual(str(BadMessage("why")), "why")
+        self.assertEqual(str(Unavailable("why")), "why")
