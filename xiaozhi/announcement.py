@@ -11,6 +11,7 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from xiaozhi import __version__
+from xiaozhi.languages import ANY
 from xiaozhi.services.web.address import Address
 from xiaozhi.services.web.listening import Listening
 
@@ -27,6 +28,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "voice": "voice      {engines}",
         "nothing": "nothing!",
         "any": "any language",
+        "starting": "starting",
         "more": "{some} and {count} more",
         "lacking": "not used   {why}",
         "next": "next       type this OTA address into the device:  {ota}",
@@ -41,6 +43,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "voice": "说      {engines}",
         "nothing": "没有！",
         "any": "任何语言",
+        "starting": "正在准备",
         "more": "{some} 等 {count} 种",
         "lacking": "未启用  {why}",
         "next": "下一步  在设备里填入 OTA 地址：{ota}",
@@ -69,11 +72,14 @@ class Announcement(Service):
         listening: Listening,
         public: Address | None,
         lineup: Lineup,
-        lacking: Sequence[str],
+        lacking: Mapping[str, Sequence[str]],
         language: str,
         path: Path | None,
     ) -> None:
-        """Announce `lineup` and what is `lacking`, in `language` where that is Chinese."""
+        """Announce `lineup` and, by reason, the engines that are `lacking`.
+
+        It is said in `language` where that is Chinese, else in English.
+        """
         self._listening = listening
         self._public = public
         self._lineup = lineup
@@ -90,14 +96,17 @@ class Announcement(Service):
     def lines(self) -> list[str]:
         """Write the announcement."""
         texts, port = self._texts, self._listening.port
-        address = self._public or Address(_own_address(), port)
+        address = self._public or Address(_own_address(self._listening.addresses), port)
         return [
             texts["title"].format(version=__version__, port=port),
             texts["settings"].format(path=self._path or texts["defaults"]),
             texts["ears"].format(engines=f"{self._lineup.vad} > {self._engines(self._lineup.asr)}"),
             texts["mind"].format(engines=self._engines(self._lineup.llm)),
             texts["voice"].format(engines=self._engines(self._lineup.tts)),
-            *(texts["lacking"].format(why=why) for why in self._lacking),
+            *(
+                texts["lacking"].format(why=f"{', '.join(names)}: {why}")
+                for why, names in self._lacking.items()
+            ),
             texts["next"].format(ota=address.http("/xiaozhi/ota/")),
             texts["try"],
         ]
@@ -109,7 +118,9 @@ class Announcement(Service):
         )
 
     def _languages(self, languages: Collection[str]) -> str:
-        if "*" in languages:
+        if not languages:
+            return self._texts["starting"]
+        if ANY in languages:
             return self._texts["any"]
         # Those this server speaks by itself come first.
         known = sorted(languages, key=lambda tag: (tag not in ("zh", "en"), tag))
@@ -118,8 +129,11 @@ class Announcement(Service):
         return self._texts["more"].format(some=" ".join(known[:2]), count=len(known) - 2)
 
 
-def _own_address() -> str:
-    """Find the address of this machine on its network; nothing is sent for it."""
+def _own_address(listening: Sequence[str]) -> str:
+    """Find the address at which devices on this network reach the server."""
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    if not everywhere & set(listening):
+        return f"[{listening[0]}]" if ":" in listening[0] else listening[0]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # never reached: only the route is looked up

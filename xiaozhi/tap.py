@@ -118,7 +118,8 @@ class _Builder:
     language: str
     state: Path
     clock: Any
-    lacking: list[str] = attrs.field(factory=list)
+    lacking: dict[str, list[str]] = attrs.field(factory=dict)
+    """The engines that cannot be had, by reason."""
 
     def workers(self, kind: str) -> Workers:
         """Make the thread pool of one kind of work."""
@@ -138,9 +139,9 @@ class _Builder:
                     (chosen.name, engine.make(kind, chosen.name, chosen.settings, workshop))
                 )
             except Unavailable as error:
-                self.lacking.append(f"{kind}.{chosen.name}: {error}")
+                self.lacking.setdefault(str(error), []).append(f"{kind}.{chosen.name}")
         if required and not made:
-            raise usage.UsageError("; ".join(self.lacking))
+            raise usage.UsageError(f"{kind}: {'; '.join(self.lacking)}")
         return made
 
 

@@ -65,7 +65,7 @@ async def from_aio_stream(
     ended: Deferred[None] = Deferred()
     task.add_done_callback(lambda _: ended.callback(None))
     try:
-        async with aclosing(aiter(items)) as received:  # type: ignore[type-var]
+        async with aclosing(aiter(items)) as received:
             async for item in received:
                 yield item
     finally:

@@ -62,7 +62,7 @@ def load(kind: str, name: str) -> ModuleType:
         if entry.name == name:
             try:
                 return entry.load()  # type: ignore[no-any-return]
-            except ImportError as error:
+            except (ImportError, AttributeError) as error:
                 raise Unavailable(f"{kind} engine {name!r} cannot be loaded: {error}") from error
     raise Unavailable(f"there is no {kind} engine called {name!r}")
 

@@ -100,6 +100,7 @@ class RunTests(SynchronousTestCase):
         self.check("3.14", "zh", "zh 三点一四")
         self.check("3.14", "en", "en 3.14")
         self.check("今天25°C", "zh", "zh 今天二十五摄氏度")
+        self.check("5>3", "zh", "zh 五大于三")
 
     def test_unspeakable(self) -> None:
         """Emojis, control characters and markup are passed over; of nothing nothing is left."""

@@ -8,11 +8,12 @@ from typing import Final
 
 _DIGITS: Final = "零一二三四五六七八九"
 _PLACES: Final = ("", "十", "百", "千")
-_GROUPS: Final = ("", "万", "亿", "万亿")
-_LONGEST: Final = 4 * len(_GROUPS)
+_GROUPS: Final = ((10**8, "亿"), (10**4, "万"))
+_LONGEST: Final = 16
+"""Digits of a number that is not read one by one."""
 
 _NUMBER: Final = r"(?>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?)"
-_FREE: Final = r"(?<![A-Za-z\d.])"
+_FREE: Final = r"(?<![A-Za-z\d])(?<![A-Za-z\d]\.)"
 """Not inside a number, or a name such as MP3."""
 _END: Final = r"(?![A-Za-z\d]|\.\d)"
 
@@ -74,19 +75,7 @@ def cardinal(digits: str) -> str:
     """Read a whole number; one too long for that, or with a zero in front, digit by digit."""
     if len(digits) > _LONGEST or (digits.startswith("0") and len(digits) > 1):
         return spelt(digits)
-    value = int(digits)
-    if value == 0:
-        return _DIGITS[0]
-    words = ""
-    for group in reversed(range(len(_GROUPS))):
-        part = value // 10000**group % 10000
-        if not part:
-            continue
-        # One zero stands for all the empty places between two figures.
-        if words and (part < 1000 or value // 10000 ** (group + 1) % 10000 == 0):
-            words += _DIGITS[0]
-        read = _below_ten_thousand(part)
-        words += ("两" if group and part == 2 else read) + _GROUPS[group]
+    words = _whole(int(digits))
     if words.startswith("一十"):
         words = words[1:]
     return "两" + words[1:] if words.startswith("二千") else words
@@ -106,6 +95,18 @@ def read_aloud(text: str) -> str:
     for pattern, read in _RULES:
         text = pattern.sub(read, text)
     return text
+
+
+def _whole(value: int) -> str:
+    for size, unit in _GROUPS:
+        if value >= size:
+            head, rest = divmod(value, size)
+            words = ("两" if head == 2 else _whole(head)) + unit
+            if not rest:
+                return words
+            # One zero stands for all the empty places between two figures.
+            return words + (_DIGITS[0] if rest < size // 10 else "") + _whole(rest)
+    return _below_ten_thousand(value) or _DIGITS[0]
 
 
 def _below_ten_thousand(value: int) -> str:

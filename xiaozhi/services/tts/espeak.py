@@ -41,12 +41,13 @@ _STRETCH: Final = re.compile(
 _PART: Final = re.compile(
     rf".{{1,{_LONGEST}}}(?:(?<=[\s,.;:!?，。、；：！？…])|$)|.{{1,{_LONGEST}}}", re.DOTALL
 )
-_SILENT: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "So", "Sk"})
-"""Unicode categories of what nobody reads aloud: control characters, emojis."""
 _STRAY: Final = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
-"""Accents that belong to no letter: the library breaks down at some of them."""
-_MARKUP: Final = frozenset("*_~`|^<>{}[]\\\ufe0f\u20e3")
-_READ: Final = frozenset("°")
+"""Accents that belong to no letter."""
+_SIGNS: Final = frozenset(
+    "!\"#$%&'()+,-./:;=?@°²³½¼¾‰℃℉㎡€£¥￥×÷−≈«»¿¡‘’“”–—…·。，、！？：；（）《》「」『』＋＝～،؛؟।॥።"
+)
+"""What is kept beside letters and digits. The library breaks down at some other signs, and
+nobody wants to hear those of markup, or the names of emojis."""
 _AT_END: Final = 0.2
 _WITHIN: Final = 0.04
 
@@ -135,10 +136,10 @@ def runs(sentence: str, usual: str) -> list[Run]:
     Numbers are written out where a Chinese sentence has them; other signs go with the words
     before them.
     """
-    sentence = _STRAY.sub("", unicodedata.normalize("NFC", sentence))
-    text = "".join(_kept(character) for character in sentence)
+    text = _STRAY.sub("", unicodedata.normalize("NFC", sentence))
     if languages.main(text, usual) == "zh":
         text = read_aloud(text)
+    text = "".join(_kept(character) for character in text)
     found: list[Run] = []
     end = 0
     for stretch in _STRETCH.finditer(text):
@@ -166,8 +167,5 @@ def _parts(text: str) -> Iterator[str]:
 
 def _kept(character: str) -> str:
     """Return what is read of a character: itself, or a blank in its place."""
-    if character in _READ:
-        return character
-    if character in _MARKUP or unicodedata.category(character) in _SILENT:
-        return " "
-    return character
+    category = unicodedata.category(character)
+    return character if category[0] in "LM" or category == "Nd" or character in _SIGNS else " "

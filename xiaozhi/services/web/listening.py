@@ -30,14 +30,14 @@ class Listening(Service):
         self.port = port
         self._reactor = reactor
         self._factory = factory
-        self._addresses = addresses
+        self.addresses = addresses
         self._sockets: list[socket.socket] = []
         self._ports: list[IListeningPort] = []
 
     def privilegedStartService(self) -> None:
         """Bind. Raises OSError with a message fit for the operator."""
         super().privilegedStartService()
-        for address in self._addresses:
+        for address in self.addresses:
             try:
                 bound = _bind(address, self.port)
             except OSError as error:

@@ -62,6 +62,15 @@ JOKES_EN = (
     "I asked the calendar for a joke. It said its days are numbered.",
 )
 
+CAN_ZH = (
+    "我能报时间和日期，做算术，讲笑话，掷骰子，抛硬币。"
+    "想让我会得更多，请在服务器上设置 OPENAI_API_KEY，或者安装 Ollama。",
+)
+CAN_EN = (
+    "I can tell the time and the date, do sums, tell jokes, roll a die and flip a coin."
+    " To give me more, set OPENAI_API_KEY on the server, or install Ollama there.",
+)
+
 INTENTS = (
     Intent(
         "你好|您好|嗨|喂|哈喽|hello|hi|早|早上好|上午好|中午好|下午好|晚上好|早安|在吗|你在吗|小智",
@@ -97,13 +106,7 @@ INTENTS = (
         "你?(都|还)?(能|会|可以)(干|做|帮我做|说|聊|干些|做些)?(什么|啥|哪些事?)(事情?)?|你有什么(功能|本领|用)|帮助|怎么用(你)?",
         "what (can|do) you do|what else can you do|what can i (ask|say)( you)?|help( me)?"
         "|what do you know|what are you able to do",
-        lines(
-            ("我能报时间、日期，做算术，讲笑话，掷骰子、抛硬币，也能重复刚才的话。",),
-            (
-                "I can tell the time and the date, do sums, tell jokes, roll a die,"
-                " flip a coin, and repeat what I said.",
-            ),
-        ),
+        lines(CAN_ZH, CAN_EN),
     ),
     Intent(
         "(现在|目前|当前|这会儿?)?的?(是)?(北京)?(时间)?(是)?(几点|几时|什么时候|什么时间|几点几分|几分)(钟|了)*"
@@ -169,6 +172,11 @@ INTENTS = (
             ("I am the offline brain: I cannot look up weather or news.",),
         ),
     ),
+    # Recognisers garble the words around a question more often than its heart.
+    Intent(".*(能|会|可以)(做|干)些?(什么|啥).*", ".*\\bwhat (can|do) you do\\b.*",
+           lines(CAN_ZH, CAN_EN)),
+    Intent(".*(现在)?几点(了|钟)?", ".*\\bwhat time is it\\b.*", days.clock),
+    Intent(".*笑话.*", ".*\\bjokes?\\b.*", lines(JOKES_ZH, JOKES_EN)),
 )  # fmt: skip
 
 FALLBACK = {

@@ -67,7 +67,10 @@ def answer(question: Question) -> str | None:
         return None
     told = frame["sum"]
     try:
-        tokens = _tokens_zh(told) if chinese else _tokens_en(told.split())
+        if chinese:
+            tokens = _tokens_zh(told)
+        else:
+            told, tokens = _found_en(told)
         value = _Sum(tokens).value()
     except _NoSum:
         return None
@@ -78,6 +81,17 @@ def answer(question: Question) -> str | None:
         return f"{told}等于{say(value, 'zh')}。"
     told = told.replace("( ", "(").replace(" )", ")")
     return f"{told[0].upper()}{told[1:]} is {say(value, 'en')}."
+
+
+def _found_en(told: str) -> tuple[str, list[Token]]:
+    """Find the sum after at most two words that recognisers make of "what is"."""
+    words = told.split()
+    for start in range(min(3, len(words))):
+        try:
+            return " ".join(words[start:]), _tokens_en(words[start:])
+        except _NoSum:
+            continue
+    raise _NoSum
 
 
 def _tokens_en(words: list[str]) -> list[Token]:
