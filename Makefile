@@ -47,8 +47,8 @@ test: lint unit coverage system
 	@echo "all checks passed"
 
 lint: .venv/test
-	$(BIN)/ruff format --check xiaozhi tests twisted bench
-	$(BIN)/ruff check xiaozhi tests twisted bench
+	$(BIN)/ruff format --check xiaozhi tests twisted
+	$(BIN)/ruff check xiaozhi tests twisted
 	$(BIN)/mypy
 
 # The unit suite twice: under trial, and under pytest-twisted.

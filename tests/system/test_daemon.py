@@ -48,7 +48,7 @@ class Daemon(ServerCase):
     async def get(self, port: int, path: str, host: str = "127.0.0.1") -> str:
         """Fetch a page."""
         reply = await Agent(reactor).request(b"GET", f"http://{host}:{port}{path}".encode())
-        return (await readBody(reply)).decode()  # type: ignore[no-any-return]
+        return (await readBody(reply)).decode()
 
     async def daemonized(self, *options: str) -> tuple[int, int]:
         """Start a daemon; give its port and its pid."""
