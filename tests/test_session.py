@@ -64,6 +64,15 @@ class Auto(Case):
             self.assertLess(abs(time - due), 0.021, f"frame {number} left at {time}, due {due}")
         self.assertLess(abs(stop - (0.06 + 40 * 0.06 + 0.12)), 0.03)
 
+    def test_one_sentence_ahead(self) -> None:
+        """The next sentence is synthesised while one plays, and the one after that waits."""
+        table = self.table(minds=FakeMinds("One. Two. Three. Four. Five."))
+        table.session.receive(Detect("count"))
+        table.pass_time(0.3)
+        self.assertEqual([sentence for sentence, _ in table.speech.sentences], ["One.", "Two."])
+        table.pass_time(1.2)
+        self.assertEqual(len(table.speech.sentences), 3)
+
     def test_frame_sizes(self) -> None:
         """Devices send frames of 10, 20, 40 or 60 ms."""
         for frame_ms in (10, 20, 40, 60):
