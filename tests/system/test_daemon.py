@@ -11,9 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import treq
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.web.client import Agent, readBody
+from twisted.web.client import Agent
 
 from tests.system.server import ServerCase, reactor
 
@@ -48,7 +49,8 @@ class Daemon(ServerCase):
     async def get(self, port: int, path: str, host: str = "127.0.0.1") -> str:
         """Fetch a page."""
         reply = await Agent(reactor).request(b"GET", f"http://{host}:{port}{path}".encode())
-        return (await readBody(reply)).decode()
+        text: str = await treq.text_content(reply)
+        return text
 
     async def daemonized(self, *options: str) -> tuple[int, int]:
         """Start a daemon; give its port and its pid."""

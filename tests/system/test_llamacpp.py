@@ -26,7 +26,7 @@ class LlamaCppTests(contract.LlmTestCase):
         words = "".join(await collect(model.reply(SUN, "en"))).split()
         self.assertGreater(len(words), 2)
 
-        async with aclosing(model.reply(STORY, "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(model.reply(STORY, "en")) as pieces:
             async for _ in pieces:
                 break
         # There is one slot: had the story gone on, this would wait for all its 1500 tokens.
