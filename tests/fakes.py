@@ -87,7 +87,7 @@ class FakeUtterance:
 class FakeRecognition:
     """Hears `texts`, one after the other; a Deferred among them is waited for."""
 
-    def __init__(self, *texts: str | Exception | Deferred[Any]) -> None:
+    def __init__(self, *texts: str | Transcript | Exception | Deferred[Any]) -> None:
         self.texts = list(texts)
         self.utterances: list[FakeUtterance] = []
         self.languages: list[str] = []
@@ -103,7 +103,7 @@ class FakeRecognition:
             text = await text
         if isinstance(text, Exception):
             raise text
-        return Transcript(text, "en")
+        return text if isinstance(text, Transcript) else Transcript(text, "en")
 
 
 class FakeMinds:

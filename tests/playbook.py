@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from xiaozhi import events as e
 from xiaozhi import turn as t
 
 
@@ -15,10 +16,10 @@ class Playbook:
 
     def __init__(self, manners: t.Manners | None = None) -> None:
         self.turn = t.Turn(manners or t.Manners(wakeup_words=("你好小智", "hey jarvis")))
-        self._done: list[t.Command] = []
+        self._done: list[e.Command] = []
         self._script: list[str] = []
 
-    def on(self, event: t.Event) -> Self:
+    def on(self, event: e.Event) -> Self:
         """Let `event` happen."""
         assert not self._done, self._story(f"nobody asked for {self._done}")
         self._script.append(f">> {event}")
@@ -26,13 +27,13 @@ class Playbook:
         self._script += [f"<< {command}" for command in self._done]
         return self
 
-    def does(self, *commands: t.Command) -> Self:
+    def does(self, *commands: e.Command) -> Self:
         """Expect exactly these commands, in this order."""
         assert self._done == list(commands), self._story(f"expected {list(commands)}")
         self._done = []
         return self
 
-    def ignores(self, *events: t.Event) -> Self:
+    def ignores(self, *events: e.Event) -> Self:
         """Expect that these events change nothing."""
         for event in events:
             state = self.turn.state

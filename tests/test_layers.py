@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).parent.parent
 GROUND = (
-    "wire turn endpointing sentences speakable moods wakewords pacer dialogue languages phrases "
-    "identity errors"
+    "wire events turn endpointing sentences speakable moods wakewords pacer dialogue languages "
+    "phrases identity errors"
 ).split()
 """Pure modules: they import each other, the standard library, msgspec and attrs."""
 PURE = {"msgspec", "attrs", "__future__"}

@@ -59,13 +59,28 @@ class LinkTest(SynchronousTestCase):
         """A reader that stalls gets no sound and a few messages; when it reads, all is well."""
         self.link.pauseProducing()
         self.assertFalse(self.link.sound(b"ab", 5))
-        went = [self.link.send(Pong()) for _ in range(100)]
-        self.assertEqual(went.count(True), 64)
+        self.assertTrue(all(self.link.send(Pong()) for _ in range(64)))
+        self.assertNotIn("abort", self.socket.done)
         self.link.resumeProducing()
         self.assertTrue(self.link.send(Pong()))
         self.assertTrue(self.link.sound(b"ab", 5))
         self.clock.advance(PATIENCE * 2)
         self.assertNotIn("abort", self.socket.done)
+
+    def test_no_message_is_left_out(self) -> None:
+        """A reader with too much waiting is cut off: without `tts stop` it would be stuck."""
+        self.link.pauseProducing()
+        for _ in range(65):
+            self.link.send(Pong())
+        self.assertIn("abort", self.socket.done)
+
+    def test_timestamps(self) -> None:
+        """Timestamps count the sound that was sent, from one answer to the next."""
+        self.link.version = 2
+        for _ in range(3):
+            self.link.sound(b"ab", 60)
+        stamps = [int.from_bytes(frame[8:12], "big") for frame in self.socket.done]  # type: ignore[index]
+        self.assertEqual(stamps, [60, 120, 180])
 
     def test_stalled_reader(self) -> None:
         """A reader that does not recover is cut off."""

@@ -92,6 +92,8 @@ class Handshake(Case):
         """The server says nothing before the device has said hello."""
         peer = self.peer()
         peer.handshake()
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        peer.send({"type": "ping"})
         self.table.pass_time(5)
         self.assertEqual(peer.frames(), [])
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import FakeMinds, FakeRecognition, FakeSpeech, Table, silence, tone
+from tests.fakes import FakeMinds, FakeRecognition, FakeSpeech, Table, packets, silence, tone
+from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
+from xiaozhi.services.asr import Transcript
 from xiaozhi.turn import Manners
 from xiaozhi.wire import Abort, Detect, ListenStart, ListenStop, Number, Other, Ping, Sound
 
@@ -81,6 +83,13 @@ class Auto(Case):
             table.hear(tone(1.2) + silence(1.5), frame_ms)
             table.pass_time(4.0)
             self.assertEqual(table.told(), ANSWER, f"{frame_ms} ms")
+
+    def test_language_of_the_recogniser(self) -> None:
+        """Among languages of one script, the recogniser knows which was spoken."""
+        table = self.table(FakeRecognition(Transcript("Bonjour", "fr"), "hello"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.5))
+        self.assertEqual(table.minds.languages, ["fr"])
 
     def test_first_words(self) -> None:
         """What was said before `listen start` came is part of the utterance."""
@@ -259,6 +268,15 @@ class Interrupted(Case):
         table.session.receive(Abort())
         self.assertEqual((table.speech.closed, table.minds.closed), (1, 1))
 
+    def test_barge_in_on_typed_text(self) -> None:
+        """In realtime, a voice that began before the answer did interrupts it all the same."""
+        table = self.table(speech=FakeSpeech(3.0))
+        table.session.receive(ListenStart("realtime"))
+        table.session.receive(Detect("sing"))
+        table.hear(tone(1.2))
+        self.assertEqual(table.told()[-1], "tts stop")
+        self.assertEqual(table.session.state, "hearing")
+
     def test_barge_in(self) -> None:
         """In realtime, voice stops the answer and is heard from its first sound on."""
         table = self.speaking("realtime")
@@ -276,6 +294,40 @@ class Interrupted(Case):
         table.pass_time(0.2)
         told = table.told()
         self.assertEqual(told[told.index("tts stop") :][:3], ["tts stop", "stt: sing", "tts start"])
+
+
+class TooLong(Case):
+    def test_endless_speech(self) -> None:
+        """Speech without end is cut, answered, and recognised once, not over and over."""
+        table = self.table(limits=Limits(longest=5.0), speech=FakeSpeech(3.0))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(9.0))
+        self.assertEqual(len(table.recognition.utterances), 1)
+        self.assertEqual(table.told()[0], "stt: hello")
+
+    def test_bounce_with_silence(self) -> None:
+        """Silence that ends the utterance just as the button bounces leaves nothing stuck."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(0.9) + silence(0.96))
+        table.session.receive(ListenStop())
+        table.hear(silence(0.12))
+        table.session.receive(ListenStart("auto"))
+        table.hear(silence(1.0))
+        table.pass_time(4.0)
+        self.assertEqual(table.told(), ANSWER)
+
+    def test_late_frames(self) -> None:
+        """Frames that were queued when the button was released are all heard."""
+        table = self.table()
+        table.session.receive(ListenStart("manual"))
+        table.hear(tone(1.2))
+        table.session.receive(ListenStop())
+        for packet in packets(tone(1.2)):
+            table.session.receive(Sound(packet))
+            table.pass_time(0.02)
+        table.pass_time(0.5)
+        self.assertGreater(table.recognition.utterances[0].seconds, 2.0)
 
 
 class Broken(Case):
@@ -331,6 +383,43 @@ class Broken(Case):
             self.turn(self.table(minds=FakeMinds("<think>hm</think> 🙂"))), ["stt: hello"]
         )
 
+    def test_cancelled_by_nobody(self) -> None:
+        """A model that says it was cancelled, when it was not, does not leave the turn hanging."""
+        self.assertEqual(self.turn(self.table(minds=FakeMinds(CancelledError()))), ["stt: hello"])
+
+    def test_fault_after_a_result(self) -> None:
+        """A fault of ours in what follows a late result ends the turn as well."""
+        text: Deferred[str] = Deferred()
+        table = self.table(FakeRecognition(text, "hello"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(1.2))
+        table.minds.reply = None  # type: ignore[assignment, method-assign]
+        text.callback("hello")
+        table.pass_time(0.1)
+        self.assertEqual(table.session.state, "listening")
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_fault_in_a_timer(self) -> None:
+        """A fault of ours in a timer closes the connection, as one in a message does."""
+        table = self.table()
+        table.session.receive(ListenStart("manual"))
+        self.patch(table.session, "_waited", lambda number: 1 / 0)
+        table.session.receive(ListenStop())
+        table.pass_time(0.3)
+        self.assertEqual(table.told()[-1], "close 1011")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_unheard_sound(self) -> None:
+        """Sound that could not be sent was not heard."""
+        table = self.table()
+        table.session.receive(Detect("hi"))
+        table.link.pauseProducing()
+        table.pass_time(1.0)
+        table.link.resumeProducing()
+        table.session.receive(Abort())
+        table.session.receive(Detect("go on"))
+        self.assertEqual([m.content for m in table.minds.asked[1][1:]], ["go on"])
+
     def test_our_fault(self) -> None:
         """A fault of ours ends the turn, not the session."""
         table = self.table(minds=FakeMinds(ZeroDivisionError()))
@@ -374,6 +463,13 @@ class Woken(Case):
         table.pass_time(0.2)
         self.assertEqual(table.told()[0], "stt: sing a song")
         self.assertGreater(table.recognition.utterances[0].seconds, 3.0)
+
+    def test_stray_packet(self) -> None:
+        """A packet that came late does not make typed text a wake word."""
+        table = self.table()
+        table.hear(tone(0.06))
+        table.session.receive(Detect("what time is it"))
+        self.assertEqual(table.told()[0], "stt: what time is it")
 
     def test_greeting_language(self) -> None:
         """The greeting is in the language of the device's user."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.wire import Abort, Down, ListenStart, ListenStop, Mode, Sound, Stt, Tts
@@ -18,27 +19,27 @@ STATES: tuple[t.State, ...] = get_args(t.State)
 MODES: tuple[Mode, ...] = ("auto", "manual", "realtime")
 N = 7
 
-EVENTS: dict[str, t.Event] = {
+EVENTS: dict[str, e.Event] = {
     "sound": Sound(b"opus"),
     "listen start, auto": ListenStart("auto"),
     "listen start, realtime": ListenStart("realtime"),
     "listen start, manual": ListenStart("manual"),
     "listen stop": ListenStop(),
-    "detect: wake word": t.Detected("你好小智"),
-    "detect after sound": t.Detected("anything", follows_sound=True),
-    "detect: text": t.Detected("what time is it"),
+    "detect: wake word": e.Detected("你好小智"),
+    "detect after sound": e.Detected("anything", follows_sound=True),
+    "detect: text": e.Detected("what time is it"),
     "abort": Abort(),
     "speech began": Speech(),
     "speech ended": Hush(),
-    "waited, quiet": t.Waited(N, 0.0),
-    "waited, voice": t.Waited(N, 0.5),
-    "heard": t.Heard(N, "what time is it"),
-    "heard nothing": t.Heard(N, ""),
-    "no recogniser": t.Deaf(N),
-    "first sentence": t.Speaks(N),
-    "answer played": t.Finished(N),
-    "answer failed": t.Failed(N),
-    "any stale result": t.Heard(N - 1, "what time is it"),
+    "waited, quiet": e.Waited(N, 0.0),
+    "waited, voice": e.Waited(N, 0.5),
+    "heard": e.Heard(N, "what time is it"),
+    "heard nothing": e.Heard(N, ""),
+    "no recogniser": e.Deaf(N),
+    "first sentence": e.Speaks(N),
+    "answer played": e.Finished(N),
+    "answer failed": e.Failed(N),
+    "any stale result": e.Heard(N - 1, "what time is it"),
 }
 
 
@@ -50,7 +51,7 @@ def turn_in(state: t.State, mode: Mode) -> t.Turn:
     return turn
 
 
-def cell(state: t.State, event: t.Event) -> str:
+def cell(state: t.State, event: e.Event) -> str:
     """Say what happens; where the modes differ, for each."""
     outcomes = {}
     for mode in MODES:
@@ -66,15 +67,15 @@ def cell(state: t.State, event: t.Event) -> str:
     return "; ".join(f"*{', '.join(modes)}:* {what}" for what, modes in by_outcome.items())
 
 
-def _name(command: t.Command) -> str:
+def _name(command: e.Command) -> str:
     match command:
-        case t.Send(message):
+        case e.Send(message):
             return _message(message)
-        case t.Open(_, by_device, resume):
+        case e.Open(_, by_device, resume):
             return "open" + " by button" * by_device + " again" * resume
-        case t.Listen(kept):
+        case e.Listen(kept):
             return "listen" + " to what was kept" * kept
-        case t.Endpoint(by_device):
+        case e.Endpoint(by_device):
             return f"endpoint by {'button' if by_device else 'silence'}"
         case _:
             return type(command).__name__.lower()

@@ -39,10 +39,14 @@ class Dialogue:
         self.language = language or otherwise
         """The user's language: what they set, else the one last spoken."""
 
-    def ask(self, text: str) -> str:
-        """Note what the user said; tell the language to answer in."""
+    def ask(self, text: str, spoken: str = "") -> str:
+        """Note what the user said, `spoken` in that language if known; tell the one to answer in.
+
+        The script decides where it can; a recogniser knows more only among languages that
+        share one.
+        """
         self._entries.append(Entry("user", text))
-        language = main(text, self.language)
+        language = main(text, spoken or self.language)
         if not self._known:
             self.language = language
         return language

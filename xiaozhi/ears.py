@@ -12,6 +12,8 @@ from xiaozhi.services.asr import RATE, Transcript, Utterance
 from xiaozhi.services.vad import Detector
 
 _BYTES_PER_SECOND = RATE * SAMPLE_BYTES
+_WAKE_WORD = 0.4
+"""Seconds of sound, at least, that a device sends with its wake word (up to two)."""
 
 
 class Preroll:
@@ -63,9 +65,14 @@ class Ears:
         """Seconds of voice since `listen`."""
         return self._endpointer.voiced
 
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is under way."""
+        return self._endpointer.speaking
+
     def follows_sound(self, now: float) -> bool:
-        """Say whether sound was kept just now."""
-        return bool(self._preroll.pieces(now))
+        """Say whether as much sound as a wake word's was kept just now, not a stray packet."""
+        return sum(map(len, self._preroll.pieces(now))) >= _WAKE_WORD * _BYTES_PER_SECOND
 
     def keep(self, packet: bytes, now: float) -> None:
         """Remember a packet without listening to it."""
@@ -111,8 +118,8 @@ class Ears:
         while length > self._limits.longest:
             length -= len(self._heard.popleft()) / _BYTES_PER_SECOND
         self._utterance = utterance
-        for pcm in self._heard:
-            utterance.feed(pcm)
+        if self._heard:
+            utterance.feed(b"".join(self._heard))
         self._endpointer.begin(now, length)
 
     def endpoint(self, by_device: bool) -> None:

@@ -21,6 +21,9 @@ class Speech:
 class Hush:
     """The utterance is complete."""
 
+    cut: bool = False
+    """Whether it was only cut off, because it was too long."""
+
 
 @attrs.frozen
 class Limits:
@@ -98,8 +101,11 @@ class Endpointer:
         if self._recent[-1][1] and self._voice_in(0.1) >= 0.05:
             self._quiet = 0.0
             self._voice_at = now
-        silent = self._quiet >= self._limits.silence - 1e-6 and not self.by_device
-        return self._end() if silent or self._length >= self._limits.longest - 1e-6 else None
+        if self._quiet >= self._limits.silence - 1e-6 and not self.by_device:
+            return self._end()
+        if self._length >= self._limits.longest - 1e-6:
+            return self._end(cut=True)
+        return None
 
     def deadline(self) -> float | None:
         """Tell when to ask `overdue`; None while nothing is under way."""
@@ -115,11 +121,11 @@ class Endpointer:
         when = self.deadline()
         return self._end() if when is not None and now >= when - 1e-6 else None
 
-    def _end(self) -> Hush:
+    def _end(self, cut: bool = False) -> Hush:
         self.speaking = False
         self._recent.clear()
         self._quiet = 0.0
-        return Hush()
+        return Hush(cut)
 
     def _voice_in(self, window: float) -> float:
         """Sum up the voice in the last `window` seconds."""

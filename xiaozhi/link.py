@@ -37,8 +37,9 @@ class Link:
     """Send to one device.
 
     As the transport's producer it is told when the peer stops reading. From then on sound is
-    dropped, since late sound is of no use, and a few control messages are let through; a
-    reader that does not recover is cut off. So a stalled device costs a bounded memory.
+    dropped, since late sound is of no use, and a few control messages wait. None of those is
+    ever left out, or the device would be stuck: a reader with too many of them, or one that
+    does not recover in time, is cut off. So a stalled device costs a bounded memory.
     """
 
     def __init__(self, socket: Socket, session_id: str, clock: Any) -> None:
@@ -50,6 +51,8 @@ class Link:
         """Audio frames that went out."""
         self.dropped = 0
         """Frames and messages that did not."""
+        self._played = 0
+        """Milliseconds of sound so far: the timestamps, by which a device finds echoes."""
         self._socket = socket
         self._clock = clock
         self._waiting = 0
@@ -63,11 +66,14 @@ class Link:
         """Send a text frame as it is; say whether it went."""
         if self._impatience is not None:
             self._waiting += 1
-        return self._write(payload, False, self._waiting <= _WAITING)
+            if self._waiting > _WAITING:
+                self._give_up()
+        return self._write(payload, False, True)
 
-    def sound(self, packet: bytes, timestamp: int) -> bool:
-        """Send one Opus packet, to be played `timestamp` ms into the answer."""
-        frame = encode_binary(packet, self.version, timestamp)
+    def sound(self, packet: bytes, length: int) -> bool:
+        """Send one Opus packet of `length` ms; say whether it went."""
+        self._played += length
+        frame = encode_binary(packet, self.version, self._played)
         went = self._write(frame, True, self._impatience is None)
         self.sent += went
         return went
@@ -106,4 +112,5 @@ class Link:
         self.resumeProducing()
 
     def _give_up(self) -> None:
-        self._socket.abort()
+        if self._socket.can_send():
+            self._socket.abort()

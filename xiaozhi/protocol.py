@@ -42,6 +42,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._identity: Identity | None = None
         self._version = 1
         self._malformed = 0
+        self._complained = False
         self._strangled: IDelayedCall | None = None
 
     # -- what Autobahn calls --
@@ -74,8 +75,8 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take one frame of the device's."""
-        if self.session is None:
-            return
+        if self.session is None or not self.can_send():
+            return  # Autobahn still delivers what comes after our goodbye
         try:
             self._take(payload, isBinary)
         except BadMessage as error:
@@ -113,6 +114,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         """Begin the closing handshake, with any code of RFC 6455 7.4.1."""
         if self.can_send():  # Autobahn's own sendClose refuses the codes that say what is wrong
             self.sendCloseFrame(code=code, reasonUtf8=reason.encode(), isReply=False)
+            if self.session is not None:
+                self.session.close()
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -129,8 +132,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._malformed = 0
         if isinstance(message, wire.Hello):
             self._welcome(message, self.session)
-        else:
-            self.session.receive(message)
+        elif self._strangled is None:
+            self.session.receive(message)  # what comes before the hello is not for us
 
     def _welcome(self, hello: wire.Hello, session: Session) -> None:
         """Answer the first hello; a second answer would poison the firmware's next talk."""
@@ -150,7 +153,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         """Note a malformed message, once; many in a row are no accident."""
         assert self.session is not None, "onMessage has looked"
         self._malformed += 1
-        if self._malformed == 1:
+        if not self._complained:
+            self._complained = True
             self.logger.info(
                 "{session}: malformed message ignored: {why}",
                 session=self.session.link.session_id,

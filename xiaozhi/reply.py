@@ -20,12 +20,12 @@ from xiaozhi import languages, moods
 from xiaozhi.channel import Channel
 from xiaozhi.dialogue import cut
 from xiaozhi.errors import ServiceError
+from xiaozhi.events import Speaks
 from xiaozhi.link import Link
 from xiaozhi.pacer import Pacer
 from xiaozhi.phrases import phrase
 from xiaozhi.sentences import Splitter
 from xiaozhi.speakable import Cleaner
-from xiaozhi.turn import Speaks
 from xiaozhi.voice import Voice
 from xiaozhi.wire import Llm, Tts
 
@@ -48,11 +48,15 @@ class Track:
     complete: bool = False
     """Whether `made` is all there will be."""
     sent: int = 0
+    shown: bool = False
 
     def heard(self, frame: float) -> str:
-        """Give the words the device can have played, with frames of `frame` seconds."""
+        """Give the words the device can have played, with frames of `frame` seconds.
+
+        A sentence nobody could speak was at least read, if it was shown.
+        """
         total = self.made if self.complete else max(self.made, self._usual_length() / frame)
-        return cut(self.text, self.sent / total if total else 1.0)
+        return cut(self.text, self.sent / total if total else float(self.shown))
 
     def _usual_length(self) -> float:
         """Guess how many seconds it takes to say it."""
@@ -73,6 +77,7 @@ class Reply:
         self._language = language
         self._clock = clock
         self._tracks: list[Track] = []
+        self._cleaner = Cleaner()
         self._broken = False
         self._felt = False
 
@@ -107,13 +112,14 @@ class Reply:
                     post(Speaks(self._turn))
                     await deferLater(self._clock, 0)  # so that `tts start` goes before all else
                 self._tracks.append(track)
+                self._feel(self._cleaner.moods)
                 await tracks.put(track)
                 await self._synthesise(track)
         tracks.close()
 
     async def _sentences(self, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
         """Cut what the model yields into sentences to speak; end it decently if it fails."""
-        cleaner, splitter = Cleaner(), Splitter()
+        cleaner, splitter = self._cleaner, Splitter()
         began = False
         try:
             async with aclosing(pieces):
@@ -158,24 +164,22 @@ class Reply:
         async with aclosing(aiter(track.packets)) as packets:
             async for packet in packets:
                 await self._sleep_until(pacer.next_at())
-                if not track.sent:
-                    self._link.send(Tts("sentence_start", track.text))
-                self._link.sound(packet, self._timestamp())
+                self._show(track)
+                track.sent += self._link.sound(packet, round(self._frame * 1000))
                 pacer.sent(self._clock.seconds())
-                track.sent += 1
-        if not track.sent:
-            self._link.send(Tts("sentence_start", track.text))
+        self._show(track)
         self._link.send(Tts("sentence_end", track.text))
+
+    def _show(self, track: Track) -> None:
+        """Show the sentence, when its sound begins, or without sound if there is none."""
+        if not track.shown:
+            track.shown = self._link.send(Tts("sentence_start", track.text))
 
     def _feel(self, found: Sequence[str]) -> None:
         """Make the face of the first mood `found`, once; the device must be speaking by then."""
         if found and self._tracks and not self._felt:
             self._felt = True
             self._link.send(Llm(found[0], moods.emoji_of(found[0])))
-
-    def _timestamp(self) -> int:
-        """Tell the time within this answer, in ms; never 0, which means none to the firmware."""
-        return int(self._clock.seconds() * 1000) & 0x7FFFFFFF or 1
 
     async def _sleep_until(self, when: float) -> None:
         delay = when - self._clock.seconds()

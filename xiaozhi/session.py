@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi import wire
 from xiaozhi.dialogue import Dialogue
@@ -55,7 +56,7 @@ class Session:
         self._staff = staff
         self._clock = clock
         self._dialogue = Dialogue(staff.chat.turns, language, staff.language)
-        self._events: deque[t.Event] | None = deque()
+        self._events: deque[e.Event] | None = deque()
         """What happened and is not dealt with; None once the session is closed."""
         self._work: Deferred[None] | None = None
         """The recognition or the answer under way."""
@@ -75,7 +76,7 @@ class Session:
             case wire.Sound() | wire.ListenStart() | wire.ListenStop() | wire.Abort():
                 self.post(message)
             case wire.Detect(text):
-                self.post(t.Detected(text, self._ears.follows_sound(self._clock.seconds())))
+                self.post(e.Detected(text, self._ears.follows_sound(self._clock.seconds())))
             case wire.Ping():
                 self.link.send(wire.Pong())
             case wire.Number(value):
@@ -88,7 +89,7 @@ class Session:
                         kind=kind[:40],
                     )
 
-    def post(self, event: t.Event) -> None:
+    def post(self, event: e.Event) -> None:
         """Let the turn decide on `event`; what comes of it meanwhile waits its turn."""
         if self._events is None:
             return
@@ -109,56 +110,56 @@ class Session:
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""
         if self._events is not None:
-            self._drop()
             self._events = None
+            self._drop()
             self._ears.clear(self._clock.seconds())
             self._stop_timers()
             self.link.closed()
 
     # -- out: the turn's commands --
 
-    def _perform(self, command: t.Command) -> None:
+    def _perform(self, command: e.Command) -> None:
         now = self._clock.seconds()
         match command:
-            case t.Keep(packet):
+            case e.Keep(packet):
                 self._ears.keep(packet, now)
-            case t.Feed(packet):
+            case e.Feed(packet):
                 self._notice(self._ears.feed(packet, now))
-            case t.Send(message):
+            case e.Send(message):
                 self.link.send(message)
-            case t.Listen(kept):
+            case e.Listen(kept):
                 self._stop_timers()
                 self._notice(self._ears.listen(now, kept))
-            case t.Open(_, by_device, resume):
+            case e.Open(_, by_device, resume):
                 self._stop_timers()
                 utterance = self._staff.recognition.open(self._dialogue.language)
                 self._ears.open(utterance, now, by_device, resume)
                 self._watch()
-            case t.Endpoint(by_device):
+            case e.Endpoint(by_device):
                 self._ears.endpoint(by_device)
-            case t.Wait(number, seconds):
+            case e.Wait(number, seconds):
                 self._after("wait", seconds, self._waited, number)
-            case t.Drop():
+            case e.Drop():
                 self._drop()
-            case t.Clear():
+            case e.Clear():
                 self._stop_timers()
                 self._ears.clear(now)
             case _:
                 self._begin(command)
 
-    def _begin(self, command: t.Command) -> None:
+    def _begin(self, command: e.Command) -> None:
         """Begin the work that a turn consists of; what comes of it is posted."""
         match command:
-            case t.Transcribe(number):
+            case e.Transcribe(number):
                 self._stop_timers()
                 self._start(number, self._transcribe(number))
-            case t.Answer(number, text):
-                language = self._dialogue.ask(text)
+            case e.Answer(number, text, spoken):
+                language = self._dialogue.ask(text, spoken)
                 pieces = self._staff.chat.answer(self._dialogue.render(), language)
                 self._start(number, self._speak(number, pieces, language))
-            case t.Greet(number):
+            case e.Greet(number):
                 self._say(number, "greeting")
-            case t.Apologise(number):
+            case e.Apologise(number):
                 self._say(number, "deaf")
 
     def _drop(self) -> None:
@@ -175,9 +176,9 @@ class Session:
             if not text:
                 self._dialogue.retract()
 
-    def _start(self, number: int, work: Coroutine[Deferred[Any], Any, t.Event]) -> None:
+    def _start(self, number: int, work: Coroutine[Deferred[Any], Any, e.Event]) -> None:
         done = Deferred.fromCoroutine(work)
-        self._work = done.addCallbacks(self.post, self._failed, errbackArgs=(number,))
+        self._work = done.addCallback(self.post).addErrback(self._failed, number)
 
     def _failed(self, failure: Failure, number: int) -> None:
         """We are wrong: end the turn, so that the next one can begin."""
@@ -185,17 +186,17 @@ class Session:
             self.log.failure(
                 "{session}: turn {turn} failed", failure, session=self.link.session_id, turn=number
             )
-            self.post(t.Failed(number))
+        self.post(e.Failed(number))  # stale if the turn was dropped: that cancels, too
 
-    async def _transcribe(self, number: int) -> t.Event:
+    async def _transcribe(self, number: int) -> e.Event:
         try:
             transcript = await self._ears.finish(self._clock.seconds())
         except ServiceError as error:
             self.log.warn(
                 "{session}: nothing recognised: {error}", session=self.link.session_id, error=error
             )
-            return t.Deaf(number)
-        return t.Heard(number, transcript.text)
+            return e.Deaf(number)
+        return e.Heard(number, transcript.text, transcript.language)
 
     def _say(self, number: int, key: Key) -> None:
         """Speak one of the server's own phrases."""
@@ -208,12 +209,12 @@ class Session:
 
     async def _speak(
         self, number: int, pieces: AsyncGenerator[str, None], language: str
-    ) -> t.Event:
+    ) -> e.Event:
         frame = self._staff.downlink.frame_duration / 1000
         reply = Reply(number, self.link, self._staff.voice(), frame, language, self._clock)
         self._reply = reply
         await reply.perform(pieces, self.post)
-        return t.Finished(number)
+        return e.Finished(number)
 
     # -- time --
 
@@ -235,14 +236,18 @@ class Session:
         self._watch()
 
     def _waited(self, number: int) -> None:
-        self.post(t.Waited(number, self._ears.voiced))
+        self.post(e.Waited(number, self._ears.voiced, self._ears.speaking))
 
     def _after(self, name: str, seconds: float, call: Callable[..., None], *args: Any) -> None:
         """Call once, later; replaces the timer of the same name."""
 
         def ring() -> None:
             del self._timers[name]
-            call(*args)
+            try:
+                call(*args)
+            except Exception:
+                self.log.failure("{session}: our fault", session=self.link.session_id)
+                self.link.close(1011, "internal error")
 
         if (old := self._timers.pop(name, None)) is not None:
             old.cancel()

@@ -195,7 +195,7 @@ class Listen(Section, frozen=True):
     max_utterance_s: Annotated[
         int,
         Meta(
-            description="Longest utterance, in seconds: then it is recognised as is.", ge=5, le=600
+            description="Longest utterance, in seconds: then it is recognised as is.", ge=5, le=60
         ),
     ] = 60
     wakeup_words: Annotated[

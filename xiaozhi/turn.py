@@ -27,12 +27,35 @@ from typing import Literal
 import attrs
 
 from xiaozhi.endpointing import Hush, Speech
+from xiaozhi.events import (
+    Answer,
+    Apologise,
+    Clear,
+    Command,
+    Deaf,
+    Detected,
+    Drop,
+    Endpoint,
+    Event,
+    Failed,
+    Feed,
+    Finished,
+    Greet,
+    Heard,
+    Keep,
+    Listen,
+    Open,
+    Send,
+    Speaks,
+    Transcribe,
+    Wait,
+    Waited,
+)
 from xiaozhi.wakewords import cut, same
 from xiaozhi.wire import (
     TTS_START,
     TTS_STOP,
     Abort,
-    Down,
     ListenStart,
     ListenStop,
     Mode,
@@ -41,195 +64,6 @@ from xiaozhi.wire import (
 )
 
 State = Literal["idle", "waking", "listening", "hearing", "tail", "thinking", "speaking"]
-
-
-# -- events: what is learned. Those of the device and of endpointing come from their modules --
-
-
-@attrs.frozen
-class Detected:
-    """The device names its wake word, or a text that was typed."""
-
-    text: str
-    follows_sound: bool = False
-    """Whether sound came just before while idle: then it is the wake word's."""
-
-
-@attrs.frozen
-class Waited:
-    """The time asked for by `Wait` is over; `voiced` seconds of voice came meanwhile."""
-
-    turn: int
-    voiced: float = 0.0
-
-
-@attrs.frozen
-class Heard:
-    """The utterance was recognised; `text` is empty if nothing was said."""
-
-    turn: int
-    text: str
-
-
-@attrs.frozen
-class Deaf:
-    """No recogniser could do it."""
-
-    turn: int
-
-
-@attrs.frozen
-class Speaks:
-    """The answer has its first sentence."""
-
-    turn: int
-
-
-@attrs.frozen
-class Finished:
-    """The device has played the answer; or there was nothing to say."""
-
-    turn: int
-
-
-@attrs.frozen
-class Failed:
-    """The answer broke off by a fault of ours."""
-
-    turn: int
-
-
-Event = (
-    Sound
-    | ListenStart
-    | ListenStop
-    | Detected
-    | Abort
-    | Speech
-    | Hush
-    | Waited
-    | Heard
-    | Deaf
-    | Speaks
-    | Finished
-    | Failed
-)
-
-
-# -- commands: what is to be done --
-
-
-@attrs.frozen
-class Keep:
-    """Remember this packet for two seconds, in case it begins an utterance."""
-
-    packet: bytes
-
-
-@attrs.frozen
-class Feed:
-    """Listen to this packet: detect speech in it, and hand it to the open recogniser."""
-
-    packet: bytes
-
-
-@attrs.frozen
-class Listen:
-    """Wait for speech from now on. `kept`: hear what was kept while idle first."""
-
-    kept: bool = False
-
-
-@attrs.frozen
-class Open:
-    """Begin to recognise an utterance, with what was kept of its beginning.
-
-    `by_device`: a button ends it. `resume`: it goes on where the last one seemed to end.
-    """
-
-    turn: int
-    by_device: bool = False
-    resume: bool = False
-
-
-@attrs.frozen
-class Endpoint:
-    """Let the button (`by_device`) or the silence end the utterance under way."""
-
-    by_device: bool
-
-
-@attrs.frozen
-class Transcribe:
-    """The utterance is complete: get its text."""
-
-    turn: int
-
-
-@attrs.frozen
-class Answer:
-    """Answer what the user said."""
-
-    turn: int
-    text: str
-
-
-@attrs.frozen
-class Greet:
-    """Answer the wake word alone."""
-
-    turn: int
-
-
-@attrs.frozen
-class Apologise:
-    """Say that nothing could be understood, since no recogniser works."""
-
-    turn: int
-
-
-@attrs.frozen
-class Drop:
-    """End everything done for this turn: recogniser, model, speech, frames, timer."""
-
-    turn: int
-
-
-@attrs.frozen
-class Send:
-    """Tell the device."""
-
-    message: Down
-
-
-@attrs.frozen
-class Wait:
-    """Come back with `Waited` after so many seconds; replaces an earlier wait."""
-
-    turn: int
-    seconds: float
-
-
-@attrs.frozen
-class Clear:
-    """Forget all sound."""
-
-
-Command = (
-    Keep
-    | Feed
-    | Listen
-    | Open
-    | Endpoint
-    | Transcribe
-    | Answer
-    | Greet
-    | Apologise
-    | Drop
-    | Send
-    | Wait
-    | Clear
-)
 
 
 @attrs.frozen
@@ -247,6 +81,10 @@ class Manners:
     """...unless there is more voice in that time than the end of a word."""
 
 
+LATE = 15
+"""Packets after the button's release that are waited for one by one."""
+
+
 class Turn:
     """Whose turn it is in one session."""
 
@@ -260,6 +98,10 @@ class Turn:
         """Whether the turn's question was spoken, not typed."""
         self._woken_by = ""
         """The wake word its sound begins with, if it does."""
+        self._greeting = False
+        """Whether the turn only answers a wake word."""
+        self._late = 0
+        """Packets that came after the button's release."""
 
     def receive(self, event: Event) -> Iterator[Command]:
         """Yield the commands `event` calls for, in order."""
@@ -278,10 +120,10 @@ class Turn:
                 yield from self._abort()
             case Speech():
                 yield from self._speech()
-            case Hush():
-                yield from self._hush()
-            case Waited(voiced=voiced):
-                yield from self._waited(voiced)
+            case Hush(cut):
+                yield from self._hush(cut)
+            case Waited():
+                yield from self._waited(event)
             case _:
                 yield from self._result(event)
 
@@ -290,8 +132,13 @@ class Turn:
         match self.state:
             case "idle":
                 yield Keep(packet)
-            case "waking" | "listening" | "hearing" | "tail":
+            case "waking" | "listening" | "hearing":
                 yield Feed(packet)
+            case "tail":
+                yield Feed(packet)
+                self._late += 1
+                if self._late <= LATE:  # while they come, more may be on their way
+                    yield Wait(self.number, self._manners.tail)
             case "thinking" if self.mode != "manual":
                 yield Feed(packet)
             case "speaking" if self.mode == "realtime":
@@ -316,6 +163,7 @@ class Turn:
         match self.state:
             case "hearing":
                 self.state = "tail"
+                self._late = 0
                 yield Wait(self.number, self._manners.tail)
             case "waking" | "listening":
                 yield from self._drop()
@@ -323,6 +171,8 @@ class Turn:
 
     def _detect(self, text: str, follows_sound: bool) -> Iterator[Command]:
         wake = follows_sound and self.state == "idle"
+        if self.state == "waking" and text == self._woken_by:
+            return  # said twice
         if not (wake or same(text, self._manners.wakeup_words)):
             yield from self._typed(text)
         elif self.state in ("hearing", "tail"):
@@ -354,6 +204,10 @@ class Turn:
         match self.state:
             case "listening":
                 yield from self._hear()
+            case "thinking" if self._greeting:
+                # The user was only slow to begin: the wake word needs no answer any more.
+                yield from self._drop()
+                yield from self._hear(woken_by=self._woken_by)
             case "thinking" if self._spoken and self.mode != "manual":
                 # The pause was not the end: the user goes on before anything was answered.
                 yield from self._drop()
@@ -362,19 +216,23 @@ class Turn:
                 yield from self._drop()
                 yield from self._hear()
 
-    def _hush(self) -> Iterator[Command]:
-        if self.state == "hearing":
+    def _hush(self, cut: bool) -> Iterator[Command]:
+        if self.state in ("hearing", "tail"):
+            # One that was cut off is answered as it is: it would only be cut off again.
+            self._spoken = self._spoken and not cut
             yield from self._transcribe()
 
-    def _waited(self, voiced: float) -> Iterator[Command]:
+    def _waited(self, waited: Waited) -> Iterator[Command]:
         if self.state == "tail":
             yield from self._transcribe()
         elif self.state == "waking":
-            if voiced >= self._manners.guard_voice:
+            if waited.voiced >= self._manners.guard_voice:
                 yield from self._drop()
                 yield from self._hear(woken_by=self._woken_by)
+            elif waited.speaking:
+                yield Wait(self.number, self._manners.guard_voice)
             elif self._manners.greets:
-                self._spoken = False
+                self._spoken, self._greeting = False, True
                 self.state = "thinking"
                 yield Greet(self.number)
             else:
@@ -382,12 +240,12 @@ class Turn:
 
     def _result(self, event: Event) -> Iterator[Command]:
         match self.state, event:
-            case "thinking", Heard(text=text):
+            case "thinking", Heard(_, text, language):
                 if self._woken_by:
                     text = cut(text, [*self._manners.wakeup_words, self._woken_by])
                 if text.strip():
                     yield Send(Stt(text))
-                    yield Answer(self.number, text)
+                    yield Answer(self.number, text, language)
                 else:
                     yield from self._over()
             case "thinking", Deaf():
@@ -395,6 +253,8 @@ class Turn:
             case "thinking", Speaks():
                 self.state = "speaking"
                 yield Send(TTS_START)
+                if self.mode == "realtime":
+                    yield Listen()  # for a voice that interrupts
             case "thinking" | "speaking", Finished() | Failed():
                 yield from self._over()
 
@@ -416,6 +276,7 @@ class Turn:
         if self.state not in ("idle", "listening"):
             yield Drop(self.number)
         self.number += 1
+        self._greeting = False
         if self.state == "speaking":
             yield Send(TTS_STOP)
             self.state = "thinking"

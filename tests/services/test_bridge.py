@@ -185,7 +185,7 @@ class StreamTests(BridgeTestCase):
             self.assertIs(asyncio.current_task(), task)
             self.log.append("closed")
 
-    def stream(self, *steps: Any, limit: int = 32) -> AsyncIterator[Any]:
+    def stream(self, *steps: Any, limit: int = 32) -> AsyncGenerator[Any, None]:
         return from_aio_stream(lambda: self.source(*steps), limit)
 
     def closed(self) -> None:
@@ -207,7 +207,7 @@ class StreamTests(BridgeTestCase):
 
     async def test_bound(self) -> None:
         """No more is made than may wait, and one that waits to be put."""
-        async with aclosing(self.stream(*range(100), limit=3)) as items:  # type: ignore[type-var]
+        async with aclosing(self.stream(*range(100), limit=3)) as items:
             await anext(items)
             await self.turns()
             made = [line for line in self.log if line.startswith("make")]
@@ -235,20 +235,20 @@ class StreamTests(BridgeTestCase):
 
     async def test_close(self) -> None:
         """Closing in the middle closes the source, and waits until it is closed."""
-        async with aclosing(self.stream(1, asyncio.Event())) as items:  # type: ignore[type-var]
+        async with aclosing(self.stream(1, asyncio.Event())) as items:
             self.assertEqual(await anext(items), 1)
         self.closed()
 
     async def test_close_while_full(self) -> None:
         """Closing while the source waits to put an item closes it."""
-        async with aclosing(self.stream(*range(9), limit=1)) as items:  # type: ignore[type-var]
+        async with aclosing(self.stream(*range(9), limit=1)) as items:
             await anext(items)
             await self.turns()
         self.closed()
 
     async def test_close_unread(self) -> None:
         """A stream that nobody has read is not opened."""
-        await self.stream(1, 2).aclose()  # type: ignore[attr-defined]
+        await self.stream(1, 2).aclose()
         self.assertEqual(self.log, [])
 
     async def test_cancel(self) -> None:
@@ -287,7 +287,7 @@ class StreamTests(BridgeTestCase):
                 self.log.append("closing")
                 raise KeyError("broken")
 
-        async with aclosing(from_aio_stream(source)) as items:  # type: ignore[type-var]
+        async with aclosing(from_aio_stream(source)) as items:
             await anext(items)
         self.assertEqual(self.log, ["closing"])
 

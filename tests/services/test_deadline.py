@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.services.streams import play
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.deadline import timed
 
@@ -26,14 +27,10 @@ class TimedTests(SynchronousTestCase):
         waiting: Deferred[None] = self.steps[-1]
         return waiting
 
-    async def stream(self) -> AsyncIterator[Any]:
+    async def stream(self) -> AsyncGenerator[Any, None]:
         try:
-            for step in self.steps:
-                if isinstance(step, Exception):
-                    raise step
-                if isinstance(step, Deferred):
-                    await step
-                else:
+            async with aclosing(play(self.steps)) as steps:
+                async for step in steps:
                     yield step
         finally:
             self.log.append("closing")
@@ -153,7 +150,7 @@ class TimedTests(SynchronousTestCase):
         self.steps = [1, 2]
 
         async def read() -> None:
-            async with aclosing(timed(self.stream(), self.clock, "llm", 5, 2)) as items:  # type: ignore[type-var]
+            async with aclosing(timed(self.stream(), self.clock, "llm", 5, 2)) as items:
                 self.log.append(await anext(items))
 
         self.successResultOf(Deferred.fromCoroutine(read()))

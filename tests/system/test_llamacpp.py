@@ -6,7 +6,7 @@ from contextlib import aclosing
 from time import monotonic
 
 from tests.services.llm import contract
-from tests.services.llm.contract import collect
+from tests.services.streams import collect
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.llm import Message
 from xiaozhi.services.llm.llamacpp import Model, Settings

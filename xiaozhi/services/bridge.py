@@ -8,7 +8,7 @@ await asyncio only; these functions turn the one into the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -39,7 +39,7 @@ def to_aio(result: Deferred[T]) -> asyncio.Future[T]:
 
 async def from_aio_stream(
     source: Callable[[], AsyncGenerator[T, None]], limit: int = 32
-) -> AsyncIterator[T]:
+) -> AsyncGenerator[T, None]:
     """Yield what an asyncio generator yields, to a Deferred coroutine.
 
     One asyncio task owns the generator from its first step to its last, as libraries built on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -17,8 +17,8 @@ _END: Final = object()
 
 
 async def timed(
-    stream: AsyncIterator[T], reactor: Any, stage: str, first: float, gap: float
-) -> AsyncIterator[T]:
+    stream: AsyncGenerator[T, None], reactor: Any, stage: str, first: float, gap: float
+) -> AsyncGenerator[T, None]:
     """Yield what `stream`, an async generator that awaits Deferreds, yields.
 
     Raises `ServiceError(stage, ...)` when its first item takes longer than `first` seconds, or
@@ -26,7 +26,7 @@ async def timed(
     stream is closed in every case.
     """
     patience, complaint = first, f"no answer within {first:g} s"
-    async with aclosing(stream):  # type: ignore[type-var]
+    async with aclosing(stream):
         while True:
             step = Deferred.fromCoroutine(_step(stream))
             # Cancelling reaches the Deferred the stream waits for, so its clean-up runs.
@@ -41,5 +41,5 @@ async def timed(
             patience, complaint = gap, f"stalled for {gap:g} s"
 
 
-async def _step(stream: AsyncIterator[T]) -> Any:
+async def _step(stream: AsyncGenerator[T, None]) -> Any:
     return await anext(stream, _END)

@@ -61,9 +61,10 @@ def load(kind: str, name: str) -> ModuleType:
     for entry in importlib.metadata.entry_points(group=f"xiaozhi.{kind}"):
         if entry.name == name:
             try:
-                return entry.load()  # type: ignore[no-any-return]
+                module: ModuleType = entry.load()
             except (ImportError, AttributeError) as error:
                 raise Unavailable(f"{kind} engine {name!r} cannot be loaded: {error}") from error
+            return module
     raise Unavailable(f"there is no {kind} engine called {name!r}")
 
 

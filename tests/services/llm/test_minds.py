@@ -12,7 +12,8 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.services.llm.contract import ASKED, collect
+from tests.services.llm.contract import ASKED
+from tests.services.streams import collect, play
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.llm import Message, Minds
 
@@ -29,12 +30,8 @@ class Scripted:
     async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         self.asked.append((messages, language))
         try:
-            for step in self.script:
-                if isinstance(step, Exception):
-                    raise step
-                if isinstance(step, Deferred):
-                    await step
-                else:
+            async with aclosing(play(self.script)) as steps:
+                async for step in steps:
                     yield step
         finally:
             self.closed += 1
@@ -150,7 +147,7 @@ class MindsTests(SynchronousTestCase):
         model = Scripted("One", "Two")
 
         async def read() -> None:
-            async with aclosing(self.minds(model).reply(ASKED, "en")) as pieces:  # type: ignore[type-var]
+            async with aclosing(self.minds(model).reply(ASKED, "en")) as pieces:
                 await anext(pieces)
 
         self.successResultOf(Deferred.fromCoroutine(read()))

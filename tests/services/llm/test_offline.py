@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.llm import contract
-from tests.services.llm.contract import collect
+from tests.services.streams import collect
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.llm import Message
 from xiaozhi.services.llm.offline import Model, Settings

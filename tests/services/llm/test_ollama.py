@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 from tests.ollama_server import OllamaServer
 from tests.openai_llm import BREAK, STALL
 from tests.services.llm import contract
-from tests.services.llm.contract import ASKED, collect, within
+from tests.services.llm.contract import ASKED
+from tests.services.streams import collect, within
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.llm.ollama import RETRY, Model, Settings
 
@@ -27,7 +28,7 @@ class OllamaTests(contract.ModelContract):
 
     def model(self, **settings: Any) -> Model:
         plain = Settings(**({"url": self.server.url} | settings))
-        return self.started(Model(plain, self.workshop(self.clock)))  # type: ignore[no-any-return]
+        return self.started(Model(plain, self.workshop(self.clock)))
 
     async def why(self, model: Model | None = None) -> str:
         why = (await self.failure(model or self.model())).why
@@ -109,7 +110,7 @@ class OllamaTests(contract.ModelContract):
     async def test_close_stops_the_server(self) -> None:
         """Closing the answer breaks the connection, so that the generation stops."""
         self.server.script = ("One", STALL)
-        async with aclosing(self.model().reply(ASKED, "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(self.model().reply(ASKED, "en")) as pieces:
             self.assertEqual(await anext(pieces), "One")
             self.assertFalse(self.server.gone.called)
         await within(self.server.gone)
@@ -151,5 +152,10 @@ class OllamaTests(contract.ModelContract):
 
     def test_address(self) -> None:
         """An address that is none is told at the start."""
-        with self.assertRaisesRegex(Unavailable, "not an http:// address: localhost:11434"):
+        with self.assertRaisesRegex(Unavailable, "its url is not an http://"):
             Model(Settings(url="localhost:11434"), None)  # type: ignore[arg-type]
+
+    async def test_impossible_address(self) -> None:
+        """One that only httpx2 finds wanting is a failure, and shown without its password."""
+        error = await self.failure(self.model(url="http://me:secret@999.1.1.1"))
+        self.assertEqual(error.why, "http://999.1.1.1: its address is of no use")

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import array
-import asyncio
 import re
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
+from tests.services.streams import StreamTestCase, collect
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.engine import Workshop
-from xiaozhi.services.pool import Workers
 from xiaozhi.services.tts import Speaker
 
 SENTENCE = "Hello, how are you?"
@@ -40,40 +33,13 @@ ODD = (
 )
 
 
-async def collect(stream: AsyncIterator[Any]) -> list[Any]:
-    """Read a stream to its end."""
-    return [piece async for piece in stream]
-
-
-def within(event: Deferred[Any], seconds: float = 5.0) -> Deferred[Any]:
-    """Wait for `event`, but not for ever."""
-    return event.addTimeout(seconds, reactor)
-
-
 def loudest(pcm: bytes) -> int:
     """Return the biggest sample."""
     return max(map(abs, array.array("h", pcm)), default=0)
 
 
-class TtsTestCase(TestCase):
-    """Has a workshop on the real reactor; every asyncio task must be over at the end."""
-
-    timeout = 20
-
-    def workshop(self) -> Workshop:
-        pool = Workers(reactor, "tts")
-        pool.startService()
-        self.addCleanup(pool.stopService)
-        return Workshop(reactor, pool, Path(), "zh")
-
-    async def no_tasks(self) -> None:
-        """Fail if a task lives on. The event loop closes dropped generators a moment later."""
-        loop = reactor._asyncioEventloop  # type: ignore[attr-defined]
-        for _ in range(50):
-            if not asyncio.all_tasks(loop):
-                break
-            await deferLater(reactor, 0)
-        self.assertEqual(asyncio.all_tasks(loop), set())
+class TtsTestCase(StreamTestCase):
+    stage = "tts"
 
     async def failure(self, speaker: Speaker, sentence: str = SENTENCE) -> str:
         """Return why the voice fails."""
@@ -139,7 +105,7 @@ class SpeakerContract(TtsTestCase):
     async def test_close(self) -> None:
         """A sentence can be closed after its first piece, and the next be spoken."""
         speaker = self.speaker()
-        async with aclosing(speaker.speak(SENTENCE, "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(speaker.speak(SENTENCE, "en")) as pieces:
             async for piece in pieces:
                 self.assertTrue(piece)
                 break
@@ -147,7 +113,7 @@ class SpeakerContract(TtsTestCase):
 
     async def test_close_unread(self) -> None:
         """A sentence that nobody hears can be closed."""
-        await self.speaker().speak(SENTENCE, "en").aclose()  # type: ignore[attr-defined]
+        await self.speaker().speak(SENTENCE, "en").aclose()
 
     async def test_cancel(self) -> None:
         """A sentence can be cancelled before its first piece."""

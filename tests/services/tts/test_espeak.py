@@ -7,8 +7,9 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.services.streams import collect
 from tests.services.tts import contract
-from tests.services.tts.contract import SENTENCE, collect
+from tests.services.tts.contract import SENTENCE
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers

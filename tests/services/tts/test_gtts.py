@@ -12,8 +12,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.google_tts import Asked, Google
+from tests.services.streams import collect, within
 from tests.services.tts import contract
-from tests.services.tts.contract import SENTENCE, collect, within
+from tests.services.tts.contract import SENTENCE
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.languages import primary
 from xiaozhi.services.engine import Workshop
@@ -58,7 +59,7 @@ class GttsTests(contract.SpeakerContract):
 
     async def test_long(self) -> None:
         """The first part of a long sentence is spoken before the next is asked for."""
-        async with aclosing(self.speaker().speak(LONG, "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(self.speaker().speak(LONG, "en")) as pieces:
             await anext(pieces)
             self.assertEqual(len(self.google.asked), 1)
             self.assertTrue(await collect(pieces))
@@ -68,7 +69,7 @@ class GttsTests(contract.SpeakerContract):
 
     async def test_closed(self) -> None:
         """After a sentence is closed nothing more is asked for."""
-        async with aclosing(self.speaker().speak(LONG, "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(self.speaker().speak(LONG, "en")) as pieces:
             await anext(pieces)
         self.assertEqual(len(self.google.asked), 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import aclosing
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -13,12 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import tone
 from tests.openai_tts import BREAK, STALL, Asked, SpeechServer
+from tests.services.streams import collect, within
 from tests.services.tts import contract
-from tests.services.tts.contract import SENTENCE, collect, within
+from tests.services.tts.contract import SENTENCE
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers
-from xiaozhi.services.tts import openai as engine
 from xiaozhi.services.tts._pcm import Unwrapper
 from xiaozhi.services.tts.openai import Settings, Speaker
 
@@ -41,11 +42,7 @@ class OpenAITests(contract.SpeakerContract):
 
     def speaker(self, **settings: Any) -> Speaker:
         given = {"base_url": self.server.url, "api_key": "k3y", **settings}
-        speaker = Speaker(Settings(**given), self.workshop())
-        speaker.startService()
-        self.addCleanup(self.no_tasks)
-        self.addCleanup(speaker.stopService)
-        return speaker
+        return self.started(Speaker(Settings(**given), self.workshop()))
 
     async def heard(self, *script: Any, kind: str = "") -> bytes:
         """Let the server answer with `script`; return the sound."""
@@ -78,13 +75,13 @@ class OpenAITests(contract.SpeakerContract):
     async def test_streamed(self) -> None:
         """The first samples are there while the server is still at work."""
         self.server.script = (PCM[:999], STALL)
-        async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:
             self.assertEqual(await anext(pieces), PCM[:998])
 
     async def test_closing_closes_upstream(self) -> None:
         """When the sentence is closed the server sees that its client has left."""
         self.server.script = (PCM[:1000], STALL)
-        async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:
             await anext(pieces)
         await within(self.server.gone)
 
@@ -150,14 +147,6 @@ class OpenAITests(contract.SpeakerContract):
         await self.server.stop()
         self.assertTrue(await self.failure(self.speaker()))
 
-    async def test_secrets(self) -> None:
-        """What may be secret in the address is not told."""
-        self.server.status = 500
-        url = self.server.url.replace("//", "//me:pass@")
-        why = await self.failure(self.speaker(base_url=url))
-        self.assertIn("127.0.0.1", why)
-        self.assertNotIn("pass", why)
-
     async def test_impossible_key(self) -> None:
         """A key that cannot be sent is a ServiceError."""
         self.assertTrue(await self.failure(self.speaker(api_key="ключ")))
@@ -189,21 +178,8 @@ class UnwrapperTests(SynchronousTestCase):
 
 
 class UnavailableTests(SynchronousTestCase):
-    def lacks(self, **settings: Any) -> str:
-        given = {"base_url": "", "api_key": "", **settings}
-        with self.assertRaises(Unavailable) as caught:
-            Speaker(Settings(**given), Workshop(None, Workers(None, "tts"), None, "en"))  # type: ignore[arg-type]
-        return str(caught.exception)
-
-    def test_no_key(self) -> None:
-        """Without a key and an address it says where to put them."""
-        self.assertIn("OPENAI_API_KEY", self.lacks())
-
-    def test_no_address(self) -> None:
-        """An address that is none is refused."""
-        self.assertIn("base_url", self.lacks(base_url="localhost:8880"))
-
-    def test_no_package(self) -> None:
-        """Without the package it says what to install."""
-        self.patch(engine, "find_spec", lambda name: None)
-        self.assertIn("pip install openai", self.lacks(api_key="k3y"))
+    def test_nothing_set(self) -> None:
+        """Without a key and an address there is no voice."""
+        workshop = Workshop(None, Workers(None, "tts"), Path(), "en")
+        with self.assertRaisesRegex(Unavailable, "OPENAI_API_KEY"):
+            Speaker(Settings(base_url="", api_key=""), workshop)

@@ -127,7 +127,7 @@ class Speaking(Engine):
     async def test_closed(self) -> None:
         """What is not listened to any more is not synthesised either."""
         speaker = await self.engine("en.onnx")
-        async with aclosing(speaker.speak("one.two.three", "en")) as pieces:  # type: ignore[type-var]
+        async with aclosing(speaker.speak("one.two.three", "en")) as pieces:
             await anext(pieces)
         self.assertEqual(self.voices[0].runs, 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.services.streams import play
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.tts import Samples, Sound, Speaker, Speech, has_words
 
@@ -30,15 +31,11 @@ class FakeSpeaker(Service):
         self.heard: list[tuple[str, str]] = []
         self.closed = 0
 
-    async def speak(self, sentence: str, language: str) -> AsyncIterator[bytes]:
+    async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         self.heard.append((sentence, language))
         try:
-            for step in self.script:
-                if isinstance(step, Exception):
-                    raise step
-                if isinstance(step, Deferred):
-                    await step
-                else:
+            async with aclosing(play(self.script)) as steps:
+                async for step in steps:
                     yield step
         finally:
             self.closed += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -27,7 +27,7 @@ class Model(Protocol):
     languages: Collection[str]
     """Primary subtags, or {"*"}."""
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncIterator[str]:
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer to the last message in pieces, as they come.
 
         An async generator; `language` is the one the user should be answered in. Raises
@@ -59,7 +59,7 @@ class Minds(MultiService):
         """Who is here and what they can, in order, for the report at start."""
         return [(name, model.languages) for name, model in self._models]
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncIterator[str]:
+    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer of the first model that has one; its pieces are not blank at first.
 
         Models that can do `language` are asked first. One that fails before its first piece
@@ -73,7 +73,7 @@ class Minds(MultiService):
                 answer = timed(
                     model.reply(messages, language), self._reactor, "llm", self.first, self.gap
                 )
-                async with aclosing(answer) as pieces:  # type: ignore[type-var]
+                async with aclosing(answer) as pieces:
                     async for piece in pieces:
                         if spoke or piece.strip():
                             spoke = True

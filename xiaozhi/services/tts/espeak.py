@@ -3,16 +3,17 @@
 A sentence of five seconds takes less than 10 ms, so each is made whole, in a thread; a long one
 part by part, so that an answer that is broken off costs no more than the part under way.
 
-Its Mandarin was measured with a recogniser on twenty everyday sentences: the variant Annie, the
-pause between words and the wide melody that are the defaults here halve what is misheard. Its
-reading of numbers in Mandarin is wrong from 112 on, so they are written out before.
+Its Mandarin was measured by what Whisper (base) understood of thirty everyday sentences: with
+the variant Annie, the pause between words and the wide melody that are the defaults here 43 % of
+the characters are wrong instead of 69 %; of the ten sentences not used for tuning 52 instead of
+62 %. Its reading of numbers in Mandarin is wrong from 112 on, so they are written out before.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Annotated, Final, NamedTuple
@@ -48,6 +49,8 @@ _SIGNS: Final = frozenset(
 )
 """What is kept beside letters and digits. The library breaks down at some other signs, and
 nobody wants to hear those of markup, or the names of emojis."""
+_HYPHEN: Final = re.compile(r"(?<![A-Za-z\d\u00c0-\u04ff\u1e00-\u1eff])-(?!\d)")
+"""A hyphen after what it does not know is another thing that the library breaks down at."""
 _AT_END: Final = 0.2
 _WITHIN: Final = 0.04
 
@@ -104,7 +107,7 @@ class Speaker:
         }
         return frozenset((spoken | set(_VOICES) | set(self._settings.voices)) - _MUTE)
 
-    async def speak(self, sentence: str, language: str) -> AsyncIterator[bytes]:
+    async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sentence in parts, each in a voice of its language; raise ServiceError."""
         pool = self._workshop.pool
         silence = b""
@@ -139,7 +142,7 @@ def runs(sentence: str, usual: str) -> list[Run]:
     text = _STRAY.sub("", unicodedata.normalize("NFC", sentence))
     if languages.main(text, usual) == "zh":
         text = read_aloud(text)
-    text = "".join(_kept(character) for character in text)
+    text = _HYPHEN.sub(" ", "".join(_kept(character) for character in text))
     found: list[Run] = []
     end = 0
     for stretch in _STRETCH.finditer(text):
@@ -166,6 +169,8 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _kept(character: str) -> str:
-    """Return what is read of a character: itself, or a blank in its place."""
+    """Return what is read of a character: itself, a digit for a digit, or a blank."""
     category = unicodedata.category(character)
-    return character if category[0] in "LM" or category == "Nd" or character in _SIGNS else " "
+    if category == "Nd":
+        return str(unicodedata.digit(character))
+    return character if category[0] in "LM" or character in _SIGNS else " "

@@ -8,7 +8,7 @@ certificate nor can be told to: what is spoken is not secret from who is on the 
 from __future__ import annotations
 
 import runpy
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,7 +60,7 @@ class Speaker:
         """The languages Google speaks."""
         return frozenset(self._tags)
 
-    async def speak(self, sentence: str, language: str) -> AsyncIterator[bytes]:
+    async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sound of the sentence, request by request; raise ServiceError."""
         if not has_words(sentence):
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,7 +93,7 @@ class Speaker(MultiService):
         for loader in self.loaders:
             loader.setServiceParent(self)
 
-    async def speak(self, sentence: str, language: str) -> AsyncIterator[bytes]:
+    async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sentence in pieces of at most 0.2 s; nothing if there is nothing to say.
 
         Raises ServiceError if no voice that is loaded speaks the language.

@@ -19,6 +19,8 @@ from xiaozhi.services.web.address import Address, seen
 
 # The firmware parses each part with an unguarded stoi, so nothing else may be echoed.
 _VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,5}")
+_LONGEST = 65536
+"""Bytes of a request that are read; devices send about two thousand."""
 _CORS = (
     (b"Access-Control-Allow-Origin", b"*"),
     (b"Access-Control-Allow-Methods", b"GET, POST, OPTIONS"),
@@ -120,7 +122,7 @@ def _firmware(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, 
 
 def _body(request: Request) -> Mapping[str, Any]:
     try:
-        body = msgspec.json.decode(request.content.read() if request.content else b"")
+        body = msgspec.json.decode(request.content.read(_LONGEST) if request.content else b"")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return {}
     return body if isinstance(body, dict) else {}

@@ -6,7 +6,7 @@ from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.web.http import Request
 from twisted.web.pages import notFound
-from twisted.web.resource import Resource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from xiaozhi.services.devices import Devices
@@ -29,7 +29,8 @@ class DeviceSocket(Resource):
     def render(self, request: Request) -> bytes | int:
         """Upgrade, or answer a plain request."""
         if (request.getHeader(b"upgrade") or b"").lower() == b"websocket":
-            return self._socket.render(request)  # type: ignore[no-any-return]
+            answer: bytes | int = self._socket.render(request)
+            return answer
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"Server is running"
 
@@ -49,8 +50,8 @@ def site(factory: WebSocketServerFactory, offer: Offer, devices: Devices) -> Sit
 class _Branch(Resource):
     """A place with paths below it."""
 
-    def getChild(self, path: bytes, request: Request) -> Resource:
-        return notFound()  # type: ignore[return-value]
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return notFound()
 
 
 class _Front(Resource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from datetime import datetime, tzinfo
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -45,7 +45,7 @@ class Model:
         self._now = now
         self._chance = chance or random.Random()
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncIterator[str]:
+    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer in one piece; in English where the user's language is another."""
         yield respond(ask(messages, language, self._now(self._zone), self._chance))
 

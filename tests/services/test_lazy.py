@@ -9,8 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.llm.chat import Server
-from xiaozhi.services.llm.lazy import Lazy
+from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
 
 
@@ -87,11 +86,3 @@ class LazyTests(SynchronousTestCase):
         self.pool.works[1].callback(None)
         self.assertEqual(self.successResultOf(again), "thing 3")
         self.assertEqual(self.lazy.drop(), "thing 3")
-
-
-class ServerTests(SynchronousTestCase):
-    def test_shown(self) -> None:
-        """An address is shown without what may be secret in it; so is the key."""
-        server = Server("https://me:pw@host:8443/v1?key=hidden", "sk-hidden", 1.0)
-        self.assertEqual(server.shown, "https://host:8443/v1")
-        self.assertNotIn("sk-hidden", repr(server))

@@ -1,0 +1,205 @@
+"""What a turn is told and what it orders: its events and its commands, as values.
+
+The device's own messages (`wire`) and the edges of speech (`endpointing`) are events as well.
+Whatever is a result carries the number of the turn it belongs to.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from xiaozhi.endpointing import Hush, Speech
+from xiaozhi.wire import Abort, Down, ListenStart, ListenStop, Sound
+
+# -- events --
+
+
+@attrs.frozen
+class Detected:
+    """The device names its wake word, or a text that was typed."""
+
+    text: str
+    follows_sound: bool = False
+    """Whether sound came just before while idle: then it is the wake word's."""
+
+
+@attrs.frozen
+class Waited:
+    """The time asked for by `Wait` is over; `voiced` seconds of voice came meanwhile."""
+
+    turn: int
+    voiced: float = 0.0
+    speaking: bool = False
+    """Whether somebody is speaking now."""
+
+
+@attrs.frozen
+class Heard:
+    """The utterance was recognised; `text` is empty if nothing was said."""
+
+    turn: int
+    text: str
+    language: str = ""
+    """The language it was said in, if the recogniser knows it."""
+
+
+@attrs.frozen
+class Deaf:
+    """No recogniser could do it."""
+
+    turn: int
+
+
+@attrs.frozen
+class Speaks:
+    """The answer has its first sentence."""
+
+    turn: int
+
+
+@attrs.frozen
+class Finished:
+    """The device has played the answer; or there was nothing to say."""
+
+    turn: int
+
+
+@attrs.frozen
+class Failed:
+    """The answer broke off by a fault of ours."""
+
+    turn: int
+
+
+Event = (
+    Sound
+    | ListenStart
+    | ListenStop
+    | Detected
+    | Abort
+    | Speech
+    | Hush
+    | Waited
+    | Heard
+    | Deaf
+    | Speaks
+    | Finished
+    | Failed
+)
+
+
+# -- commands --
+
+
+@attrs.frozen
+class Keep:
+    """Remember this packet for two seconds, in case it begins an utterance."""
+
+    packet: bytes
+
+
+@attrs.frozen
+class Feed:
+    """Listen to this packet: detect speech in it, and hand it to the open recogniser."""
+
+    packet: bytes
+
+
+@attrs.frozen
+class Listen:
+    """Wait for speech from now on. `kept`: hear what was kept while idle first."""
+
+    kept: bool = False
+
+
+@attrs.frozen
+class Open:
+    """Begin to recognise an utterance, with what was kept of its beginning.
+
+    `by_device`: a button ends it. `resume`: it goes on where the last one seemed to end.
+    """
+
+    turn: int
+    by_device: bool = False
+    resume: bool = False
+
+
+@attrs.frozen
+class Endpoint:
+    """Let the button (`by_device`) or the silence end the utterance under way."""
+
+    by_device: bool
+
+
+@attrs.frozen
+class Transcribe:
+    """The utterance is complete: get its text."""
+
+    turn: int
+
+
+@attrs.frozen
+class Answer:
+    """Answer what the user said, in that `language` where it is known."""
+
+    turn: int
+    text: str
+    language: str = ""
+
+
+@attrs.frozen
+class Greet:
+    """Answer the wake word alone."""
+
+    turn: int
+
+
+@attrs.frozen
+class Apologise:
+    """Say that nothing could be understood, since no recogniser works."""
+
+    turn: int
+
+
+@attrs.frozen
+class Drop:
+    """End everything done for this turn: recogniser, model, speech, frames, timer."""
+
+    turn: int
+
+
+@attrs.frozen
+class Send:
+    """Tell the device."""
+
+    message: Down
+
+
+@attrs.frozen
+class Wait:
+    """Come back with `Waited` after so many seconds; replaces an earlier wait."""
+
+    turn: int
+    seconds: float
+
+
+@attrs.frozen
+class Clear:
+    """Forget all sound."""
+
+
+Command = (
+    Keep
+    | Feed
+    | Listen
+    | Open
+    | Endpoint
+    | Transcribe
+    | Answer
+    | Greet
+    | Apologise
+    | Drop
+    | Send
+    | Wait
+    | Clear
+)

@@ -1,0 +1,46 @@
+"""What engines that speak HTTP have in common: addresses, late imports, words for an error."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib import import_module
+from urllib.parse import urlsplit
+
+from xiaozhi.errors import Unavailable
+
+_LATE = ("anyio._backends._asyncio", "email.policy")
+
+
+def preload() -> None:
+    """Import what httpx2 would only import at its first request, on the reactor."""
+    for name in _LATE:
+        with suppress(ImportError):  # another version of it may have another
+            import_module(name)
+
+
+def address(url: str, setting: str) -> str:
+    """Return `url`, the value of a `setting`; raise Unavailable if it is no address of HTTP.
+
+    The error does not repeat it: what was put in the wrong place may be a secret.
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets without end, a port that is none
+        usable = False
+    if not usable or not url.isprintable():
+        raise Unavailable(f"its {setting} is not an http:// or https:// address")
+    return url
+
+
+def shown(url: str) -> str:
+    """Return the address without what may be secret in it: name, password and query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def short(text: str, limit: int = 200) -> str:
+    """Return what somebody else said as one line of at most `limit` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
