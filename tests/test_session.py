@@ -487,6 +487,21 @@ class Woken(Case):
 
 
 class Rest(Case):
+    def test_stutter(self) -> None:
+        """The same text twice at once is asked once; later it is asked again."""
+        table = self.table()
+        for pause in (0.1, 0.1, 0.5, 0.0):
+            table.session.receive(Detect("sing"))
+            table.pass_time(pause)
+        self.assertEqual(len(table.minds.asked), 2)
+
+    def test_account(self) -> None:
+        """What went wrong on the wire is counted."""
+        table = self.table()
+        for message in (Other("x"), Other("mcp", known=True), Sound(b"\xff" * 9)):
+            table.session.receive(message)
+        self.assertIn("1 corrupt, 2 messages ignored", table.session.account())
+
     def test_small_messages(self) -> None:
         """Heartbeats and bare integers are answered, others are not."""
         table = self.table()

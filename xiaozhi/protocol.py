@@ -90,11 +90,10 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._hello_came()
         if self.session is not None:
             self.logger.info(
-                "{session}: closed ({code}), {sent} frames sent, {dropped} dropped",
+                "{session}: closed ({code}), {account}",
                 session=self.session.link.session_id,
                 code=code,
-                sent=self.session.link.sent,
-                dropped=self.session.link.dropped,
+                account=self.session.account(),
             )
             self.session.close()
             self.factory.forget(self.session)

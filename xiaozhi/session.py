@@ -41,6 +41,10 @@ class Staff:
     """The server's language, spoken until the user's is known."""
 
 
+STUTTER = 0.3
+"""Seconds within which the same message again is the same message."""
+
+
 class Session:
     """What is kept of one connection. `receive` takes the device's messages, in order."""
 
@@ -62,6 +66,10 @@ class Session:
         """The recognition or the answer under way."""
         self._reply: Reply | None = None
         self._timers: dict[str, IDelayedCall] = {}
+        self._ignored = 0
+        """Messages nobody has a use for."""
+        self._latest: tuple[wire.Message | None, float] = (None, 0.0)
+        """The message before this one, and when it came."""
 
     @property
     def state(self) -> t.State:
@@ -72,6 +80,9 @@ class Session:
 
     def receive(self, message: wire.Message) -> None:
         """Take a message of the device's, except its hello."""
+        if isinstance(message, wire.Detect) and self._repeats(message):
+            return
+        self._latest = message, self._clock.seconds()
         match message:
             case wire.Sound() | wire.ListenStart() | wire.ListenStop() | wire.Abort():
                 self.post(message)
@@ -82,12 +93,18 @@ class Session:
             case wire.Number(value):
                 self.link.text(b"%d" % value)
             case wire.Other(kind, known):
-                if not known:
+                self._ignored += 1
+                if not known and self._ignored == 1:
                     self.log.info(
                         "{session}: unknown message type {kind!r}, ignored",
                         session=self.link.session_id,
                         kind=kind[:40],
                     )
+
+    def _repeats(self, message: wire.Message) -> bool:
+        """Say whether the device stutters: the same message again, at once."""
+        before, when = self._latest
+        return message == before and self._clock.seconds() - when < STUTTER
 
     def post(self, event: e.Event) -> None:
         """Let the turn decide on `event`; what comes of it meanwhile waits its turn."""
@@ -106,6 +123,13 @@ class Session:
             if self._events is not None:
                 self._events.clear()
             raise
+
+    def account(self) -> str:
+        """Sum up what went wrong on the wire, for the log."""
+        return (
+            f"{self.link.sent} frames sent, {self.link.dropped} dropped,"
+            f" {self._ears.corrupt} corrupt, {self._ignored} messages ignored"
+        )
 
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""

@@ -14,8 +14,8 @@ from xiaozhi.settings import Audio
 class Voice:
     """Speak sentences one after the other, as one stream of packets.
 
-    Encoding takes up to half a millisecond a frame, so it is done by `workers`, some frames
-    at a time: few at first, since somebody waits for them.
+    Encoding takes up to half a millisecond a frame, so it is done by `workers`, half a second
+    of sound at a time: a whole sentence would keep the first frame waiting.
     """
 
     def __init__(self, speech: Speech, workers: Workers, audio: Audio) -> None:
