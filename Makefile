@@ -58,7 +58,7 @@ unit: .venv/test
 # The ground floor is pure: there is no excuse for a line or a branch that no test reaches.
 coverage: .venv/test
 	$(BIN)/coverage run --branch --include='$(subst $(space),$(comma),$(GROUND:%=xiaozhi/%.py))' \
-		-m twisted.trial --reporter=summary $(GROUND:%=tests.test_%) tests.test_session
+		-m twisted.trial --reporter=summary $(call modules,$(wildcard $(GROUND:%=tests/test_%.py))) tests.test_session
 	$(BIN)/coverage report --fail-under=100 --show-missing
 
 system: .venv/test
