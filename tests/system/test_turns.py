@@ -14,8 +14,9 @@ from xiaozhi.device import voice
 from xiaozhi.device.client import Device
 from xiaozhi.device.turns import Turn
 
-BY_EAR = 0.7
-"""Share of an answer's letters the judge must hear, in order."""
+BY_EAR = 0.5
+"""Share of the letters that must be heard, in order, of what a robot voice says. It is 0.6 to 0.9:
+the judge itself makes words up for such a voice. Of Piper's voice it hears 0.9."""
 
 
 def together(work: Iterable[Coroutine[Deferred[Any], Any, Turn]]) -> Deferred[list[Turn]]:
@@ -48,10 +49,10 @@ class Spoken(ServerCase):
             self.device(port, mode=mode, version=version, language="en", device_id=mode)
             for mode, version in (("auto", 1), ("manual", 2), ("realtime", 3))
         ]
-        sound = voice._piper("What time is it?")
+        sound = voice._piper("What can you do?")
         for turn in await together(self.ask(device, sound) for device in devices):
-            self.assertIn("what time is it", turn.heard.lower())
-            self.assertRegex(turn.answer, r"It is \d+:\d\d")
+            self.assertGreaterEqual(likeness("what can you do", turn.heard), BY_EAR, turn.heard)
+            self.assertIn("tell the time", turn.answer)
             self.assertGreaterEqual(await self.judged(turn, "en"), BY_EAR, self.understood)
 
     async def test_espeak_to_whisper_to_piper(self) -> None:
@@ -72,7 +73,7 @@ class Spoken(ServerCase):
         )
         device = self.device(port, language="zh-CN")
         turn = await self.ask(device, voice._espeak("你好，请问你能做什么？", "cmn"))
-        self.assertGreaterEqual(likeness("你好请问你能做什么", turn.heard), 0.6, turn.heard)
+        self.assertGreaterEqual(likeness("你好请问你能做什么", turn.heard), BY_EAR, turn.heard)
         self.assertRegex(turn.answer, "[\u4e00-\u9fff]{4}")
         self.assertGreaterEqual(await self.judged(turn, "zh"), 0.4, self.understood)
 
