@@ -34,6 +34,7 @@ talk: .venv/installed
 	@touch $@
 
 .venv/installed: .venv/dependencies $(SOURCES)
+	@rm -rf build  # or modules that are gone would be installed again
 	@$(PIP) --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from xiaozhi.errors import BadMessage, ConfigError, ServiceError, Unavailable
+from xiaozhi.errors import BadMessage, ConfigError, ServiceError, Unavailable, missing
 
 
 class Errors(SynchronousTestCase):
@@ -18,3 +18,12 @@ class Errors(SynchronousTestCase):
         self.assertEqual((str(wrong), wrong.problems), ("a:1: x\na:2: y", ("a:1: x", "a:2: y")))
         self.assertEqual(str(BadMessage("why")), "why")
         self.assertEqual(str(Unavailable("why")), "why")
+        self.assertEqual(Unavailable("why").said("zh"), "why")
+
+    def test_missing(self) -> None:
+        """What is missing is said in the operator's language, with how to get it."""
+        lacking = missing("piper-tts", "piper-tts a-voice")
+        self.assertEqual(
+            lacking.said("en"), "piper-tts is not installed: pip install piper-tts a-voice"
+        )
+        self.assertEqual(lacking.said("zh"), "没有安装 piper-tts：pip install piper-tts a-voice")

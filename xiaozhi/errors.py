@@ -26,6 +26,21 @@ class ServiceError(Exception):
 class Unavailable(Exception):
     """An engine cannot be used here at all; `str()` says what it lacks and how to get it."""
 
+    def __init__(self, why: str, chinese: str = "") -> None:
+        """Take `why`, and the same in Chinese."""
+        super().__init__(why)
+        self._chinese = chinese or why
+
+    def said(self, language: str) -> str:
+        """Say it in Chinese where that is the `language`, else in English."""
+        return self._chinese if language == "zh" else str(self)
+
+
+def missing(package: str, install: str = "") -> Unavailable:
+    """Say that a Python `package` is missing; `install` names what brings it, if not itself."""
+    command = f"pip install {install or package}"
+    return Unavailable(f"{package} is not installed: {command}", f"没有安装 {package}：{command}")
+
 
 class ConfigError(Exception):
     """The operator is wrong: everything found wrong in the configuration, a line each."""

@@ -139,7 +139,9 @@ class _Builder:
                     (chosen.name, engine.make(kind, chosen.name, chosen.settings, workshop))
                 )
             except Unavailable as error:
-                self.lacking.setdefault(str(error), []).append(f"{kind}.{chosen.name}")
+                self.lacking.setdefault(error.said(self.language), []).append(
+                    f"{kind}.{chosen.name}"
+                )
         if required and not made:
             raise usage.UsageError(f"{kind}: {'; '.join(self.lacking)}")
         return made

@@ -15,7 +15,7 @@ def _open(kind: str, rate: int, callback: Callable[..., None]) -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise NoSound("sounddevice is not installed: pip install 'xiaozhi[mic]'") from None
+        raise NoSound("sounddevice is not installed: pip install sounddevice") from None
     except OSError as error:
         raise NoSound(f"sounddevice cannot work here: {error}") from error
     try:

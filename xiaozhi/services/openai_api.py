@@ -12,7 +12,7 @@ from msgspec import Meta
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import ServiceError, Unavailable, missing
 from xiaozhi.services import engine
 from xiaozhi.services.bridge import from_aio, to_aio
 from xiaozhi.services.http import address, preload, short, shown
@@ -89,9 +89,12 @@ class Client(Service):
     def configured(cls, stage: str, settings: Settings, silence: float, pool: Workers) -> Client:
         """Make the client of the server in `settings`; raise Unavailable if there is none."""
         if find_spec("openai") is None:
-            raise Unavailable("openai is not installed: pip install openai")
+            raise missing("openai")
         if not settings.api_key and not settings.base_url:
-            raise Unavailable("neither OPENAI_API_KEY nor OPENAI_BASE_URL is set")
+            raise Unavailable(
+                "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set",
+                "没有设置 OPENAI_API_KEY，也没有设置 OPENAI_BASE_URL",
+            )
         url = address(settings.base_url or HOME, "base_url")
         # The end of a line comes with a key that is read from a file.
         server = Server(url, settings.api_key.strip(), silence)

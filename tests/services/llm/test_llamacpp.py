@@ -35,7 +35,7 @@ class LlamaCppTests(SynchronousTestCase):
     def test_no_llama(self) -> None:
         """Without the package it says what to install."""
         with mock.patch.object(llamacpp, "find_spec", return_value=None):
-            self.assertIn("pip install 'xiaozhi[brain]'", self.lacks(Settings()))
+            self.assertIn("pip install xllamacpp", self.lacks(Settings()))
 
     def test_no_weights(self) -> None:
         """Without weights it says the two ways to have some."""

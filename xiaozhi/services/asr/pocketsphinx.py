@@ -26,7 +26,7 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import ServiceError, missing
 from xiaozhi.services import engine
 from xiaozhi.services.asr import RATE, Transcript
 from xiaozhi.services.asr._sphinx_process import Decoder
@@ -200,7 +200,7 @@ class Recogniser(MultiService):
         """Start nothing yet. Raises Unavailable. `decoder` and `threads` are for tests."""
         super().__init__()
         if find_spec("pocketsphinx") is None:
-            raise Unavailable("pocketsphinx is not installed: pip install pocketsphinx")
+            raise missing("pocketsphinx")
         self.reactor = workshop.reactor
         self._threads = threads or Workers(workshop.reactor, "asr", size=settings.decoders)
         self._threads.setServiceParent(self)

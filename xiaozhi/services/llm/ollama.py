@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred, succeed
 from twisted.logger import Logger
 
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import ServiceError, missing
 from xiaozhi.services import engine
 from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
 from xiaozhi.services.fields import Known, MaxTokens, Silence
@@ -89,7 +89,7 @@ class Model(Service):
     def __init__(self, settings: Settings, workshop: engine.Workshop) -> None:
         """Raise Unavailable if it cannot be spoken to; an Ollama that is not there may come."""
         if find_spec("httpx2") is None:
-            raise Unavailable("httpx2 is not installed: pip install httpx2")
+            raise missing("httpx2")
         self._url = address(settings.url, "url")
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings

@@ -21,7 +21,7 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from xiaozhi import languages
-from xiaozhi.errors import Unavailable
+from xiaozhi.errors import missing
 from xiaozhi.services import engine
 from xiaozhi.services.tts import has_words
 from xiaozhi.services.tts._chinese import read_aloud
@@ -91,7 +91,7 @@ class Speaker:
     def __init__(self, settings: Settings, workshop: engine.Workshop) -> None:
         """Prepare; raise `Unavailable` if the package is missing."""
         if find_spec("espeakng_loader") is None:
-            raise Unavailable("espeakng-loader is not installed: pip install espeakng-loader")
+            raise missing("espeakng-loader")
         self._settings = settings
         self._workshop = workshop
 

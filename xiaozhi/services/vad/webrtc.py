@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from xiaozhi.errors import Unavailable
+from xiaozhi.errors import missing
 from xiaozhi.services import engine
 
 RATE = 16000
@@ -65,7 +65,7 @@ class Detector:
             # Here and not at the first session: it takes 40 ms.
             import webrtcvad
         except ImportError as error:
-            raise Unavailable("webrtcvad is not installed: pip install webrtcvad-wheels") from error
+            raise missing("webrtcvad-wheels") from error
         self._make = partial(webrtcvad.Vad, settings.aggressiveness)
 
     def open(self) -> Listener:
