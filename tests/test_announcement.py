@@ -38,7 +38,7 @@ class Said(SynchronousTestCase):
             "piper (starting), espeak (en zh and 4 more)",
             "asr.openai, tts.openai: no key is set",
             "http://127.0.0.1:8123/xiaozhi/ota/",
-            "xiaozhi device say",
+            "xiaozhi device say --ota http://127.0.0.1:8123/xiaozhi/ota/",
         ):
             self.assertIn(words, "\n".join(said))
         self.assertLess(len(said), 10)

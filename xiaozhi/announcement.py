@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "more": "{some} and {count} more",
         "lacking": "not used   {why}",
         "next": "next       type this OTA address into the device:  {ota}",
-        "try": '           or try it here:  xiaozhi device say "What time is it?"',
+        "try": '           or try it here:  {command} "What time is it?"',
     },
     "zh": {
         "title": "xiaozhi {version} 已启动，端口 {port}",
@@ -44,10 +45,10 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "nothing": "没有！",
         "any": "任何语言",
         "starting": "正在准备",
-        "more": "{some} 等 {count} 种",
+        "more": "{some} 等 {total} 种",
         "lacking": "未启用  {why}",
         "next": "下一步  在设备里填入 OTA 地址：{ota}",
-        "try": '        或在本机试一试：xiaozhi device say "现在几点了？"',
+        "try": '        或在本机试一试：{command} "你好，请问你能做什么？"',
     },
 }
 
@@ -108,7 +109,7 @@ class Announcement(Service):
                 for why, names in self._lacking.items()
             ),
             texts["next"].format(ota=address.http("/xiaozhi/ota/")),
-            texts["try"],
+            texts["try"].format(command=_command(address.port)),
         ]
 
     def _engines(self, engines: Engines) -> str:
@@ -126,7 +127,18 @@ class Announcement(Service):
         known = sorted(languages, key=lambda tag: (tag not in ("zh", "en"), tag))
         if len(known) <= 4:
             return " ".join(known)
-        return self._texts["more"].format(some=" ".join(known[:2]), count=len(known) - 2)
+        return self._texts["more"].format(
+            some=" ".join(known[:2]), count=len(known) - 2, total=len(known)
+        )
+
+
+def _command(port: int) -> str:
+    """Write the command that talks to this server, as it can be typed here."""
+    command = Path(sys.executable).parent / "xiaozhi"
+    if command.is_relative_to(Path.cwd()):
+        command = command.relative_to(Path.cwd())
+    ota = "" if port == 8000 else f" --ota http://127.0.0.1:{port}/xiaozhi/ota/"
+    return f"{command} device say{ota}"
 
 
 def _own_address(listening: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     init.set_defaults(command=_init)
     check = commands.add_parser("check", help="say what is wrong with a configuration file")
     check.add_argument("file", nargs="?", default=None)
+    check.add_argument("--config", "-c", dest="file", metavar="FILE", help="the same")
     check.set_defaults(command=_check)
     commands.add_parser("device", help="a simulated device: see `xiaozhi device --help`")
     return parser

@@ -23,6 +23,10 @@ class ServiceError(Exception):
         self.why = why
 
 
+class Absent(ServiceError):
+    """An engine that is used where it happens to be there is not there, which is no fault."""
+
+
 class Unavailable(Exception):
     """An engine cannot be used here at all; `str()` says what it lacks and how to get it."""
 

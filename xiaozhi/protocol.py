@@ -6,7 +6,7 @@ any exception is caught: it is logged and ends this one connection (1011).
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -55,7 +55,7 @@ class DeviceProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
         assert self._identity is not None, "Autobahn opens only after onConnect"
-        link = Link(self, uuid.uuid4().hex, self.factory.clock)
+        link = Link(self, secrets.token_hex(6), self.factory.clock)
         link.version = self._version
         # HTTP was this transport's producer until now; who writes must know of slow readers.
         self.transport.unregisterProducer()
@@ -90,9 +90,9 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._hello_came()
         if self.session is not None:
             self.logger.info(
-                "{session}: closed ({code}), {account}",
+                "{session}: {how}, {account}",
                 session=self.session.link.session_id,
-                code=code,
+                how="the device hung up" if code == 1006 else f"closed ({code})",
                 account=self.session.account(),
             )
             self.session.close()

@@ -196,6 +196,7 @@ class Session:
             work.cancel()
         if reply is not None:
             text, whole = reply.heard()
+            self.log.info("{session}: said {text!r}", session=self.link.session_id, text=text[:200])
             self._dialogue.answer(text, whole)
             if not text:
                 self._dialogue.retract()
@@ -220,6 +221,9 @@ class Session:
                 "{session}: nothing recognised: {error}", session=self.link.session_id, error=error
             )
             return e.Deaf(number)
+        self.log.info(
+            "{session}: heard {text!r}", session=self.link.session_id, text=transcript.text[:200]
+        )
         return e.Heard(number, transcript.text, transcript.language)
 
     def _say(self, number: int, key: Key) -> None:

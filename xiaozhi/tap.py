@@ -47,25 +47,39 @@ class Options(usage.Options):
 
 
 def makeService(options: Mapping[str, Any]) -> IService:
-    """Build the server. Raises UsageError if the configuration is wrong."""
+    """Build the server. What keeps it from starting is said, and ends the command with 1."""
     environ = os.environ
     try:
         path = configuration.locate(options["config"], environ, Path.cwd())
         config = configuration.load(path, environ)
+        state = config.state_path(environ)
+        owner = getattr(options, "parent", None) or {}
+        make_folder(state, owner.get("uid"), owner.get("gid"))
+        server = build(config, config.language(environ), state, reactor, path)
+        # Now, while whoever started us still reads what we say, and before twistd forks.
+        for service in server:
+            if isinstance(service, Listening):
+                service.bind()
     except ConfigError as error:
-        raise usage.UsageError(f"the configuration is wrong:\n{error}") from error
-    state = config.state_path(environ)
-    owner = getattr(options, "parent", None) or {}
-    make_folder(state, owner.get("uid"), owner.get("gid"))
-    return build(config, config.language(environ), state, reactor, path)
+        raise SystemExit(f"xiaozhi: the configuration is wrong:\n{error}") from None
+    except (OSError, Unavailable) as error:
+        raise SystemExit(f"xiaozhi: {error}") from None
+    return server
 
 
 def make_folder(state: Path, uid: int | None, gid: int | None) -> None:
     """Make the state folder, for the user the server will run as."""
-    if not state.is_dir():
+    if state.is_dir():
+        return
+    try:
         state.mkdir(parents=True, mode=0o750)
         if uid is not None or gid is not None:
             os.chown(state, -1 if uid is None else uid, -1 if gid is None else gid)
+    except OSError as error:
+        raise OSError(
+            f"the folder for what the server keeps cannot be made: {state}: {error.strerror}"
+            " (server.state, XDG_STATE_HOME or STATE_DIRECTORY name another)"
+        ) from error
 
 
 def build(
@@ -143,7 +157,7 @@ class _Builder:
                     f"{kind}.{chosen.name}"
                 )
         if required and not made:
-            raise usage.UsageError(f"{kind}: {'; '.join(self.lacking)}")
+            raise Unavailable(f"{kind}: {'; '.join(self.lacking)}")
         return made
 
 

@@ -18,7 +18,7 @@ class VoiceTest(SynchronousTestCase):
         for text, language, voice in (
             ("hello", "", "en-us"),
             ("hello", "zh-CN", "en-us"),
-            ("hello 你好", "en-US", "cmn"),
+            ("hello 你好", "en-US", "cmn+Annie"),
             ("こんにちは世界", "", "ja"),
             ("안녕", "", "ko"),
             ("привет", "", "ru"),

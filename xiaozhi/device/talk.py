@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 from xiaozhi.audio import Resampler, read_wav, write_wav
 from xiaozhi.device import voice
 from xiaozhi.device.client import Device
-from xiaozhi.device.errors import BadFile, DeviceError, NoAnswer
+from xiaozhi.device.errors import BadFile, DeviceError, NoAnswer, NoSound
 from xiaozhi.device.hardware import Capture, Speaker
 from xiaozhi.device.microphone import RATE
 from xiaozhi.device.ota import Profile
@@ -60,6 +60,8 @@ async def _once(device: Device, show: Show, options: argparse.Namespace) -> None
     """Have one turn, which must be whole."""
     timeout = options.timeout
     if options.verb == "type":
+        if not options.what.strip():
+            raise NoSound("there is nothing to say in an empty text")
         show.note("said", options.what)
         turn = await device.type(options.what, timeout)
     else:
@@ -132,10 +134,15 @@ def _both(
     return listen
 
 
+def _with_scheme(address: str) -> str:
+    """Take "host:8000/..." for what is meant by it."""
+    return address if "://" in address else f"http://{address}"
+
+
 def _profile(options: argparse.Namespace) -> Profile:
     made = uuid.uuid5(uuid.NAMESPACE_URL, f"xiaozhi-device:{options.device_id}")
     return Profile(
-        ota_url="" if options.ws else options.ota,
+        ota_url="" if options.ws else _with_scheme(options.ota),
         ws_url=options.ws,
         token=options.token,
         device_id=options.device_id.lower(),

@@ -155,9 +155,11 @@ class Loader(Service, Generic[T]):
             self._settle()
 
     def _failed(self, failure: Failure) -> None:
-        failure.trap(WeightsError, ServiceError)
         if not self.running:
             return
+        if failure.check(WeightsError, ServiceError) is None:
+            # Our fault, or that of a broken package: told all the same, and tried again.
+            self.log.failure("loading {title}", failure, title=self._title)
         error = failure.value
         self._state = f"cannot be used: {error}"
         self._again = self._workshop.reactor.callLater(AGAIN, self._attempt)

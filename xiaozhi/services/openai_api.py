@@ -27,15 +27,19 @@ CONNECT = 2.0
 """How long connecting may take, in seconds."""
 
 
+BaseUrl = Annotated[
+    str, Meta(description="Address of the API, ending in /v1 as a rule. Empty: OpenAI's own.")
+]
+ApiKey = Annotated[
+    str, Meta(description="The key. May be empty for a server of your own (set base_url).")
+]
+
+
 class Settings(engine.Settings, frozen=True):
     """How such a server is reached: the first settings of every engine that uses one."""
 
-    base_url: Annotated[
-        str, Meta(description="Address of the API, ending in /v1 as a rule. Empty: OpenAI's own.")
-    ] = "${OPENAI_BASE_URL:-}"
-    api_key: Annotated[
-        str, Meta(description="The key. May be empty for a server of your own (set base_url).")
-    ] = "${OPENAI_API_KEY:-}"
+    base_url: BaseUrl = "${OPENAI_BASE_URL:-}"
+    api_key: ApiKey = "${OPENAI_API_KEY:-}"
 
 
 class BadAnswer(ValueError):
@@ -90,10 +94,11 @@ class Client(Service):
         """Make the client of the server in `settings`; raise Unavailable if there is none."""
         if find_spec("openai") is None:
             raise missing("openai")
+        name = "OPENAI" if stage == "llm" else f"OPENAI_{stage.upper()}"
         if not settings.api_key and not settings.base_url:
             raise Unavailable(
-                "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set",
-                "没有设置 OPENAI_API_KEY，也没有设置 OPENAI_BASE_URL",
+                f"neither {name}_API_KEY nor {name}_BASE_URL is set",
+                f"没有设置 {name}_API_KEY，也没有设置 {name}_BASE_URL",
             )
         url = address(settings.base_url or HOME, "base_url")
         # The end of a line comes with a key that is read from a file.

@@ -143,14 +143,16 @@ class Fetch:
             if len(found) < max(1, len(file.parts)):
                 continue
             digest = hashlib.sha256()
-            with (folder / file.name).open("wb") as out:
+            rough = folder / f"{file.name}.joining"  # half of it must not pass for the file
+            with rough.open("wb") as out:
                 for chunk in _chunks(found):
                     self._check()
                     digest.update(chunk)
                     out.write(chunk)
             if file.sha256 and digest.hexdigest() != file.sha256:
-                (folder / file.name).unlink()
+                rough.unlink()
                 return False
+            rough.rename(folder / file.name)
         return True
 
     def _download(self, folder: Path) -> None:

@@ -53,13 +53,13 @@ class OpenAITests(RecogniserContract, TestCase):
 
     async def test_request(self) -> None:
         """A WAV file, the model and the user's language are sent; the text comes back."""
-        transcript = await pour(self.recogniser.open("zh"), SPEECH).finish()
+        transcript = await pour(self.made(hint=True).open("zh"), SPEECH).finish()
         self.assertEqual(transcript, Transcript("你好 hello", "zh"))
         self.assertEqual(self.server.asked, [Asked("whisper-1", "zh", "json", RATE, SPEECH)])
 
     async def test_no_hint(self) -> None:
         """The language can be left to the server; then it is not known."""
-        recogniser = self.made(hint=False, model="gpt-4o-transcribe")
+        recogniser = self.made(model="gpt-4o-transcribe")
         transcript = await pour(recogniser.open("zh"), SPEECH).finish()
         self.assertEqual(transcript.language, "")
         asked = self.server.asked[0]
@@ -145,7 +145,7 @@ class Making(SynchronousTestCase):
 
     def test_unavailable(self) -> None:
         """With nothing to connect to, the engine says what it lacks."""
-        with self.assertRaisesRegex(Unavailable, "OPENAI_API_KEY"):
+        with self.assertRaisesRegex(Unavailable, "OPENAI_ASR_API_KEY"):
             self.make()
 
     def test_languages(self) -> None:

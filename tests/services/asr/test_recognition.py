@@ -97,6 +97,14 @@ class RecognitionTests(SynchronousTestCase):
         heard = self.hear(self.recognition(Scripted(GONE, "zh"), Scripted("hi", "en")), "zh")
         self.assertEqual(self.why(heard), "r0: gone")
 
+    def test_able_are_not_there(self) -> None:
+        """Where nobody who can do the language is there, the others guess: better than nothing."""
+        chinese, english = Scripted("你好", "zh"), Scripted("hello", "en")
+        chinese.refusal = GONE
+        heard = self.hear(self.recognition(chinese, english), "zh")
+        self.assertEqual(self.successResultOf(heard).text, "hello")
+        self.assertEqual(english.log, ["open zh", "feed 8", "finish", "cancel"])
+
     def test_failure(self) -> None:
         """When one fails the next is given all that was said."""
         first, second = Scripted(GONE), Scripted("yes")

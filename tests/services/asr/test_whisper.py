@@ -216,6 +216,7 @@ class Decisions(SynchronousTestCase):
             ("you", -0.69, 0.9, False),
             ("Yes.", -0.2, 0.65, True),
             ("先塞起点了", -1.2, 0.54, True),
+            ("This is a very good idea.", -1.22, 0.54, False),
             ("Thank you for watching!", -0.3, 0.5, False),
             ("字幕由Amara.org社區提供", -0.2, 0.5, False),
             ("Thank you for watching my dog.", -0.2, 0.02, True),

@@ -67,6 +67,10 @@ class MindsTests(SynchronousTestCase):
         self.assertEqual(self.heard(Scripted("Well", " ", "yes"), other), ["Well", " ", "yes"])
         self.assertEqual(other.asked, [])
 
+    def test_half_a_character(self) -> None:
+        """Half an emoji, as some servers send it, breaks nothing further on."""
+        self.assertEqual(self.heard(Scripted("hi \ud83d")), ["hi ?"])
+
     def test_passes_on(self) -> None:
         """A model is given the conversation and the language."""
         model = Scripted("hm")

@@ -181,5 +181,5 @@ class UnavailableTests(SynchronousTestCase):
     def test_nothing_set(self) -> None:
         """Without a key and an address there is no voice."""
         workshop = Workshop(None, Workers(None, "tts"), Path(), "en")
-        with self.assertRaisesRegex(Unavailable, "OPENAI_API_KEY"):
+        with self.assertRaisesRegex(Unavailable, "OPENAI_TTS_API_KEY"):
             Speaker(Settings(base_url="", api_key=""), workshop)

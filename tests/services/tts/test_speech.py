@@ -165,6 +165,12 @@ class SpeechTests(SynchronousTestCase):
         self.assertEqual(self.say(self.speech(a=a, b=b), "..."), [])
         self.assertEqual(b.heard, [])
 
+    def test_no_sound_for_words(self) -> None:
+        """A voice that gives no sound for words has failed, and the next one speaks."""
+        a, b = FakeSpeaker([]), FakeSpeaker([b"ok"])
+        self.assertEqual(len(self.say(self.speech(a=a, b=b), "Hello there.")), 1)
+        self.assertEqual(len(b.heard), 1)
+
     def test_our_own_fault(self) -> None:
         """An error that is no ServiceError is ours: it is not taken for a failure of the voice."""
         result = self.start(self.speech(a=FakeSpeaker([KeyError("bug")]), b=FakeSpeaker([b"ok"])))

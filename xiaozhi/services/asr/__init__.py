@@ -80,7 +80,7 @@ class Recognition(MultiService):
     def open(self, language: str) -> Utterance:
         """Begin an utterance with the first recogniser that can do `language` and can serve.
 
-        If none can do it all are asked, the first first: better a guess than silence. When one
+        If none can do it, or none that can is there, the others guess. When one
         fails, at once or later, the next is given all that was said. If none can serve now
         (models being loaded, say), they are asked again at the end of the utterance.
         """
@@ -89,7 +89,8 @@ class Recognition(MultiService):
             for name, recogniser in self._recognisers
             if not language or languages.can(recogniser.languages, {language})
         ]
-        return Hearing(self, able or list(self._recognisers), language)
+        others = [entry for entry in self._recognisers if entry not in able]
+        return Hearing(self, able, others, language)
 
     def note_failure(self, name: str, error: ServiceError) -> None:
         """Log that a recogniser failed, unless it is known."""
@@ -108,11 +109,19 @@ class Hearing:
     """An utterance that survives the recogniser it is with: it keeps the sound for the next."""
 
     def __init__(
-        self, recognition: Recognition, able: list[tuple[str, Recogniser]], language: str
+        self,
+        recognition: Recognition,
+        able: list[tuple[str, Recogniser]],
+        others: list[tuple[str, Recogniser]],
+        language: str,
     ) -> None:
-        """Open the utterance with the first of `able` that can serve."""
+        """Open the utterance with the first of `able` that can serve.
+
+        Where none of those is there at all, the `others` guess.
+        """
         self._recognition = recognition
         self._able = able
+        self._others = others
         self._waiting = list(able)
         self._language = language
         self._heard = bytearray()
@@ -138,6 +147,9 @@ class Hearing:
         """Wait for the text of the first recogniser that has one; raises ServiceError."""
         if self._utterance is None and not self._over:
             self._waiting, self._failures = list(self._able), []
+            self._open()
+        if self._utterance is None and not self._over:
+            self._waiting = list(self._others)
             self._open()
         try:
             while self._utterance is not None:

@@ -166,6 +166,8 @@ def heard(decoded: _Decoded) -> bool:
     """
     if decoded.silence > 0.6:
         return decoded.confidence > -0.5
+    if decoded.silence >= 0.4 and decoded.confidence < -1.2:
+        return False  # knocks, claps and keys become sentences it does not believe itself
     return decoded.silence < 0.4 or _SUBTITLES.search(decoded.text) is None
 
 

@@ -10,7 +10,7 @@ from twisted.application.service import IService, MultiService
 from twisted.logger import Logger
 
 from xiaozhi import languages
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import Absent, ServiceError
 from xiaozhi.services.deadline import timed
 
 
@@ -33,6 +33,11 @@ class Model(Protocol):
         An async generator; `language` is the one the user should be answered in. Raises
         ServiceError. Closing it (aclose) stops the generation where it takes place.
         """
+
+
+def whole_characters(text: str) -> str:
+    """Replace halves of characters, which servers that cut emojis in two send."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Minds(MultiService):
@@ -77,7 +82,7 @@ class Minds(MultiService):
                     async for piece in pieces:
                         if spoke or piece.strip():
                             spoke = True
-                            yield piece
+                            yield whole_characters(piece)
                 if not spoke:
                     raise ServiceError("llm", "the answer was empty")
             except ServiceError as error:
@@ -99,7 +104,12 @@ class Minds(MultiService):
     def _note_failure(self, name: str, error: ServiceError) -> None:
         if name not in self._failing:
             self._failing.add(name)
-            self.log.warn("language model {name} failed: {why}", name=name, why=error.why)
+            if isinstance(error, Absent):
+                self.log.info(
+                    "language model {name} is not there ({why})", name=name, why=error.why
+                )
+            else:
+                self.log.warn("language model {name} failed: {why}", name=name, why=error.why)
 
     def _note_success(self, name: str) -> None:
         if name in self._failing:

@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred, succeed
 from twisted.logger import Logger
 
-from xiaozhi.errors import ServiceError, missing
+from xiaozhi.errors import Absent, ServiceError, missing
 from xiaozhi.services import engine
 from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
 from xiaozhi.services.fields import Known, MaxTokens, Silence
@@ -169,7 +169,7 @@ class Model(Service):
         try:
             now = self._reactor.seconds()
             if self._absence and now < self._ask_again_at:
-                raise ServiceError("llm", self._absence)
+                raise Absent("llm", self._absence)
             if not self._model:
                 self._ask_again_at = now + RETRY
                 self._model = await from_aio(self._ask(client))

@@ -110,6 +110,8 @@ class Speech(MultiService):
                     async for sound in sounds:
                         begun = True
                         yield sound
+                if not begun and has_words(sentence):
+                    raise ServiceError("tts", "no sound")
             except ServiceError as error:
                 self._failed(name, error)
                 if begun:

@@ -27,6 +27,9 @@ _PACKED = ("mpeg", "mp3", "ogg", "opus", "flac", "aac", "webm")
 class Settings(openai_api.Settings, frozen=True):
     """Settings of an OpenAI-compatible voice."""
 
+    # Not the mind's: who connects a language model has not asked to send voices there.
+    base_url: openai_api.BaseUrl = "${OPENAI_TTS_BASE_URL:-}"
+    api_key: openai_api.ApiKey = "${OPENAI_TTS_API_KEY:-}"
     model: Annotated[str, Meta(description="Name of the model.", min_length=1)] = "gpt-4o-mini-tts"
     voice: Annotated[str, Meta(description="Name of the voice.", min_length=1)] = "alloy"
     instructions: Annotated[

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 BACKLOG = 1024
 """Connections the kernel holds until they are accepted."""
 
+_HINTS = {errno.EADDRINUSE: "; is the server running already?"}
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
@@ -35,8 +36,14 @@ class Listening(Service):
         self._ports: list[IListeningPort] = []
 
     def privilegedStartService(self) -> None:
-        """Bind. Raises OSError with a message fit for the operator."""
+        """Bind, if that was not done."""
         super().privilegedStartService()
+        self.bind()
+
+    def bind(self) -> None:
+        """Take the port; raises OSError with a message fit for the operator."""
+        if self._sockets:
+            return
         for address in self.addresses:
             try:
                 bound = _bind(address, self.port)
@@ -47,17 +54,15 @@ class Listening(Service):
                     continue
                 self._close_sockets()
                 raise OSError(
-                    error.errno,
                     f"cannot listen at {address} port {self.port}: {error.strerror}"
-                    " (server.ip, server.port)",
+                    f"{_HINTS.get(error.errno or 0, '')} (server.ip, server.port)"
                 ) from error
             self._sockets.append(bound)
             self.port = bound.getsockname()[1]
 
     def startService(self) -> None:
         """Accept connections."""
-        if not self._sockets:
-            self.privilegedStartService()
+        self.bind()
         super().startService()
         for bound in self._sockets:
             self._ports.append(

@@ -63,12 +63,11 @@ JOKES_EN = (
 )
 
 CAN_ZH = (
-    "我能报时间和日期，做算术，讲笑话，掷骰子，抛硬币。"
-    "想让我会得更多，请在服务器上设置 OPENAI_API_KEY，或者安装 Ollama。",
+    "我能报时间和日期，做算术，讲笑话，掷骰子，抛硬币。想让我更聪明，请给服务器接上语言模型。",
 )
 CAN_EN = (
     "I can tell the time and the date, do sums, tell jokes, roll a die and flip a coin."
-    " To give me more, set OPENAI_API_KEY on the server, or install Ollama there.",
+    " To make me smarter, connect the server to a language model.",
 )
 
 INTENTS = (
@@ -175,18 +174,17 @@ INTENTS = (
     # Recognisers garble the words around a question more often than its heart.
     Intent(".*(能|会|可以)(做|干)些?(什么|啥).*", ".*\\bwhat (can|do) you do\\b.*",
            lines(CAN_ZH, CAN_EN)),
-    Intent(".*(现在)?几点(了|钟)?", ".*\\bwhat time is it\\b.*", days.clock),
+    Intent("现在几点.*", ".*\\bwhat time is it( now| please)?", days.clock),
     Intent(".*笑话.*", ".*\\bjokes?\\b.*", lines(JOKES_ZH, JOKES_EN)),
 )  # fmt: skip
 
 FALLBACK = {
     "zh": (
-        "这个我不会。我只是离线大脑：会报时间和日期，会算术，会讲笑话。"
-        "想让我聪明起来，请在服务器上设置 OPENAI_API_KEY，或者安装 Ollama。"
+        "这个我不会。我只会报时间和日期，做算术，讲笑话。想让我更聪明，请给服务器接上语言模型。"
     ),
     "en": (
-        "I cannot answer that. I am only the offline brain: I know the time and the date, sums"
-        " and jokes. For more, set OPENAI_API_KEY on the server, or install Ollama there."
+        "I cannot answer that. I know the time and the date, sums and jokes."
+        " To make me smarter, connect the server to a language model."
     ),
 }
 """What is said to everything else, the first time in a conversation."""

@@ -78,7 +78,7 @@ def answer(question: Question) -> str | None:
         return _TROUBLE[str(trouble)][question.language]
     told = _SIGN.sub(lambda sign: _SAID[sign[0]][0 if chinese else 1], told)
     if chinese:
-        return f"{told}等于{say(value, 'zh')}。"
+        return f"{told}等于{say(value, 'zh')}。".replace("等于约", "约等于")
     told = told.replace("( ", "(").replace(" )", ")")
     return f"{told[0].upper()}{told[1:]} is {say(value, 'en')}."
 
