@@ -196,9 +196,12 @@ class Session:
             work.cancel()
         if reply is not None:
             text, whole = reply.heard()
-            self.log.info("{session}: said {text!r}", session=self.link.session_id, text=text[:200])
-            self._dialogue.answer(text, whole)
-            if not text:
+            if text:
+                self.log.info(
+                    "{session}: said {text!r}", session=self.link.session_id, text=text[:200]
+                )
+                self._dialogue.answer(text, whole)
+            else:
                 self._dialogue.retract()
 
     def _start(self, number: int, work: Coroutine[Deferred[Any], Any, e.Event]) -> None:
