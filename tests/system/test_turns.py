@@ -72,7 +72,7 @@ class Spoken(ServerCase):
             "llm: [{use: offline}]\ntts: [{use: piper}, {use: espeak}]\n"
         )
         device = self.device(port, language="zh-CN")
-        turn = await self.ask(device, voice._espeak("你好，请问你能做什么？", "cmn"))
+        turn = await self.ask(device, voice.speak("你好，请问你能做什么？"))
         self.assertGreaterEqual(likeness("你好请问你能做什么", turn.heard), BY_EAR, turn.heard)
         self.assertRegex(turn.answer, "[\u4e00-\u9fff]{4}")
         self.assertGreaterEqual(await self.judged(turn, "zh"), 0.4, self.understood)
