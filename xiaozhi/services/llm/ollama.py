@@ -180,7 +180,7 @@ class Model(Service):
             return self._model
         except ServiceError as error:
             self._absence = error.why
-            raise
+            raise Absent("llm", error.why) from error
         finally:
             self._lock.release()
 
