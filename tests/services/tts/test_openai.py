@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import tone
+from tests.google_tts import TONE
 from tests.openai_tts import BREAK, STALL, Asked, SpeechServer
 from tests.services.streams import collect, within
 from tests.services.tts import contract
@@ -113,6 +114,10 @@ class OpenAITests(contract.SpeakerContract):
             (b"<html>Welcome</html>", "text/html; charset=utf-8", "text/html"),
             (b"ID3\x04tune", "audio/mpeg", "audio/mpeg"),
             (b"ID3\x04tune", "audio/pcm", "MP3 instead"),
+            (TONE, "audio/pcm", "MP3 instead"),
+            (TONE[TONE.index(b"\xff\xf3") :], "application/octet-stream", "MP3 instead"),
+            (b"<!DOCTYPE html><title>Welcome", "application/octet-stream", "a web page instead"),
+            (b'{"detail": "no voice"}', "application/octet-stream", "JSON instead"),
             (b"", "audio/pcm", "without sound"),
             (b"R", "audio/pcm", "without sound"),
             (wav(b""), "audio/wav", "without sound"),
@@ -136,6 +141,13 @@ class OpenAITests(contract.SpeakerContract):
             async for piece in self.speaker().speak(SENTENCE, "en"):
                 pieces.append(piece)
         self.assertEqual(b"".join(pieces), PCM[:1000])
+
+    async def test_kept(self) -> None:
+        """Ten sentences, one after the other, come over one connection."""
+        speaker = self.speaker()
+        for _ in range(10):
+            await collect(speaker.speak(SENTENCE, "en"))
+        self.assertEqual(self.server.connections, 1)
 
     async def test_stalled(self) -> None:
         """A server that keeps silent for too long has failed."""

@@ -13,7 +13,7 @@ from xiaozhi.services import openai_api
 from xiaozhi.services.bridge import from_aio_stream
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.fields import Silence
-from xiaozhi.services.openai_api import BadAnswer
+from xiaozhi.services.openai_errors import BadAnswer
 from xiaozhi.services.tts import has_words
 from xiaozhi.services.tts._pcm import Unwrapper
 
@@ -38,7 +38,7 @@ class Settings(openai_api.Settings, frozen=True):
     rate: Annotated[
         int, Meta(description="Sample rate of the server's PCM, in Hz.", ge=8000, le=48000)
     ] = 24000
-    timeout_s: Silence = 10.0
+    timeout_s: Silence = 6.0
     languages: Annotated[
         tuple[str, ...],
         Meta(description='Languages the voice can do, or ["*"] for all.', min_length=1),
@@ -54,10 +54,12 @@ class Speaker(MultiService):
         self.rate = settings.rate
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
-        self._client = openai_api.Client.configured(
-            "tts", settings, settings.timeout_s, workshop.pool
-        )
+        self._client = openai_api.Client.configured("tts", settings, workshop)
         self._client.setServiceParent(self)
+
+    def warm(self) -> None:
+        """Have a connection ready for a request that will soon come; see `Client.warm`."""
+        self._client.warm()
 
     async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sound as the server sends it; raise ServiceError."""
