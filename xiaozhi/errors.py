@@ -16,15 +16,23 @@ class BadMessage(Exception):
 class ServiceError(Exception):
     """The world is wrong: an engine failed at its `stage`, and another may take over."""
 
-    def __init__(self, stage: str, why: str) -> None:
-        """Take the `stage` ("vad", "asr", "llm", "tts") and, in a few words, `why`."""
+    def __init__(self, stage: str, why: str, rest: float = 0.0) -> None:
+        """Take the `stage` ("vad", "asr", "llm", "tts") and, in a few words, `why`.
+
+        `rest` is how many seconds the engine asks to be left alone.
+        """
         super().__init__(f"{stage}: {why}")
         self.stage = stage
         self.why = why
+        self.rest = rest
 
 
 class Absent(ServiceError):
-    """An engine that is used where it happens to be there is not there, which is no fault."""
+    """An engine is not there, or not yet, which is no fault. It can say so at once."""
+
+
+class Refused(ServiceError):
+    """An engine is well, but would not do this one request: it is wrong, or too much."""
 
 
 class Unavailable(Exception):

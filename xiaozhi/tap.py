@@ -111,14 +111,15 @@ def build(
         if port is not None
     ]
     lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
-    for service in (
+    services: Sequence[Any] = (
         recognition,
         minds,
         speech,
         Doors(factory, clock),
         *listening,
         Announcement(listening[0], address, lineup, builder.lacking, language, path),
-    ):
+    )
+    for service in services:
         service.setServiceParent(server)
     return server
 
