@@ -89,6 +89,7 @@ class FakeRecognition:
 
     def __init__(self, *texts: str | Transcript | Exception | Deferred[Any]) -> None:
         self.texts = list(texts)
+        self.spare = True
         self.utterances: list[FakeUtterance] = []
         self.languages: list[str] = []
 
@@ -202,6 +203,7 @@ class Table:
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
+        self.warmed = 0
         self.recognition = recognition or FakeRecognition(*["hello"] * 9)
         self.minds = minds or FakeMinds("I am fine. ", "And you?")
         self.speech = speech or FakeSpeech()
@@ -212,12 +214,16 @@ class Table:
             self.recognition,  # type: ignore[arg-type]
             chat,
             lambda: Voice(self.speech, Here(), settings),  # type: ignore[arg-type]
+            self._warm,
             AudioParams("opus", 16000, 1, 60),
             "en",
         )
         ears = Ears(LoudDetector(), limits or Limits())
         manners = manners or Manners(wakeup_words=("hey jarvis",))
         self.session = Session(self.link, ears, manners, staff, language, self.clock)
+
+    def _warm(self) -> None:
+        self.warmed += 1
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, finely enough that every timer finds its moment."""

@@ -427,6 +427,76 @@ class Broken(Case):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
+class Early(Case):
+    """The text is looked for in the pause that may be the end."""
+
+    def test_in_time(self) -> None:
+        """A recogniser that takes less than the rest of the silence costs no time."""
+        text: Deferred[str] = Deferred()
+        table = self.table(FakeRecognition(text))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.6))
+        self.assertEqual(len(table.recognition.texts), 0)
+        text.callback("hello")
+        table.hear(silence(0.3))
+        self.assertEqual((table.told(), table.session.state), ([], "hearing"))
+        table.hear(silence(0.18))
+        self.assertEqual(table.told()[:2], ["stt: hello", "tts start"])
+        self.assertEqual(len(table.recognition.utterances), 1)
+
+    def test_goes_on(self) -> None:
+        """Who goes on is heard from the beginning, by another; what the first says is nothing."""
+        first: Deferred[str] = Deferred()
+        table = self.table(FakeRecognition(first, "the whole of it"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.8) + tone(1.2) + silence(1.2))
+        one, two = table.recognition.utterances
+        self.assertTrue(one.cancelled)
+        self.assertGreater(two.seconds, 4.1)
+        self.assertEqual(table.told()[0], "stt: the whole of it")
+
+    def test_not_for_ever(self) -> None:
+        """Who pauses again and again is recognised in vain three times, not more."""
+        table = self.table(FakeRecognition(*["in vain"] * 3, "all"))
+        table.session.receive(ListenStart("auto"))
+        for _ in range(6):
+            table.hear(tone(0.6) + silence(0.6))
+        self.assertEqual(table.recognition.texts, ["all"])
+        table.hear(silence(0.6))
+        self.assertEqual(table.told()[0], "stt: all")
+
+    def test_no_time_to_spare(self) -> None:
+        """While recognisers are busy, nothing is recognised that may be in vain."""
+        table = self.table()
+        table.recognition.spare = False
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.9))
+        self.assertEqual(len(table.recognition.texts), 9)
+
+    def test_fails_early(self) -> None:
+        """A recognition that failed early is a failure when it is asked for, and not before."""
+        table = self.table(FakeRecognition(ServiceError("asr", "gone")))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.9))
+        self.assertEqual(table.told(), [])
+        table.hear(silence(0.2))
+        self.assertIn("cannot hear", table.told()[1])
+
+    def test_fails_for_nobody(self) -> None:
+        """A recognition that failed early, and was in vain, is nobody's failure."""
+        table = self.table(FakeRecognition(ServiceError("asr", "gone"), "hello"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.7) + tone(0.6) + silence(1.2))
+        self.assertEqual(table.told()[0], "stt: hello")
+
+    def test_engines_get_ready(self) -> None:
+        """While the user speaks, the engines get ready."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(0.3))
+        self.assertEqual(table.warmed, 1)
+
+
 class Faces(Case):
     def test_emotion(self) -> None:
         """The first emoji becomes one face, after `tts start`; no emoji is read aloud."""
