@@ -6,7 +6,7 @@ import array
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -137,18 +137,22 @@ class FakeSpeech:
     def __init__(self, seconds: float = 1.2) -> None:
         self.seconds = seconds
         self.sentences: list[tuple[str, str]] = []
-        self.failures: list[ServiceError] = []
+        self.failures: list[ServiceError | Literal["half"] | None] = []
+        """What happens to the next sentences: they fail, break off ("half"), or are spoken."""
         self.wait: Deferred[None] | None = None
         self.closed = 0
 
     async def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
         self.sentences.append((sentence, language))
         try:
-            if self.failures:
-                raise self.failures.pop(0)
+            failure = self.failures.pop(0) if self.failures else None
+            if isinstance(failure, ServiceError):
+                raise failure
             if self.wait is not None:
                 await self.wait
             yield Sound(16000, tone(self.seconds))
+            if failure == "half":
+                raise ServiceError("tts", "broke off")
         finally:
             self.closed += 1
 

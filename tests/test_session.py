@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -376,6 +377,91 @@ class Broken(Case):
                 "tts stop",
             ],
         )
+
+    def said(self, speech: FakeSpeech, *pieces: str) -> list[str]:
+        """Tell which sentences of an answer are shown, and which have sound."""
+        told = self.turn(self.table(speech=speech, minds=FakeMinds(*pieces)))
+        said = []
+        for line, after in itertools.pairwise(told):
+            if "sentence_start" in line:
+                said.append(line.partition(": ")[2] + (" <" if "frames" in after else ""))
+        self.assertEqual(told[-1], "tts stop")
+        return said
+
+    def test_last_sentence_cannot_be_spoken(self) -> None:
+        """An answer whose end is missing is closed with a sentence."""
+        for failure in ("half", ServiceError("tts", "odd text")):
+            speech = FakeSpeech()
+            speech.failures = [None, failure]
+            said = self.said(speech, "One. Two.")
+            self.assertEqual(said[0], "One. <")
+            self.assertEqual(said[2], "Sorry, I lost my thread. <")
+
+    def test_no_voice(self) -> None:
+        """When no voice can, the answer is shown; two are tried; then the user is told, aloud."""
+        speech = FakeSpeech()
+        speech.failures = [ServiceError("tts", "gone")] * 2
+        self.assertEqual(
+            self.said(speech, "One. Two. Three. Four."),
+            ["One.", "Two.", "Three.", "Four.", "Sorry, something is wrong with my voice. <"],
+        )
+        self.assertEqual(len(speech.sentences), 3)
+
+    def test_no_voice_at_all(self) -> None:
+        """Where even that cannot be said, the turn ends all the same."""
+        speech = FakeSpeech()
+        speech.failures = [ServiceError("tts", "gone")] * 3
+        self.assertEqual(len(self.said(speech, "One. Two. Three.")), 4)
+
+    def test_endless_answer(self) -> None:
+        """An answer without end is closed after some minutes' worth of text, and not asked on."""
+        minds = FakeMinds(*["This goes on and on. "] * 1000)
+        table = self.table(minds=minds, speech=FakeSpeech(0.06))
+        table.session.receive(Detect("tell me everything"))
+        table.pass_time(30)
+        shown = [line for line in table.told() if "sentence_start" in line]
+        self.assertEqual(shown[-1], "tts sentence_start: Let me stop here.")
+        self.assertLess(len(shown), 170)
+        self.assertEqual((minds.closed, table.session.state), (1, "idle"))
+
+    def test_slow_answer(self) -> None:
+        """Who waits for four seconds hears that it is being thought about; it is no answer."""
+        wait: Deferred[None] = Deferred()
+        minds = FakeMinds(wait, "Yes.")
+        table = self.table(minds=minds)
+        table.session.receive(Detect("are you there?"))
+        table.pass_time(3.9)
+        self.assertEqual(table.told(), ["stt: are you there?"])
+        table.pass_time(2.0)
+        self.assertEqual(table.told()[2], "tts sentence_start: Hmm, let me think.")
+        wait.callback(None)
+        table.pass_time(3.0)
+        self.assertEqual(table.told()[-1], "tts stop")
+        table.session.receive(Detect("sure?"))
+        asked = [message.content for message in minds.asked[1][1:]]
+        self.assertEqual(asked, ["are you there?", "Yes.", "sure?"])
+
+    def test_slow_answer_given_up(self) -> None:
+        """Who gives up before, or while it is being thought about, ends it all."""
+        for seconds in (1.0, 4.5, 8.0):
+            minds = FakeMinds(Deferred(), "Yes.")
+            table = self.table(minds=minds)
+            table.session.receive(Detect("are you there?"))
+            table.pass_time(seconds)
+            table.session.receive(Abort())
+            table.pass_time(5.0)
+            self.assertEqual((table.told()[-1], minds.closed), ("tts stop", 1))
+
+    def test_slow_failure(self) -> None:
+        """Who was told that it is being thought about is told, too, that it came to nothing."""
+        wait: Deferred[None] = Deferred()
+        table = self.table(minds=FakeMinds(wait, ServiceError("llm", "gone")))
+        table.session.receive(Detect("are you there?"))
+        table.pass_time(5.0)
+        wait.callback(None)
+        table.pass_time(3.0)
+        shown = [line for line in table.told() if "sentence_start" in line]
+        self.assertIn("cannot think of an answer", shown[1])
 
     def test_empty_answer(self) -> None:
         """A turn with nothing to say sends neither `tts start` nor `tts stop`."""

@@ -223,7 +223,7 @@ class Session:
         try:
             transcript = await self._ears.finish(self._clock.seconds())
         except ServiceError as error:
-            self.log.warn(
+            self.log.info(  # the recognisers' failures have been said
                 "{session}: nothing recognised: {error}", session=self.link.session_id, error=error
             )
             return e.Deaf(number)
