@@ -10,7 +10,7 @@ from xiaozhi.endpointing import Endpointer, Hush, Limits, Pause, Resume, Speech
 from xiaozhi.errors import BadMessage
 from xiaozhi.recording import BYTES_PER_SECOND, Recording
 from xiaozhi.services.asr import RATE, Recognition, Transcript
-from xiaozhi.services.vad import Detector
+from xiaozhi.services.vad import Detector, Listener
 
 _WAKE_WORD = 0.4
 """Seconds of sound, at least, that a device sends with its wake word (up to two)."""
@@ -47,9 +47,10 @@ class Ears:
 
     def __init__(self, detector: Detector, limits: Limits) -> None:
         """Listen with a voice detector of this session's own."""
-        self._decoder = Decoder(RATE)
-        self._listener = detector.open()
-        self._piece = detector.samples * SAMPLE_BYTES
+        # Both are made with the first packet: a device that only waits costs no memory for them.
+        self._decoder: Decoder | None = None
+        self._listener: Listener | None = None
+        self._detector = detector
         self._rest = b""
         self._limits = limits
         self._endpointer = Endpointer(limits)
@@ -140,7 +141,7 @@ class Ears:
         self._forget()
         self._preroll.clear()
         self._rest = b""
-        self._listener.reset()
+        self._listener = None
         self._endpointer.arm(now)
 
     def deadline(self) -> float | None:
@@ -156,6 +157,8 @@ class Ears:
         self._recording = None
 
     def _decode(self, packet: bytes) -> bytes:
+        if self._decoder is None:
+            self._decoder = Decoder(RATE)
         try:
             return self._decoder.decode(packet)
         except BadMessage:
@@ -163,12 +166,15 @@ class Ears:
             return b""
 
     def _detect(self, pcm: bytes, now: float) -> Iterator[Speech | Hush]:
+        if self._listener is None:
+            self._listener = self._detector.open()
+        piece = self._detector.samples * SAMPLE_BYTES
         sound = self._rest + pcm
-        end = len(sound) - len(sound) % self._piece
+        end = len(sound) - len(sound) % piece
         self._rest = sound[end:]
-        length = self._piece / BYTES_PER_SECOND
-        for start in range(0, end, self._piece):
-            probability = self._listener.probability(sound[start : start + self._piece])
+        length = piece / BYTES_PER_SECOND
+        for start in range(0, end, piece):
+            probability = self._listener.probability(sound[start : start + piece])
             match self._endpointer.push(probability, length, now):
                 case Pause() if self._recording is not None:
                     self._recording.pause()
