@@ -6,7 +6,7 @@ import array
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -89,6 +89,7 @@ class FakeRecognition:
 
     def __init__(self, *texts: str | Transcript | Exception | Deferred[Any]) -> None:
         self.texts = list(texts)
+        self.spare = True
         self.utterances: list[FakeUtterance] = []
         self.languages: list[str] = []
 
@@ -136,18 +137,22 @@ class FakeSpeech:
     def __init__(self, seconds: float = 1.2) -> None:
         self.seconds = seconds
         self.sentences: list[tuple[str, str]] = []
-        self.failures: list[ServiceError] = []
+        self.failures: list[ServiceError | Literal["half"] | None] = []
+        """What happens to the next sentences: they fail, break off ("half"), or are spoken."""
         self.wait: Deferred[None] | None = None
         self.closed = 0
 
     async def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
         self.sentences.append((sentence, language))
         try:
-            if self.failures:
-                raise self.failures.pop(0)
+            failure = self.failures.pop(0) if self.failures else None
+            if isinstance(failure, ServiceError):
+                raise failure
             if self.wait is not None:
                 await self.wait
             yield Sound(16000, tone(self.seconds))
+            if failure == "half":
+                raise ServiceError("tts", "broke off")
         finally:
             self.closed += 1
 
@@ -202,6 +207,7 @@ class Table:
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
+        self.warmed = 0
         self.recognition = recognition or FakeRecognition(*["hello"] * 9)
         self.minds = minds or FakeMinds("I am fine. ", "And you?")
         self.speech = speech or FakeSpeech()
@@ -212,12 +218,16 @@ class Table:
             self.recognition,  # type: ignore[arg-type]
             chat,
             lambda: Voice(self.speech, Here(), settings),  # type: ignore[arg-type]
+            self._warm,
             AudioParams("opus", 16000, 1, 60),
             "en",
         )
         ears = Ears(LoudDetector(), limits or Limits())
         manners = manners or Manners(wakeup_words=("hey jarvis",))
         self.session = Session(self.link, ears, manners, staff, language, self.clock)
+
+    def _warm(self) -> None:
+        self.warmed += 1
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, finely enough that every timer finds its moment."""

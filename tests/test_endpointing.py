@@ -14,7 +14,8 @@ class Room:
 
     def __init__(self, limits: Limits | None = None, by_device: bool = False) -> None:
         self.now = 100.0
-        self.ears = Endpointer(limits or Limits())
+        # But for tests of their own, pauses are of no interest.
+        self.ears = Endpointer(limits or Limits(pause=0))
         self.ears.arm(self.now, by_device)
 
     def hear(self, pattern: str, seconds: float) -> list[tuple[str, float]]:
@@ -56,6 +57,21 @@ class BySilence(SynchronousTestCase):
             self.assertEqual(room.hear(".", 0.9), [])
             self.assertEqual(room.hear("v", 0.4), [])
         self.assertEqual(room.hear(".", 2.0), [("Hush", 1.0)])
+
+    def test_pause(self) -> None:
+        """Half a second of silence may be the end; if voice comes again, it was not."""
+        room = Room(Limits())
+        room.hear("v", 1.0)
+        self.assertEqual(room.hear(".", 0.9), [("Pause", 0.5)])
+        self.assertEqual(room.hear("v", 0.4), [("Resume", 0.06)])
+        self.assertEqual(room.hear(".", 2.0), [("Pause", 0.5), ("Hush", 1.0)])
+        self.assertEqual(room.hear("v", 0.4), [("Speech", 0.16)])
+
+    def test_pause_by_device(self) -> None:
+        """Who holds a button says when it is over."""
+        room = Room(Limits(), by_device=True)
+        room.ears.begin(room.now)
+        self.assertEqual(room.hear("v", 1.0) + room.hear(".", 3.0), [])
 
     def test_noise_in_silence(self) -> None:
         """Clicks in the silence do not keep an utterance open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -377,6 +378,91 @@ class Broken(Case):
             ],
         )
 
+    def said(self, speech: FakeSpeech, *pieces: str) -> list[str]:
+        """Tell which sentences of an answer are shown, and which have sound."""
+        told = self.turn(self.table(speech=speech, minds=FakeMinds(*pieces)))
+        said = []
+        for line, after in itertools.pairwise(told):
+            if "sentence_start" in line:
+                said.append(line.partition(": ")[2] + (" <" if "frames" in after else ""))
+        self.assertEqual(told[-1], "tts stop")
+        return said
+
+    def test_last_sentence_cannot_be_spoken(self) -> None:
+        """An answer whose end is missing is closed with a sentence."""
+        for failure in ("half", ServiceError("tts", "odd text")):
+            speech = FakeSpeech()
+            speech.failures = [None, failure]
+            said = self.said(speech, "One. Two.")
+            self.assertEqual(said[0], "One. <")
+            self.assertEqual(said[2], "Sorry, I lost my thread. <")
+
+    def test_no_voice(self) -> None:
+        """When no voice can, the answer is shown; two are tried; then the user is told, aloud."""
+        speech = FakeSpeech()
+        speech.failures = [ServiceError("tts", "gone")] * 2
+        self.assertEqual(
+            self.said(speech, "One. Two. Three. Four."),
+            ["One.", "Two.", "Three.", "Four.", "Sorry, something is wrong with my voice. <"],
+        )
+        self.assertEqual(len(speech.sentences), 3)
+
+    def test_no_voice_at_all(self) -> None:
+        """Where even that cannot be said, the turn ends all the same."""
+        speech = FakeSpeech()
+        speech.failures = [ServiceError("tts", "gone")] * 3
+        self.assertEqual(len(self.said(speech, "One. Two. Three.")), 4)
+
+    def test_endless_answer(self) -> None:
+        """An answer without end is closed after some minutes' worth of text, and not asked on."""
+        minds = FakeMinds(*["This goes on and on. "] * 1000)
+        table = self.table(minds=minds, speech=FakeSpeech(0.06))
+        table.session.receive(Detect("tell me everything"))
+        table.pass_time(30)
+        shown = [line for line in table.told() if "sentence_start" in line]
+        self.assertEqual(shown[-1], "tts sentence_start: Let me stop here.")
+        self.assertLess(len(shown), 170)
+        self.assertEqual((minds.closed, table.session.state), (1, "idle"))
+
+    def test_slow_answer(self) -> None:
+        """Who waits for four seconds hears that it is being thought about; it is no answer."""
+        wait: Deferred[None] = Deferred()
+        minds = FakeMinds(wait, "Yes.")
+        table = self.table(minds=minds)
+        table.session.receive(Detect("are you there?"))
+        table.pass_time(3.9)
+        self.assertEqual(table.told(), ["stt: are you there?"])
+        table.pass_time(2.0)
+        self.assertEqual(table.told()[2], "tts sentence_start: Hmm, let me think.")
+        wait.callback(None)
+        table.pass_time(3.0)
+        self.assertEqual(table.told()[-1], "tts stop")
+        table.session.receive(Detect("sure?"))
+        asked = [message.content for message in minds.asked[1][1:]]
+        self.assertEqual(asked, ["are you there?", "Yes.", "sure?"])
+
+    def test_slow_answer_given_up(self) -> None:
+        """Who gives up before, or while it is being thought about, ends it all."""
+        for seconds in (1.0, 4.5, 8.0):
+            minds = FakeMinds(Deferred(), "Yes.")
+            table = self.table(minds=minds)
+            table.session.receive(Detect("are you there?"))
+            table.pass_time(seconds)
+            table.session.receive(Abort())
+            table.pass_time(5.0)
+            self.assertEqual((table.told()[-1], minds.closed), ("tts stop", 1))
+
+    def test_slow_failure(self) -> None:
+        """Who was told that it is being thought about is told, too, that it came to nothing."""
+        wait: Deferred[None] = Deferred()
+        table = self.table(minds=FakeMinds(wait, ServiceError("llm", "gone")))
+        table.session.receive(Detect("are you there?"))
+        table.pass_time(5.0)
+        wait.callback(None)
+        table.pass_time(3.0)
+        shown = [line for line in table.told() if "sentence_start" in line]
+        self.assertIn("cannot think of an answer", shown[1])
+
     def test_empty_answer(self) -> None:
         """A turn with nothing to say sends neither `tts start` nor `tts stop`."""
         self.assertEqual(
@@ -425,6 +511,76 @@ class Broken(Case):
         table = self.table(minds=FakeMinds(ZeroDivisionError()))
         self.assertEqual(self.turn(table), ["stt: hello"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class Early(Case):
+    """The text is looked for in the pause that may be the end."""
+
+    def test_in_time(self) -> None:
+        """A recogniser that takes less than the rest of the silence costs no time."""
+        text: Deferred[str] = Deferred()
+        table = self.table(FakeRecognition(text))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.6))
+        self.assertEqual(len(table.recognition.texts), 0)
+        text.callback("hello")
+        table.hear(silence(0.3))
+        self.assertEqual((table.told(), table.session.state), ([], "hearing"))
+        table.hear(silence(0.18))
+        self.assertEqual(table.told()[:2], ["stt: hello", "tts start"])
+        self.assertEqual(len(table.recognition.utterances), 1)
+
+    def test_goes_on(self) -> None:
+        """Who goes on is heard from the beginning, by another; what the first says is nothing."""
+        first: Deferred[str] = Deferred()
+        table = self.table(FakeRecognition(first, "the whole of it"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.8) + tone(1.2) + silence(1.2))
+        one, two = table.recognition.utterances
+        self.assertTrue(one.cancelled)
+        self.assertGreater(two.seconds, 4.1)
+        self.assertEqual(table.told()[0], "stt: the whole of it")
+
+    def test_not_for_ever(self) -> None:
+        """Who pauses again and again is recognised in vain three times, not more."""
+        table = self.table(FakeRecognition(*["in vain"] * 3, "all"))
+        table.session.receive(ListenStart("auto"))
+        for _ in range(6):
+            table.hear(tone(0.6) + silence(0.6))
+        self.assertEqual(table.recognition.texts, ["all"])
+        table.hear(silence(0.6))
+        self.assertEqual(table.told()[0], "stt: all")
+
+    def test_no_time_to_spare(self) -> None:
+        """While recognisers are busy, nothing is recognised that may be in vain."""
+        table = self.table()
+        table.recognition.spare = False
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.9))
+        self.assertEqual(len(table.recognition.texts), 9)
+
+    def test_fails_early(self) -> None:
+        """A recognition that failed early is a failure when it is asked for, and not before."""
+        table = self.table(FakeRecognition(ServiceError("asr", "gone")))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.9))
+        self.assertEqual(table.told(), [])
+        table.hear(silence(0.2))
+        self.assertIn("cannot hear", table.told()[1])
+
+    def test_fails_for_nobody(self) -> None:
+        """A recognition that failed early, and was in vain, is nobody's failure."""
+        table = self.table(FakeRecognition(ServiceError("asr", "gone"), "hello"))
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(1.2) + silence(0.7) + tone(0.6) + silence(1.2))
+        self.assertEqual(table.told()[0], "stt: hello")
+
+    def test_engines_get_ready(self) -> None:
+        """While the user speaks, the engines get ready."""
+        table = self.table()
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(0.3))
+        self.assertEqual(table.warmed, 1)
 
 
 class Faces(Case):

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterator
 
 from xiaozhi.audio import SAMPLE_BYTES, Decoder
-from xiaozhi.endpointing import Endpointer, Hush, Limits, Speech
+from xiaozhi.endpointing import Endpointer, Hush, Limits, Pause, Resume, Speech
 from xiaozhi.errors import BadMessage
-from xiaozhi.services.asr import RATE, Transcript, Utterance
-from xiaozhi.services.vad import Detector
+from xiaozhi.recording import BYTES_PER_SECOND, Recording
+from xiaozhi.services.asr import RATE, Recognition, Transcript
+from xiaozhi.services.vad import Detector, Listener
 
-_BYTES_PER_SECOND = RATE * SAMPLE_BYTES
 _WAKE_WORD = 0.4
 """Seconds of sound, at least, that a device sends with its wake word (up to two)."""
 
@@ -29,7 +29,7 @@ class Preroll:
         """Add the newest piece; the oldest make room."""
         self._pieces.append((now, pcm))
         self._bytes += len(pcm)
-        while self._bytes > self._seconds * _BYTES_PER_SECOND:
+        while self._bytes > self._seconds * BYTES_PER_SECOND:
             self._bytes -= len(self._pieces.popleft()[1])
 
     def pieces(self, now: float) -> list[bytes]:
@@ -47,16 +47,16 @@ class Ears:
 
     def __init__(self, detector: Detector, limits: Limits) -> None:
         """Listen with a voice detector of this session's own."""
-        self._decoder = Decoder(RATE)
-        self._listener = detector.open()
-        self._piece = detector.samples * SAMPLE_BYTES
+        # Both are made with the first packet: a device that only waits costs no memory for them.
+        self._decoder: Decoder | None = None
+        self._listener: Listener | None = None
+        self._detector = detector
         self._rest = b""
         self._limits = limits
         self._endpointer = Endpointer(limits)
         self._preroll = Preroll()
-        self._heard: deque[bytes] = deque()
+        self._recording: Recording | None = None
         """The utterance under way, or the last one until it was answered."""
-        self._utterance: Utterance | None = None
         self.corrupt = 0
         """Packets that were not Opus."""
 
@@ -72,7 +72,7 @@ class Ears:
 
     def follows_sound(self, now: float) -> bool:
         """Say whether as much sound as a wake word's was kept just now, not a stray packet."""
-        return sum(map(len, self._preroll.pieces(now))) >= _WAKE_WORD * _BYTES_PER_SECOND
+        return sum(map(len, self._preroll.pieces(now))) >= _WAKE_WORD * BYTES_PER_SECOND
 
     def keep(self, packet: bytes, now: float) -> None:
         """Remember a packet without listening to it."""
@@ -82,45 +82,39 @@ class Ears:
     def feed(self, packet: bytes, now: float) -> Iterator[Speech | Hush]:
         """Listen to a packet; yield what it shows."""
         if pcm := self._decode(packet):
-            if self._utterance is None:
-                self._preroll.keep(pcm, now)
+            if self._recording is not None and self._recording.live:
+                self._recording.feed(pcm)
             else:
-                self._heard.append(pcm)
-                self._utterance.feed(pcm)
+                self._preroll.keep(pcm, now)
             yield from self._detect(pcm, now)
 
     def listen(self, now: float, kept: bool = False) -> Iterator[Speech | Hush]:
         """Wait for an utterance; with `kept`, look for it first in what was kept."""
-        self._release()
-        self._heard.clear()
+        self._forget()
         self._endpointer.arm(now)
         if kept:
             for pcm in self._preroll.pieces(now):
                 yield from self._detect(pcm, now)
 
-    def open(self, utterance: Utterance, now: float, by_device: bool, resume: bool) -> None:
-        """Hear an utterance with `utterance`, which this takes over, from its kept beginning on.
+    def open(
+        self, recognition: Recognition, language: str, now: float, by_device: bool, resume: bool
+    ) -> None:
+        """Hear an utterance from its kept beginning on; its user's `language` is a hint.
 
         `resume`: it is the last one, which goes on; its sound comes first.
         """
-        self._release()
-        kept = self._preroll.pieces(now)
+        sound = self._preroll.pieces(now)
         self._preroll.clear()
         if by_device:
             self._endpointer.arm(now, by_device=True)
-            for pcm in kept:
+            for pcm in sound:
                 for _ in self._detect(pcm, now):
                     pass  # the button has said it already
-        if not resume:
-            self._heard.clear()
-        self._heard.extend(kept)
-        length = sum(map(len, self._heard)) / _BYTES_PER_SECOND
-        while length > self._limits.longest:
-            length -= len(self._heard.popleft()) / _BYTES_PER_SECOND
-        self._utterance = utterance
-        if self._heard:
-            utterance.feed(b"".join(self._heard))
-        self._endpointer.begin(now, length)
+        if resume and self._recording is not None:
+            sound = [*self._recording.sound, *sound]
+        self._forget()
+        recording = self._recording = Recording(recognition, language, sound, self._limits.longest)
+        self._endpointer.begin(now, recording.length)
 
     def endpoint(self, by_device: bool) -> None:
         """Let a button end the utterance under way, or silence."""
@@ -128,30 +122,26 @@ class Ears:
 
     async def finish(self, now: float) -> Transcript:
         """Get the text of the utterance; raises ServiceError."""
-        utterance, self._utterance = self._utterance, None
         voiced = self._endpointer.voiced
         self._endpointer.arm(now)
-        if utterance is None or not voiced:
-            # Recognisers make up words for pure silence: they are not asked.
-            if utterance is not None:
-                utterance.cancel()
+        if self._recording is None:
             return Transcript("", "")
-        try:
-            return await utterance.finish()
-        finally:
-            utterance.cancel()
+        if not voiced:
+            # Recognisers make up words for pure silence: they are not asked.
+            self._recording.release()
+        return await self._recording.finish()
 
     def drop(self) -> None:
         """Give the recogniser up; the sound is kept, as the user may go on."""
-        self._release()
+        if self._recording is not None:
+            self._recording.release()
 
     def clear(self, now: float) -> None:
         """Forget all sound."""
-        self._release()
-        self._heard.clear()
+        self._forget()
         self._preroll.clear()
         self._rest = b""
-        self._listener.reset()
+        self._listener = None
         self._endpointer.arm(now)
 
     def deadline(self) -> float | None:
@@ -162,12 +152,13 @@ class Ears:
         """End an utterance whose sound stopped coming."""
         return self._endpointer.overdue(now)
 
-    def _release(self) -> None:
-        if self._utterance is not None:
-            self._utterance.cancel()
-            self._utterance = None
+    def _forget(self) -> None:
+        self.drop()
+        self._recording = None
 
     def _decode(self, packet: bytes) -> bytes:
+        if self._decoder is None:
+            self._decoder = Decoder(RATE)
         try:
             return self._decoder.decode(packet)
         except BadMessage:
@@ -175,12 +166,19 @@ class Ears:
             return b""
 
     def _detect(self, pcm: bytes, now: float) -> Iterator[Speech | Hush]:
+        if self._listener is None:
+            self._listener = self._detector.open()
+        piece = self._detector.samples * SAMPLE_BYTES
         sound = self._rest + pcm
-        end = len(sound) - len(sound) % self._piece
+        end = len(sound) - len(sound) % piece
         self._rest = sound[end:]
-        length = self._piece / _BYTES_PER_SECOND
-        for start in range(0, end, self._piece):
-            probability = self._listener.probability(sound[start : start + self._piece])
-            edge = self._endpointer.push(probability, length, now)
-            if edge is not None:
-                yield edge
+        length = piece / BYTES_PER_SECOND
+        for start in range(0, end, piece):
+            probability = self._listener.probability(sound[start : start + piece])
+            match self._endpointer.push(probability, length, now):
+                case Pause() if self._recording is not None:
+                    self._recording.pause()
+                case Resume() if self._recording is not None:
+                    self._recording.resume()
+                case Speech() | Hush() as edge:
+                    yield edge

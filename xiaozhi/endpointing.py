@@ -18,11 +18,24 @@ class Speech:
 
 
 @attrs.frozen
+class Pause:
+    """The utterance may be complete: nothing was said for a while."""
+
+
+@attrs.frozen
+class Resume:
+    """It was not complete: the pause is over."""
+
+
+@attrs.frozen
 class Hush:
     """The utterance is complete."""
 
     cut: bool = False
     """Whether it was only cut off, because it was too long."""
+
+
+Edge = Speech | Pause | Resume | Hush
 
 
 @attrs.frozen
@@ -31,6 +44,8 @@ class Limits:
 
     silence: float = 1.0
     """So long without voice, and the utterance is over."""
+    pause: float = 0.5
+    """So long without voice, and it may be over; 0 to never think so."""
     fallback: float = 3.0
     """So long (wall clock) after the last voiced sound, and it is over anyway."""
     manual_fallback: float = 5.0
@@ -67,6 +82,7 @@ class Endpointer:
         self._recent.clear()
         self._length = 0.0
         self._quiet = 0.0
+        self._pausing = False
         self._sound_at = self._voice_at = now
 
     def begin(self, now: float, length: float = 0.0) -> None:
@@ -75,7 +91,7 @@ class Endpointer:
         self._length = length
         self._sound_at = self._voice_at = now
 
-    def push(self, probability: float, length: float, now: float) -> Speech | Hush | None:
+    def push(self, probability: float, length: float, now: float) -> Edge | None:
         """Hear `length` seconds of sound that are speech with `probability`."""
         self._sound_at = now
         self._recent.append((length, probability >= self._limits.threshold))
@@ -94,17 +110,23 @@ class Endpointer:
         self._quiet = 0.0
         return Speech()
 
-    def _await_silence(self, length: float, now: float) -> Hush | None:
+    def _await_silence(self, length: float, now: float) -> Edge | None:
+        limits = self._limits
         self._length += length
         self._quiet += length
         # One voiced piece alone is a click; most of a tenth of a second is a voice.
         if self._recent[-1][1] and self._voice_in(0.1) >= 0.05:
             self._quiet = 0.0
             self._voice_at = now
-        if self._quiet >= self._limits.silence - 1e-6 and not self.by_device:
+        if self._quiet >= limits.silence - 1e-6 and not self.by_device:
             return self._end()
-        if self._length >= self._limits.longest - 1e-6:
+        if self._length >= limits.longest - 1e-6:
             return self._end(cut=True)
+        # A button says itself when it is over.
+        pausing = self._quiet >= limits.pause - 1e-6 and limits.pause > 0 and not self.by_device
+        if pausing != self._pausing:
+            self._pausing = pausing
+            return Pause() if pausing else Resume()
         return None
 
     def deadline(self) -> float | None:
@@ -125,6 +147,7 @@ class Endpointer:
         self.speaking = False
         self._recent.clear()
         self._quiet = 0.0
+        self._pausing = False
         return Hush(cut)
 
     def _voice_in(self, window: float) -> float:

@@ -3,16 +3,18 @@
 Two coroutines share the work. `_compose` reads the model, cuts sentences and has them
 synthesised, always one ahead; `_play` sends their packets at the pace the device plays them.
 Cancelling `perform` ends both, and with them the model's and the speaker's streams.
+
+An answer is never left hanging: whatever fails in it, it is closed with a sentence of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -23,13 +25,14 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.events import Speaks
 from xiaozhi.link import Link
 from xiaozhi.pacer import Pacer
-from xiaozhi.phrases import phrase
+from xiaozhi.phrases import Key, phrase
 from xiaozhi.sentences import Splitter
 from xiaozhi.speakable import Cleaner
 from xiaozhi.voice import Voice
 from xiaozhi.wire import Llm, Tts
 
 log = Logger()
+T = TypeVar("T")
 
 AHEAD = 250
 """Packets of one sentence that may wait to be sent."""
@@ -37,16 +40,26 @@ AHEAD = 250
 SETTLE = 0.12
 """Seconds a device's sound hardware is behind the pacer's model of it."""
 
+PATIENCE = 4.0
+"""Seconds without an answer after which the user is told that it is being thought about."""
+
+LONGEST = 3000
+"""Characters of an answer that are spoken: some minutes. Then it is closed."""
+
 
 @attrs.define(eq=False)
 class Track:
     """One sentence on its way to the device."""
 
     text: str
+    aside: bool = False
+    """Whether it is a phrase of ours about the answer, and no part of it."""
     packets: Channel[bytes] = attrs.field(factory=lambda: Channel(AHEAD))
     made: int = 0
     complete: bool = False
     """Whether `made` is all there will be."""
+    failed: bool = False
+    """Whether a part of it could not be spoken."""
     sent: int = 0
     shown: bool = False
 
@@ -78,14 +91,16 @@ class Reply:
         self._clock = clock
         self._tracks: list[Track] = []
         self._cleaner = Cleaner()
-        self._broken = False
+        self._closing: Key | None = None
+        """What is still to be said about an answer that failed."""
         self._felt = False
 
     def heard(self) -> tuple[str, bool]:
         """Give what the user can have heard of the answer so far, and whether it is all of it."""
-        texts = [track.heard(self._frame) for track in self._tracks]
-        whole = all(track.complete and track.sent >= track.made for track in self._tracks)
-        return " ".join(filter(None, texts)), whole and not self._broken
+        answer = [track for track in self._tracks if not track.aside]
+        texts = [track.heard(self._frame) for track in answer]
+        whole = all(track.complete and track.sent >= track.made for track in answer)
+        return " ".join(filter(None, texts)), whole and self._closing is None
 
     async def perform(
         self, pieces: AsyncGenerator[str, None], post: Callable[[Speaks], None]
@@ -105,50 +120,105 @@ class Reply:
         tracks: Channel[Track],
         post: Callable[[Speaks], None],
     ) -> None:
-        async with aclosing(self._sentences(pieces)) as sentences:
-            async for sentence in sentences:
-                track = Track(sentence)
-                if not self._tracks:
-                    post(Speaks(self._turn))
-                    await deferLater(self._clock, 0)  # so that `tts start` goes before all else
-                self._tracks.append(track)
-                self._feel(self._cleaner.moods)
-                await tracks.put(track)
+        async def say(text: str, aside: bool = False) -> None:
+            track = Track(text, aside)
+            if not self._tracks:
+                post(Speaks(self._turn))
+                await deferLater(self._clock, 0)  # so that `tts start` goes before all else
+            self._tracks.append(track)
+            self._feel(self._cleaner.moods)
+            await tracks.put(track)
+            if self._mute() and not aside:
+                track.failed = True
+            else:
                 await self._synthesise(track)
+            track.complete = True
+            track.packets.close()
+
+        async with aclosing(self._sentences(pieces)) as sentences:
+            sentence = await self._first(sentences, say)
+            while sentence is not None:
+                await say(sentence)
+                sentence = await anext(sentences, None)
+        if self._closing is None and self._tracks and self._tracks[-1].failed:
+            sounded = any(track.made for track in self._tracks)
+            self._closing = "broken_off" if sounded else "voiceless"
+        if self._closing is not None:
+            await say(phrase(self._closing, self._language), aside=True)
         tracks.close()
 
+    async def _first(
+        self, sentences: AsyncGenerator[str, None], say: Callable[..., Coroutine[Any, Any, None]]
+    ) -> str | None:
+        """Wait for the first sentence; if that takes long, say so meanwhile."""
+
+        async def step() -> str | None:
+            return await anext(sentences, None)
+
+        def arrived(result: T) -> T:
+            if not either.called:
+                either.callback(None)
+            return result
+
+        either: Deferred[None] = Deferred()
+        filler = self._clock.callLater(PATIENCE, either.callback, None)
+        sentence = Deferred.fromCoroutine(step())
+        sentence.addBoth(arrived)
+        try:
+            await either
+            if filler.active():
+                filler.cancel()
+            elif not sentence.called:
+                await say(phrase("thinking", self._language), aside=True)
+            return await sentence
+        except CancelledError:
+            # The stream can only be closed once its step is over.
+            sentence.cancel()
+            await sentence
+            raise
+        finally:
+            if filler.active():
+                filler.cancel()
+
     async def _sentences(self, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
-        """Cut what the model yields into sentences to speak; end it decently if it fails."""
+        """Cut what the model yields into sentences to speak, and note what goes wrong."""
         cleaner, splitter = self._cleaner, Splitter()
-        began = False
+        length = 0
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
                     for sentence in splitter.feed(cleaner.feed(piece)):
-                        began = True
+                        length += len(sentence)
                         yield sentence
                     self._feel(cleaner.moods)
+                    if length > LONGEST:
+                        self._closing = "too_long"
+                        return
         except ServiceError as error:
-            log.warn("turn {turn}: {error}", turn=self._turn, error=error)
-            self._broken = True
+            log.info("turn {turn}: {error}", turn=self._turn, error=error)
+            self._closing = "mindless"
         for sentence in splitter.feed(cleaner.flush()) + splitter.flush():
-            began = True
+            length += 1
             yield sentence
         self._feel(cleaner.moods)
-        if self._broken:
-            yield phrase("broken_off" if began else "mindless", self._language)
+        if self._closing is not None and length:
+            self._closing = "broken_off"
 
     async def _synthesise(self, track: Track) -> None:
+        """Have a sentence spoken; it is shown all the same where no voice can."""
         try:
             async with aclosing(self._voice.speak(track.text, self._language)) as packets:
                 async for packet in packets:
                     await track.packets.put(packet)
                     track.made += 1
         except ServiceError as error:
-            # The rest of this sentence is lost; the device shows its text all the same.
-            log.warn("turn {turn}: {error}", turn=self._turn, error=error)
-        track.complete = True
-        track.packets.close()
+            log.info("turn {turn}: {error}", turn=self._turn, error=error)
+            track.failed = True
+
+    def _mute(self) -> bool:
+        """Say whether no voice could say the last two sentences, so that no third is tried."""
+        before = self._tracks[-3:-1]
+        return len(before) == 2 and all(track.failed and not track.made for track in before)
 
     async def _play(self, tracks: Channel[Track]) -> None:
         pacer = Pacer(self._frame)

@@ -35,6 +35,8 @@ class Staff:
     chat: Chat
     voice: Callable[[], Voice]
     """Makes the voice of one answer."""
+    warm: Callable[[], None]
+    """Gets the engines ready, since they will be needed soon."""
     downlink: wire.AudioParams
     """What is sent, as the welcome declares it."""
     language: str
@@ -156,8 +158,9 @@ class Session:
                 self._notice(self._ears.listen(now, kept))
             case e.Open(_, by_device, resume):
                 self._stop_timers()
-                utterance = self._staff.recognition.open(self._dialogue.language)
-                self._ears.open(utterance, now, by_device, resume)
+                language = self._dialogue.language
+                self._ears.open(self._staff.recognition, language, now, by_device, resume)
+                self._staff.warm()
                 self._watch()
             case e.Endpoint(by_device):
                 self._ears.endpoint(by_device)
@@ -220,7 +223,7 @@ class Session:
         try:
             transcript = await self._ears.finish(self._clock.seconds())
         except ServiceError as error:
-            self.log.warn(
+            self.log.info(  # the recognisers' failures have been said
                 "{session}: nothing recognised: {error}", session=self.link.session_id, error=error
             )
             return e.Deaf(number)

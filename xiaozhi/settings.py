@@ -173,6 +173,16 @@ class Listen(Section, frozen=True):
             le=5000,
         ),
     ] = 1000
+    pause_ms: Annotated[
+        int,
+        Meta(
+            description="Silence after which recognition begins, in case the utterance is over, so "
+            "that its text is there when silence_ms have passed; in milliseconds. If the user goes "
+            "on, it was in vain. 0 never begins early.",
+            ge=0,
+            le=5000,
+        ),
+    ] = 500
     vad_fallback_ms: Annotated[
         int,
         Meta(

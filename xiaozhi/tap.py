@@ -94,10 +94,16 @@ def build(
     ((_, detector),) = builder.engines("vad", [config.vad], required=True)
     audio = builder.workers("audio")
     devices = Devices()
+
+    def warm() -> None:
+        for engines in (recognition, minds, speech):
+            engines.warm()
+
     staff = Staff(
         recognition,
         Chat(minds, config.assistant, _now),
         lambda: Voice(speech, audio, config.audio),
+        warm,
         AudioParams("opus", config.audio.sample_rate, 1, config.audio.frame_duration),
         language,
     )
@@ -111,14 +117,15 @@ def build(
         if port is not None
     ]
     lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
-    for service in (
+    services: Sequence[Any] = (
         recognition,
         minds,
         speech,
         Doors(factory, clock),
         *listening,
         Announcement(listening[0], address, lineup, builder.lacking, language, path),
-    ):
+    )
+    for service in services:
         service.setServiceParent(server)
     return server
 
@@ -164,6 +171,7 @@ class _Builder:
 def _limits(listen: ListenSettings) -> Limits:
     return Limits(
         silence=listen.silence_ms / 1000,
+        pause=listen.pause_ms / 1000,
         fallback=listen.vad_fallback_ms / 1000,
         manual_fallback=listen.manual_listen_fallback_ms / 1000,
         longest=float(listen.max_utterance_s),

@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.streams import play
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.deadline import timed
+from xiaozhi.services.deadline import Deadlines, timed
 
 
 class TimedTests(SynchronousTestCase):
@@ -38,8 +39,8 @@ class TimedTests(SynchronousTestCase):
             self.log.append("closed")
 
     async def read(self, **times: float) -> None:
-        patience = {"first": 5, "gap": 2, **times}
-        async for item in timed(self.stream(), self.clock, "llm", **patience):
+        deadlines = attrs.evolve(Deadlines(5, 2, 100), **times)
+        async for item in timed(self.stream(), self.clock, "llm", deadlines):
             self.log.append(item)
 
     def start(self, **times: float) -> Deferred[None]:
@@ -108,13 +109,28 @@ class TimedTests(SynchronousTestCase):
         self.fails(result, "stalled for 2 s")
         self.check(1, 2)
 
+    def test_without_end(self) -> None:
+        """A stream that goes on and on, in time each time, is ended all the same."""
+        waits = []
+        for number in range(9):
+            waits.append(self.later())
+            self.steps.append(number)
+        result = self.start(whole=6)
+        for waiting in waits[:3]:
+            self.clock.advance(1.9)
+            self.assertNoResult(result)
+            waiting.callback(None)
+        self.clock.advance(0.4)
+        self.fails(result, "not done within 6 s")
+        self.check(0, 1, 2)
+
     def test_slow_reader(self) -> None:
         """The time that the reader takes does not count."""
         self.steps = [1, 2]
         pause: Deferred[None] = Deferred()
 
         async def read() -> None:
-            async for item in timed(self.stream(), self.clock, "llm", 5, 2):
+            async for item in timed(self.stream(), self.clock, "llm", Deadlines(5, 2, 60)):
                 self.log.append(item)
                 await pause
 
@@ -150,7 +166,9 @@ class TimedTests(SynchronousTestCase):
         self.steps = [1, 2]
 
         async def read() -> None:
-            async with aclosing(timed(self.stream(), self.clock, "llm", 5, 2)) as items:
+            async with aclosing(
+                timed(self.stream(), self.clock, "llm", Deadlines(5, 2, 60))
+            ) as items:
                 self.log.append(await anext(items))
 
         self.successResultOf(Deferred.fromCoroutine(read()))

@@ -1,4 +1,4 @@
-"""A deadline for a stream: it must begin soon, and must not stall."""
+"""Deadlines for a stream: it must begin soon, must not stall, and must come to an end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
 
@@ -16,29 +17,45 @@ T = TypeVar("T")
 _END: Final = object()
 
 
+@attrs.frozen
+class Deadlines:
+    """How long one may wait for a stream, in seconds."""
+
+    first: float
+    """For its first item."""
+    gap: float
+    """For each item after that."""
+    whole: float
+    """For all of it, the time its reader takes left out."""
+
+
 async def timed(
-    stream: AsyncGenerator[T, None], reactor: Any, stage: str, first: float, gap: float
+    stream: AsyncGenerator[T, None], reactor: Any, stage: str, deadlines: Deadlines
 ) -> AsyncGenerator[T, None]:
     """Yield what `stream`, an async generator that awaits Deferreds, yields.
 
-    Raises `ServiceError(stage, ...)` when its first item takes longer than `first` seconds, or
-    a later one longer than `gap`. Time the reader takes between items does not count. The
-    stream is closed in every case.
+    Raises `ServiceError(stage, ...)` when a deadline passes. Time the reader takes between items
+    does not count. The stream is closed in every case.
     """
-    patience, complaint = first, f"no answer within {first:g} s"
+    patience, complaint = deadlines.first, f"no answer within {deadlines.first:g} s"
+    left = deadlines.whole
     async with aclosing(stream):
         while True:
+            if left < patience:
+                patience, complaint = left, f"not done within {deadlines.whole:g} s"
+            began = reactor.seconds()
             step = Deferred.fromCoroutine(_step(stream))
             # Cancelling reaches the Deferred the stream waits for, so its clean-up runs.
-            step.addTimeout(patience, reactor)
+            step.addTimeout(max(patience, 0.0), reactor)
             try:
                 item = await step
             except TimedOut as error:
                 raise ServiceError(stage, complaint) from error
             if item is _END:
                 return
+            left -= reactor.seconds() - began
             yield item
-            patience, complaint = gap, f"stalled for {gap:g} s"
+            patience, complaint = deadlines.gap, f"stalled for {deadlines.gap:g} s"
 
 
 async def _step(stream: AsyncGenerator[T, None]) -> Any:

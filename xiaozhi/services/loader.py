@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import Absent, ServiceError
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.weights import Fetch, Model, Stopped, WeightsError
 
@@ -84,9 +84,9 @@ class Loader(Service, Generic[T]):
         return waiter
 
     def get(self) -> T:
-        """Return the model; raise ServiceError saying how far it is, or why it is not there."""
+        """Return the model; raise Absent saying how far it is, or why it is not there."""
         if self._value is None:
-            raise ServiceError(self._stage, f"{self._title} {self._state}")
+            raise Absent(self._stage, f"{self._title} {self._state}")
         return self._value
 
     def startService(self) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import Refused, ServiceError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Workers(Service):
         if self._pool is None:
             raise ServiceError(self._stage, "the server is stopping")
         if self._busy >= self._limit:
-            raise ServiceError(self._stage, "too much work is waiting")
+            raise Refused(self._stage, "too much work is waiting")
         self._busy += 1
         waiter: Deferred[T] = Deferred()
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.llm.contract import ASKED
 from tests.services.streams import collect, play
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.llm import Message, Minds
+from xiaozhi.services.llm import DEADLINES, LONGEST, Message, Minds
 
 
 class Scripted:
@@ -97,7 +96,7 @@ class MindsTests(SynchronousTestCase):
     def test_empty(self) -> None:
         """An answer without words is a failure."""
         self.assertEqual(self.heard(Scripted(), Scripted(" ", "\n"), Scripted("here")), ["here"])
-        self.assertEqual(self.heard(Scripted(" ", "here", " ")), ["here", " "])
+        self.assertEqual(self.heard(Scripted(" ", "here", " ")), [" here", " "])
 
     def test_all_fail(self) -> None:
         """When all have failed, the error says why each did."""
@@ -123,7 +122,7 @@ class MindsTests(SynchronousTestCase):
         """A model that says nothing in time is closed and followed by the next."""
         silent = Scripted(Deferred(), "late")
         answer = self.ask(self.minds(silent, Scripted("here")))
-        self.clock.advance(Minds.first - 0.1)
+        self.clock.advance(DEADLINES.first - 0.1)
         self.assertNoResult(answer)
         self.clock.advance(0.2)
         self.assertEqual(self.successResultOf(answer), ["here"])
@@ -133,7 +132,7 @@ class MindsTests(SynchronousTestCase):
         """A model that stops in the middle of its answer fails."""
         stalling = Scripted("One", Deferred())
         answer = self.ask(self.minds(stalling, Scripted("no")))
-        self.clock.advance(Minds.gap + 0.1)
+        self.clock.advance(DEADLINES.gap + 0.1)
         self.failureResultOf(answer, ServiceError)
         self.assertEqual(stalling.closed, 1)
 
@@ -162,21 +161,36 @@ class MindsTests(SynchronousTestCase):
         answer = self.ask(self.minds(Scripted(ZeroDivisionError()), Scripted("no")))
         self.failureResultOf(answer, ZeroDivisionError)
 
-    def test_log(self) -> None:
-        """A failing model is logged once, and once more when it works again."""
-        events: list[Any] = []
-        observer = cast(ILogObserver, events.append)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
+    def test_rests(self) -> None:
+        """A model that failed is not asked at the next question."""
         model = Scripted(GONE)
         minds = self.minds(model, Scripted("here"))
-        for script in ((GONE,), (GONE,), ("yes",), ("yes",), (GONE,)):
-            model.script = script
-            self.successResultOf(self.ask(minds))
-        said = [(event["log_level"], event["name"]) for event in events if "name" in event]
-        self.assertEqual(
-            said, [(LogLevel.warn, "m0"), (LogLevel.info, "m0"), (LogLevel.warn, "m0")]
-        )
+        for _ in range(3):
+            self.assertEqual(self.successResultOf(self.ask(minds)), ["here"])
+        self.assertEqual(len(model.asked), 1)
+
+    def test_thoughts_are_no_answer(self) -> None:
+        """What nobody will hear is no answer yet: another model can still take over."""
+        thinking = Scripted("<think>", "well, hm", "</think>", GONE)
+        self.assertEqual(self.heard(thinking, Scripted("here")), ["here"])
+        silent = Scripted("<think>well</think>", " ", "🙂")
+        self.assertEqual(self.heard(silent, Scripted("here")), ["here"])
+        decided = Scripted("<think>hm</think>", "Yes, ", "so it is.")
+        self.assertEqual("".join(self.heard(decided)), "<think>hm</think>Yes, so it is.")
+
+    def test_endless(self) -> None:
+        """An answer without end is ended: before it began by the next model, else by an error."""
+        self.assertEqual(self.heard(Scripted(*["<think>"] * 4000), Scripted("here")), ["here"])
+        babble = Scripted(*["on and on. "] * (LONGEST // 10))
+        self.assertEqual(self.failed(babble), "the answer has no end")
+
+    def test_probe(self) -> None:
+        """A model is probed with a greeting, and closed as soon as it says something."""
+        model = Scripted("Hello to you", ", ", Deferred())
+        self.successResultOf(Deferred.fromCoroutine(self.minds().probe(model)))
+        self.assertEqual(model.closed, 1)
+        probing = Deferred.fromCoroutine(self.minds().probe(Scripted(GONE)))
+        self.failureResultOf(probing, ServiceError)
 
     def test_lineup(self) -> None:
         """The line-up tells the models in order with their languages."""

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.streams import play
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.tts import Samples, Sound, Speaker, Speech, has_words
+from xiaozhi.services.deadline import Deadlines
+from xiaozhi.services.tts import LONGEST, Samples, Sound, Speaker, Speech, has_words
 
 BROKEN = ServiceError("tts", "broken")
 
@@ -50,7 +50,7 @@ class SpeechTests(SynchronousTestCase):
         self.clock = Clock()
 
     def speech(self, **speakers: Speaker) -> Speech:
-        return Speech(list(speakers.items()), self.clock, first=5, gap=2)
+        return Speech(list(speakers.items()), self.clock, Deadlines(5, 2, 60))
 
     def say(self, speech: Speech, sentence: str = "hello", language: str = "en") -> list[bytes]:
         return self.successResultOf(
@@ -176,21 +176,40 @@ class SpeechTests(SynchronousTestCase):
         result = self.start(self.speech(a=FakeSpeaker([KeyError("bug")]), b=FakeSpeaker([b"ok"])))
         self.failureResultOf(result, KeyError)
 
-    def test_log(self) -> None:
-        """A voice that fails is logged once, until it has worked again."""
+    def test_rests(self) -> None:
+        """A voice that failed is not tried at the next sentence."""
         a = FakeSpeaker([BROKEN])
         speech = self.speech(a=a, b=FakeSpeaker([b"ok"]))
-        with capturedLogs() as logs:
-            self.say(speech)
-            self.say(speech)
-            a.script = [b"ok"]
-            self.say(speech)
-            self.say(speech)
-            a.script = [BROKEN]
-            self.say(speech)
-        warn, info = LogLevel.warn, LogLevel.info
-        self.assertEqual([event["log_level"] for event in logs], [warn, info, warn])
-        self.assertEqual((logs[0]["name"], logs[0]["why"]), ("a", "broken"))
+        for _ in range(3):
+            self.assertEqual(self.say(speech), [b"ok"])
+        self.assertEqual(len(a.heard), 1)
+
+    def test_endless(self) -> None:
+        """A sentence whose sound has no end fails, when it is longer than anybody speaks."""
+        second = bytes(2 * 16000)
+        speech = self.speech(a=FakeSpeaker([second] * 100))
+        heard: list[Sound] = []
+
+        async def listen() -> None:
+            async for sound in speech.speak("hello", "en"):
+                heard.append(sound)
+
+        self.assertIn("more than", self.why(Deferred.fromCoroutine(listen())))
+        self.assertEqual(len(heard), LONGEST + 5)
+
+    def test_probe(self) -> None:
+        """A voice is probed with a word in a language it can do."""
+        for able, said in (
+            (["*"], ("Hello.", "en")),
+            (["fr", "zh"], ("你好。", "zh")),
+            (["fr"], ("Hello.", "fr")),
+            ([], ("Hello.", "en")),
+        ):
+            speaker = FakeSpeaker([b"ok", b"more"], able)
+            self.successResultOf(Deferred.fromCoroutine(self.speech().probe(speaker)))
+            self.assertEqual((speaker.heard, speaker.closed), ([said], 1))
+        probing = Deferred.fromCoroutine(self.speech().probe(FakeSpeaker([])))
+        self.assertEqual(self.why(probing), "no sound")
 
     def test_odd_pieces(self) -> None:
         """Halves of samples are put together."""

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
-from twisted.logger import Logger
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
+from xiaozhi.services.deadline import Deadlines
+from xiaozhi.services.roster import UNABLE, Member, Roster
 
 RATE = 16000
 """Sample rate of all recognition, in Hz: 16-bit little-endian mono PCM."""
+
+
+DEADLINES: Final = Deadlines(first=10.0, gap=0.0, whole=10.0)
+"""For the text, after the end of speech; longer by as much as the utterance is long. A last
+resort, since what speaks over a network has a shorter one of its own."""
+KEPT: Final = 60
+"""Seconds of an utterance that are kept for the next recogniser."""
+SPARE: Final = 3
+"""So many recognitions at one time, and there is no time for one that may be in vain."""
+_TEXT: Final = 4000
+"""Characters of a transcript: nobody says more in a minute."""
 
 
 class Transcript(NamedTuple):
@@ -52,30 +63,27 @@ class Recogniser(Protocol):
         """
 
 
-class Recognition(MultiService):
-    """Recognisers in the order they are tried. Those that are services live with it."""
+class Recognition(Roster[Recogniser]):
+    """Recognisers in the order they are tried."""
 
-    log = Logger()
-    longest = 60
-    """Seconds of an utterance that are kept for the next recogniser."""
-    patience = 20.0
-    """Seconds a recogniser may take for its text, and as many more as the utterance is long:
-    a last resort, since each has a deadline of its own."""
+    stage = "asr"
+    title = "recogniser"
 
-    def __init__(self, recognisers: Sequence[tuple[str, Recogniser]], reactor: Any) -> None:
+    def __init__(
+        self,
+        recognisers: Sequence[tuple[str, Recogniser]],
+        reactor: Any,
+        deadlines: Deadlines = DEADLINES,
+    ) -> None:
         """Take the `recognisers`, each with its name for the log."""
-        super().__init__()
-        self.reactor = reactor
-        self._recognisers = tuple(recognisers)
-        self._failing: set[str] = set()
-        for _, recogniser in recognisers:
-            if IService.providedBy(recogniser):
-                recogniser.setServiceParent(self)
+        super().__init__(recognisers, reactor, deadlines)
+        self.busy = 0
+        """Recognitions under way."""
 
     @property
-    def lineup(self) -> list[tuple[str, Collection[str]]]:
-        """Who is here and what they can, in order, for the report at start."""
-        return [(name, sorted(recogniser.languages)) for name, recogniser in self._recognisers]
+    def spare(self) -> bool:
+        """Whether there is time for a recognition that may turn out to be in vain."""
+        return self.busy < SPARE
 
     def open(self, language: str) -> Utterance:
         """Begin an utterance with the first recogniser that can do `language` and can serve.
@@ -84,25 +92,23 @@ class Recognition(MultiService):
         fails, at once or later, the next is given all that was said. If none can serve now
         (models being loaded, say), they are asked again at the end of the utterance.
         """
-        able = [
-            (name, recogniser)
-            for name, recogniser in self._recognisers
-            if not language or languages.can(recogniser.languages, {language})
-        ]
-        others = [entry for entry in self._recognisers if entry not in able]
-        return Hearing(self, able, others, language)
 
-    def note_failure(self, name: str, error: ServiceError) -> None:
-        """Log that a recogniser failed, unless it is known."""
-        if name not in self._failing:
-            self._failing.add(name)
-            self.log.warn("recogniser {name} failed: {why}", name=name, why=error.why)
+        def rank(recogniser: Recogniser) -> int:
+            able = not language or languages.can(recogniser.languages, {language})
+            return 0 if able else UNABLE
 
-    def note_success(self, name: str) -> None:
-        """Log that a recogniser that had failed did not."""
-        if name in self._failing:
-            self._failing.discard(name)
-            self.log.info("recogniser {name} works again", name=name)
+        members = self.order(rank)
+        able = [member for member in members if rank(member.engine) == 0]
+        return Hearing(self, able, members[len(able) :], language)
+
+    async def probe(self, engine: Recogniser) -> None:
+        """Let a recogniser hear a second of next to nothing: any text will do."""
+        utterance = engine.open("")
+        try:
+            utterance.feed(b"\x10\x00\xf0\xff" * (RATE // 2))
+            await utterance.finish()
+        finally:
+            utterance.cancel()
 
 
 class Hearing:
@@ -111,8 +117,8 @@ class Hearing:
     def __init__(
         self,
         recognition: Recognition,
-        able: list[tuple[str, Recogniser]],
-        others: list[tuple[str, Recogniser]],
+        able: list[Member[Recogniser]],
+        others: list[Member[Recogniser]],
         language: str,
     ) -> None:
         """Open the utterance with the first of `able` that can serve.
@@ -129,7 +135,7 @@ class Hearing:
         self._over = False
         self._failures: list[str] = []
         self._waiter: Deferred[Transcript] | None = None
-        self._name = ""
+        self._member: Member[Recogniser] | None = None
         self._utterance: Utterance | None = None
         self._open()
 
@@ -139,7 +145,7 @@ class Hearing:
             return
         self._length += len(pcm)
         # What comes late is not kept: the start of an utterance tells more than its end.
-        self._heard += pcm[: self._recognition.longest * RATE * 2 - len(self._heard)]
+        self._heard += pcm[: KEPT * RATE * 2 - len(self._heard)]
         if self._utterance is not None:
             self._utterance.feed(pcm)
 
@@ -151,19 +157,21 @@ class Hearing:
         if self._utterance is None and not self._over:
             self._waiting = list(self._others)
             self._open()
+        self._recognition.busy += 1
         try:
-            while self._utterance is not None:
+            while self._utterance is not None and self._member is not None:
                 try:
-                    transcript = await self._finish(self._utterance)
+                    transcript = await self._finish(self._utterance, self._member)
                 except ServiceError as error:
-                    self._note(self._name, error)
+                    self._note(self._member, error)
                     self._utterance.cancel()
                     self._open()
                 else:
-                    self._recognition.note_success(self._name)
-                    return transcript
+                    self._recognition.worked(self._member)
+                    return transcript._replace(text=transcript.text[:_TEXT])
             raise ServiceError("asr", "; ".join(self._failures) or "there is no recogniser")
         finally:
+            self._recognition.busy -= 1
             self.cancel()
 
     def cancel(self) -> None:
@@ -176,8 +184,8 @@ class Hearing:
         if self._waiter is not None:
             self._waiter.cancel()
 
-    async def _finish(self, utterance: Utterance) -> Transcript:
-        patience = self._recognition.patience + self._length / (RATE * 2)
+    async def _finish(self, utterance: Utterance, member: Member[Recogniser]) -> Transcript:
+        patience = self._recognition.patience(member).first + self._length / (RATE * 2)
         waiter = self._waiter = Deferred.fromCoroutine(utterance.finish())
         waiter.addTimeout(patience, self._recognition.reactor)
         try:
@@ -191,15 +199,15 @@ class Hearing:
         """Go to the next recogniser that can serve, with all that was said so far."""
         self._utterance = None
         while self._waiting and self._utterance is None:
-            self._name, recogniser = self._waiting.pop(0)
+            member = self._member = self._waiting.pop(0)
             try:
-                self._utterance = recogniser.open(self._language)
+                self._utterance = member.engine.open(self._language)
             except ServiceError as error:
-                self._note(self._name, error)
+                self._note(member, error)
             else:
                 if self._heard:
                     self._utterance.feed(bytes(self._heard))
 
-    def _note(self, name: str, error: ServiceError) -> None:
-        self._recognition.note_failure(name, error)
-        self._failures.append(f"{name}: {error.why}")
+    def _note(self, member: Member[Recogniser], error: ServiceError) -> None:
+        self._recognition.failed(member, error)
+        self._failures.append(f"{member.name}: {error.why}")

@@ -26,7 +26,7 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from xiaozhi.errors import ServiceError, missing
+from xiaozhi.errors import Refused, ServiceError, missing
 from xiaozhi.services import engine
 from xiaozhi.services.asr import RATE, Transcript
 from xiaozhi.services.asr._sphinx_process import Decoder
@@ -252,7 +252,7 @@ class Recogniser(MultiService):
         if utterance not in self._live:
             return
         if len(self._complete) >= QUEUE:
-            raise ServiceError("asr", "too much work is waiting")
+            raise Refused("asr", "too much work is waiting")
         self._live.remove(utterance)
         self._complete.append(utterance)
 

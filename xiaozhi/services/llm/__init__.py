@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Any, Literal, NamedTuple, Protocol
-
-from twisted.application.service import IService, MultiService
-from twisted.logger import Logger
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from xiaozhi import languages
-from xiaozhi.errors import Absent, ServiceError
-from xiaozhi.services.deadline import timed
+from xiaozhi.errors import ServiceError
+from xiaozhi.services.deadline import Deadlines, timed
+from xiaozhi.services.roster import PATIENCE, UNABLE, Member, Roster
+from xiaozhi.speakable import Cleaner
+
+DEADLINES: Final = Deadlines(first=12.0, gap=10.0, whole=90.0)
+"""A last resort, since what speaks over a network has shorter ones of its own."""
+LONGEST: Final = 20_000
+"""Characters of an answer, thoughts and markup included, after which it will never end."""
 
 
 class Message(NamedTuple):
@@ -40,78 +44,71 @@ def whole_characters(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-class Minds(MultiService):
-    """Models in the order they are tried. Those that are services live with it."""
+class Minds(Roster[Model]):
+    """Models in the order they are tried."""
 
-    log = Logger()
-    first = 15.0
-    """Seconds a model may take for the first piece of its answer."""
-    gap = 15.0
-    """Seconds a model may take for each piece after it."""
+    stage = "llm"
+    title = "language model"
 
-    def __init__(self, models: Sequence[tuple[str, Model]], reactor: Any) -> None:
+    def __init__(
+        self,
+        models: Sequence[tuple[str, Model]],
+        reactor: Any,
+        deadlines: Deadlines = DEADLINES,
+    ) -> None:
         """Take the `models`, each with its name for the log."""
-        super().__init__()
-        self._models = tuple(models)
-        self._reactor = reactor
-        self._failing: set[str] = set()
-        for _, model in models:
-            if IService.providedBy(model):
-                model.setServiceParent(self)
+        super().__init__(models, reactor, deadlines)
 
-    @property
-    def lineup(self) -> list[tuple[str, Collection[str]]]:
-        """Who is here and what they can, in order, for the report at start."""
-        return [(name, model.languages) for name, model in self._models]
+    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+        """Yield the answer of the first model that has one.
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
-        """Yield the answer of the first model that has one; its pieces are not blank at first.
-
-        Models that can do `language` are asked first. One that fails before its first piece
-        is followed by the next at once. Raises ServiceError when one fails after that, or when
-        all have failed.
+        Models that can do `language` are asked first. One that fails before anything that can
+        be spoken is followed by the next at once. Raises ServiceError when one fails after
+        that, or when all have failed.
         """
-        failures = []
-        for name, model in self._asked(language):
-            spoke = False
-            try:
-                answer = timed(
-                    model.reply(messages, language), self._reactor, "llm", self.first, self.gap
-                )
-                async with aclosing(answer) as pieces:
-                    async for piece in pieces:
-                        if spoke or piece.strip():
-                            spoke = True
-                            yield whole_characters(piece)
-                if not spoke:
-                    raise ServiceError("llm", "the answer was empty")
-            except ServiceError as error:
-                self._note_failure(name, error)
-                if spoke:
-                    raise
-                failures.append(f"{name}: {error.why}")
-            else:
-                self._note_success(name)
+
+        def attempt(member: Member[Model]) -> AsyncGenerator[str, None]:
+            pieces = speakable(member.engine.reply(messages, language))
+            return timed(pieces, self.reactor, "llm", self.patience(member))
+
+        def rank(model: Model) -> int:
+            return 0 if languages.can(model.languages, {language}) else UNABLE
+
+        return self.stream(self.order(rank), attempt)
+
+    async def probe(self, engine: Model) -> None:
+        """Have a word with a model."""
+        patience = Deadlines(PATIENCE, PATIENCE, PATIENCE)
+        asked = engine.reply([Message("user", "Hello")], "en")
+        async with aclosing(timed(speakable(asked), self.reactor, "llm", patience)) as pieces:
+            async for _ in pieces:
                 return
-        raise ServiceError("llm", "; ".join(failures) or "there is no language model")
 
-    def _asked(self, language: str) -> list[tuple[str, Model]]:
-        # Stable: within those that can do the language, and those that cannot, the order holds.
-        return sorted(
-            self._models, key=lambda item: not languages.can(item[1].languages, {language})
-        )
 
-    def _note_failure(self, name: str, error: ServiceError) -> None:
-        if name not in self._failing:
-            self._failing.add(name)
-            if isinstance(error, Absent):
-                self.log.info(
-                    "language model {name} is not there ({why})", name=name, why=error.why
-                )
-            else:
-                self.log.warn("language model {name} failed: {why}", name=name, why=error.why)
+async def speakable(pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    """Yield the pieces of an answer once there is something in them to speak.
 
-    def _note_success(self, name: str) -> None:
-        if name in self._failing:
-            self._failing.discard(name)
-            self.log.info("language model {name} works again", name=name)
+    Until then they are kept: thoughts and blanks are no answer, so another model can still take
+    over. Raises ServiceError if there never is, or if there is no end to it.
+    """
+    cleaner = Cleaner()
+    kept: list[str] = []
+    spoke = False
+    length = 0
+    async with aclosing(pieces):
+        async for piece in pieces:
+            text = whole_characters(piece)
+            length += len(text)
+            if length > LONGEST:
+                raise ServiceError("llm", "the answer has no end")
+            if spoke:
+                yield text
+                continue
+            kept.append(text)
+            if cleaner.feed(text).strip():
+                spoke = True
+                yield "".join(kept)
+    if not spoke:
+        if not cleaner.flush().strip():
+            raise ServiceError("llm", "the answer was empty")
+        yield "".join(kept)

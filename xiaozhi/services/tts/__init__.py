@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple, Protocol
-
-from twisted.application.service import IService, MultiService
-from twisted.logger import Logger
+from typing import Any, Final, NamedTuple, Protocol
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.deadline import timed
+from xiaozhi.services.deadline import Deadlines, timed
+from xiaozhi.services.roster import UNABLE, Member, Roster
+
+DEADLINES: Final = Deadlines(first=8.0, gap=6.0, whole=30.0)
+"""A last resort, since what speaks over a network has shorter ones of its own."""
+LONGEST: Final = 15.0
+"""Seconds of sound a sentence may have, and another for each of its characters."""
 
 
 class Speaker(Protocol):
@@ -63,96 +66,64 @@ def has_words(sentence: str) -> bool:
     return any(character.isalnum() for character in sentence)
 
 
-class Speech(MultiService):
+class Speech(Roster[Speaker]):
     """The voices of the server, in order of preference; the next stands in for one that fails."""
 
-    log = Logger()
+    stage = "tts"
+    title = "voice"
 
     def __init__(
         self,
         engines: Sequence[tuple[str, Speaker]],
         reactor: Any,
-        first: float = 10.0,
-        gap: float = 10.0,
+        deadlines: Deadlines = DEADLINES,
     ) -> None:
-        """Use `engines`, each with its name; those that are services live as long as this.
+        """Use `engines`, each with its name; those that are services live as long as this."""
+        super().__init__(engines, reactor, deadlines)
 
-        An engine fails that takes longer than `first` seconds for its first piece of sound, or
-        longer than `gap` for a later one.
-        """
-        super().__init__()
-        self._engines = tuple(engines)
-        self._reactor = reactor
-        self._first = first
-        self._gap = gap
-        self._failing: set[str] = set()
-        for _, speaker in self._engines:
-            if IService.providedBy(speaker):
-                IService(speaker).setServiceParent(self)
-
-    @property
-    def lineup(self) -> list[tuple[str, Collection[str]]]:
-        """The engines in order, each with the languages it can do, for the start-up report."""
-        return [(name, speaker.languages) for name, speaker in self._engines]
-
-    async def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
+    def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
         """Yield `sentence` as sound, in pieces; `language` is the listener's usual one.
 
         Raises ServiceError if no engine can, or if one fails in the middle: what was heard is
         not said again.
         """
+        needed = languages.spoken(sentence, language)
         mostly = languages.main(sentence, language)
-        failures = []
-        for name, speaker in self._ranked(sentence, language):
-            begun = False
-            try:
-                async with aclosing(self._sounds(speaker, sentence, mostly)) as sounds:
-                    async for sound in sounds:
-                        begun = True
-                        yield sound
-                if not begun and has_words(sentence):
-                    raise ServiceError("tts", "no sound")
-            except ServiceError as error:
-                self._failed(name, error)
-                if begun:
-                    raise
-                failures.append(f"{name}: {error.why}")
-            else:
-                self._worked(name)
-                return
-        raise ServiceError("tts", "; ".join(failures) or "there is no voice")
 
-    def _ranked(self, sentence: str, usual: str) -> list[tuple[str, Speaker]]:
-        """Order the engines: fit for the whole sentence, for its main language, then others."""
-        needed = languages.spoken(sentence, usual)
-        mostly = languages.main(sentence, usual)
-
-        def rank(named: tuple[str, Speaker]) -> int:
-            able = named[1].languages
-            if languages.can(able, needed | {mostly}):
+        def rank(speaker: Speaker) -> int:
+            """Fit for the whole sentence, for its main language, or for others only."""
+            if languages.can(speaker.languages, needed | {mostly}):
                 return 0
-            return 1 if languages.can(able, {mostly}) else 2
+            return 1 if languages.can(speaker.languages, {mostly}) else UNABLE
 
-        return sorted(self._engines, key=rank)
+        def attempt(member: Member[Speaker]) -> AsyncGenerator[Sound, None]:
+            return self._sounds(member.engine, sentence, mostly, self.patience(member))
+
+        return self.stream(self.order(rank), attempt)
+
+    async def probe(self, engine: Speaker) -> None:
+        """Let a voice say a word."""
+        able = engine.languages
+        language = next((tag for tag in ("en", "zh") if languages.can(able, {tag})), "")
+        word = "你好。" if language == "zh" else "Hello."
+        language = language or next(iter(sorted(able)), "en")
+        async with aclosing(self._sounds(engine, word, language, self.deadlines)) as sounds:
+            async for _ in sounds:
+                return
 
     async def _sounds(
-        self, speaker: Speaker, sentence: str, mostly: str
+        self, speaker: Speaker, sentence: str, language: str, deadlines: Deadlines
     ) -> AsyncGenerator[Sound, None]:
+        """Yield what a voice makes of a sentence; ServiceError if it is nothing, or endless."""
         samples = Samples()
-        pieces = timed(
-            speaker.speak(sentence, mostly), self._reactor, "tts", self._first, self._gap
-        )
+        length, longest = 0.0, LONGEST + len(sentence)
+        pieces = timed(speaker.speak(sentence, language), self.reactor, "tts", deadlines)
         async with aclosing(pieces):
             async for piece in pieces:
                 if pcm := samples.whole(piece):
+                    length += len(pcm) / 2 / speaker.rate
+                    if length > longest:
+                        raise ServiceError("tts", f"more than {longest:.0f} s for a sentence")
                     yield Sound(speaker.rate, pcm)
-
-    def _failed(self, name: str, error: ServiceError) -> None:
-        if name not in self._failing:
-            self._failing.add(name)
-            self.log.warn("Voice {name} failed: {why}", name=name, why=error.why)
-
-    def _worked(self, name: str) -> None:
-        if name in self._failing:
-            self._failing.discard(name)
-            self.log.info("Voice {name} works again.", name=name)
+        if not length and has_words(sentence):
+            raise ServiceError("tts", "no sound")

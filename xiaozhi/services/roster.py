@@ -1,0 +1,213 @@
+"""The ordered list of engines of one kind: who is asked, who rests, who is back.
+
+An engine that failed is not tried again at a user's expense. It rests, and a probe (a small real
+request, in the background) finds out when it is back: after a second, two, four, up to a minute.
+Meanwhile it is asked only where nobody else is left, and given little time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+
+import attrs
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xiaozhi.errors import Absent, Refused, ServiceError
+from xiaozhi.services.deadline import Deadlines
+
+SHORTEST: Final = 1.0
+"""Seconds until the first probe of an engine that failed."""
+LONGEST: Final = 60.0
+"""Seconds between probes, at most."""
+PATIENCE: Final = 60.0
+"""Seconds a probe may take: a model may have to be loaded."""
+LAST_RESORT: Final = 3.0
+"""Seconds that one at rest has for its first result, if nobody else is left."""
+UNABLE: Final = 2
+"""The rank of an engine that cannot do the language at all."""
+
+
+class Engine(Protocol):
+    """What a list must know of its engines."""
+
+    @property
+    def languages(self) -> Collection[str]:
+        """Primary subtags, or {"*"}."""
+
+
+class _Cancellable(Protocol):
+    def cancel(self) -> None: ...
+
+
+E = TypeVar("E", bound=Engine)
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class Member(Generic[E]):
+    """An engine in its list, and how it has done."""
+
+    name: str
+    engine: E
+    fit: bool = True
+    """False while it rests after a failure."""
+    failures: int = 0
+    """How often it has failed, ever."""
+    blamed: bool = False
+    """Whether its failure has been said, and not yet that it works again."""
+    pause: float = SHORTEST
+    """Seconds it rests after its next failure."""
+    recovery: _Cancellable | None = None
+    """The timer until the next probe, or the probe."""
+
+
+class Roster(MultiService, ABC, Generic[E]):
+    """Engines in the order they are tried. Those that are services live with it."""
+
+    log = Logger()
+    stage: ClassVar[str]
+    title: ClassVar[str]
+    """What such an engine is called in the log."""
+
+    def __init__(
+        self, engines: Sequence[tuple[str, E]], reactor: Any, deadlines: Deadlines
+    ) -> None:
+        """Take the `engines`, each with its name for the log."""
+        super().__init__()
+        self.reactor = reactor
+        self.deadlines = deadlines
+        self.members = tuple(Member(name, engine) for name, engine in engines)
+        for _, engine in engines:
+            service: Any = engine
+            if IService.providedBy(service):
+                service.setServiceParent(self)
+
+    @abstractmethod
+    async def probe(self, engine: E) -> None:
+        """Make a small real request; raise ServiceError if it fails."""
+
+    @property
+    def lineup(self) -> list[tuple[str, Collection[str]]]:
+        """Who is here and what they can, in order, for the report at start."""
+        return [(member.name, member.engine.languages) for member in self.members]
+
+    def order(self, rank: Callable[[E], int] = lambda _: 0) -> list[Member[E]]:
+        """Tell whom to ask, in order: by `rank` (0 is best, see `UNABLE`), the fit first.
+
+        One at rest comes after all others that can do it, but before those that cannot.
+        """
+
+        def place(member: Member[E]) -> tuple[bool, bool, int]:
+            ranked = rank(member.engine)
+            return ranked >= UNABLE, not member.fit, ranked
+
+        return sorted(self.members, key=place)
+
+    def warm(self) -> None:
+        """Let whoever will be asked first get ready: its connection opened, say."""
+        for member in self.order()[:1]:
+            getattr(member.engine, "warm", _do_nothing)()
+
+    def patience(self, member: Member[E]) -> Deadlines:
+        """Tell how long to wait for a member."""
+        if member.fit:
+            return self.deadlines
+        return attrs.evolve(self.deadlines, first=min(LAST_RESORT, self.deadlines.first))
+
+    async def stream(
+        self, members: Iterable[Member[E]], attempt: Callable[[Member[E]], AsyncGenerator[T, None]]
+    ) -> AsyncGenerator[T, None]:
+        """Yield what `attempt` yields for the first of `members` with which it begins.
+
+        Raises ServiceError when one fails after that, since nothing is said twice, or when
+        all have failed.
+        """
+        failures = []
+        for member in members:
+            begun = False
+            try:
+                async with aclosing(attempt(member)) as items:
+                    async for item in items:
+                        begun = True
+                        yield item
+            except ServiceError as error:
+                self.failed(member, error)
+                if begun:
+                    raise
+                failures.append(f"{member.name}: {error.why}")
+            else:
+                self.worked(member)
+                return
+        raise ServiceError(self.stage, "; ".join(failures) or f"there is no {self.title}")
+
+    def failed(self, member: Member[E], error: ServiceError) -> None:
+        """Note a failure: it is said once; the engine rests, unless it is none of its health."""
+        member.failures += 1
+        if not member.blamed:
+            member.blamed = True
+            say = self.log.info if isinstance(error, Absent) else self.log.warn
+            say("{title} {name} failed: {why}", title=self.title, name=member.name, why=error.why)
+        # One that is absent says so at once, and one that refuses is well.
+        if isinstance(error, Absent | Refused):
+            return
+        if member.fit:
+            member.fit = False
+            self._rest(member, error.rest)
+
+    def worked(self, member: Member[E]) -> None:
+        """Note that an engine did what a user needed."""
+        member.pause = SHORTEST
+        self._back(member)
+
+    def stopService(self) -> Deferred[None]:
+        """Give the probes up, and stop the engines."""
+        for member in self.members:
+            recovery, member.recovery = member.recovery, None
+            if recovery is not None:
+                recovery.cancel()
+        stopped: Deferred[None] = super().stopService()
+        return stopped
+
+    def _back(self, member: Member[E]) -> None:
+        recovery, member.recovery = member.recovery, None
+        member.fit = True
+        if recovery is not None:
+            recovery.cancel()
+        if member.blamed:
+            member.blamed = False
+            self.log.info("{title} {name} works again", title=self.title, name=member.name)
+
+    def _rest(self, member: Member[E], least: float = 0.0) -> None:
+        """Probe it later. One that its probe finds well, and users do not, rests longer too."""
+        if self.running:
+            pause = max(member.pause, least)
+            member.recovery = self.reactor.callLater(pause, self._probe, member)
+        member.pause = min(2 * member.pause, LONGEST)
+
+    def _probe(self, member: Member[E]) -> None:
+        probing = Deferred.fromCoroutine(self.probe(member.engine))
+        member.recovery = probing
+        probing.addTimeout(PATIENCE, self.reactor)
+
+        def passed(_: None) -> None:
+            member.recovery = None
+            self._back(member)
+
+        def failed(failure: Failure) -> None:
+            if failure.check(ServiceError, TimedOut, CancelledError) is None:
+                self.log.failure("probing {name}", failure, name=member.name)
+            if member.recovery is probing:  # else it works, or the list is stopped
+                self._rest(member, getattr(failure.value, "rest", 0.0))
+
+        probing.addCallbacks(passed, failed)
+
+
+def _do_nothing() -> None:
+    """Stand in for what an engine need not have."""
