@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
-Key = Literal["greeting", "deaf", "mindless", "broken_off"]
+from xiaozhi.sentences import Splitter
+
+Key = Literal[
+    "greeting",
+    "deaf",
+    "mindless",
+    "broken_off",
+    "voiceless",
+    "too_long",
+    "thinking",
+    "still_thinking",
+]
 
 _PHRASES: Mapping[Key, Mapping[str, str]] = {
     "greeting": {
@@ -24,6 +35,22 @@ _PHRASES: Mapping[Key, Mapping[str, str]] = {
         "zh": "抱歉，我的话断了。",
         "en": "Sorry, I lost my thread.",
     },
+    "voiceless": {
+        "zh": "抱歉，我的声音出了点问题。",
+        "en": "Sorry, something is wrong with my voice.",
+    },
+    "too_long": {
+        "zh": "先说到这里吧。",
+        "en": "Let me stop here.",
+    },
+    "thinking": {
+        "zh": "嗯，让我想想。",
+        "en": "Hmm, let me think.",
+    },
+    "still_thinking": {
+        "zh": "还在想，请稍等。",
+        "en": "Still thinking, one moment please.",
+    },
 }
 
 
@@ -31,3 +58,18 @@ def phrase(key: Key, language: str) -> str:
     """Say it in `language` (a primary subtag); who speaks neither is spoken to in English."""
     texts = _PHRASES[key]
     return texts.get(language, texts["en"])
+
+
+def everything(first: str) -> Iterator[tuple[str, str]]:
+    """Yield each text there is to say, and its language, those in the language `first` first.
+
+    A phrase may be spoken whole, or in the sentences that an answer is cut into.
+    """
+    for language in sorted(("en", "zh"), key=lambda name: name != first):
+        texts: dict[str, None] = {}
+        for phrases in _PHRASES.values():
+            splitter = Splitter()
+            text = phrases[language]
+            texts |= dict.fromkeys([text, *splitter.feed(text), *splitter.flush()])
+        for text in texts:
+            yield text, language
