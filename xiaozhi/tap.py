@@ -175,7 +175,7 @@ class _Builder:
         try:
             resort = engine.make("tts", "espeak", espeak.Settings(), workshop)
         except Unavailable:
-            pass  # it is among those that are wanted, or nobody misses it
+            pass  # the voices that were asked for have to do
         else:
             makers.append(
                 attrs.evolve(self._maker("", espeak.Settings(), resort, audio), lasting=False)
