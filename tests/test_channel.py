@@ -31,6 +31,27 @@ class ChannelTests(SynchronousTestCase):
     def writing(self, *items: int) -> Deferred[None]:
         return Deferred.fromCoroutine(self.write(*items))
 
+    def test_take(self) -> None:
+        """What waits can be taken at once, which makes room; the next is waited for as ever."""
+        writing = self.writing(1, 2, 3)
+        self.assertNoResult(writing)
+        self.assertEqual((self.channel.take(), len(self.channel)), ([1, 2], 1))
+        self.successResultOf(writing)
+        self.assertEqual((self.channel.take(), self.channel.take()), ([3], []))
+        self.reading()
+        self.successResultOf(self.writing(4))
+        self.assertEqual(self.got, [4])
+
+    def test_put_tells(self) -> None:
+        """Who puts is told when the channel is closed, also while it waits."""
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(self.channel.put(1))))
+        self.channel.take()
+        self.successResultOf(self.writing(1, 2))
+        putting = Deferred.fromCoroutine(self.channel.put(3))
+        self.channel.close()
+        self.assertFalse(self.successResultOf(putting))
+        self.assertEqual(len(self.channel), 2)
+
     def test_order(self) -> None:
         """Items come out in the order they went in, then the end."""
         self.successResultOf(self.writing(1, 2))

@@ -30,13 +30,25 @@ class Channel(Generic[T]):
         """Count the items nobody has read."""
         return len(self._items)
 
-    async def put(self, item: T) -> None:
-        """Add `item`, waiting while the channel is full; into a closed channel it is dropped."""
+    async def put(self, item: T) -> bool:
+        """Add `item`, waiting while the channel is full; into a closed channel it is dropped.
+
+        Tells whether the channel is still open, so that more is worth making.
+        """
         while len(self._items) >= self._limit and not self._closed:
             await self._change()
         if not self._closed:
             self._items.append(item)
             self._notify()
+        return not self._closed
+
+    def take(self) -> list[T]:
+        """Take all that was put and nobody has read, without waiting."""
+        items = list(self._items)
+        self._items.clear()
+        if items:
+            self._notify()
+        return items
 
     def close(self, error: BaseException | None = None) -> None:
         """Say that nothing more will be put. Only the first close counts."""

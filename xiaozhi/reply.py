@@ -112,6 +112,7 @@ class Reply:
         try:
             await self._play(tracks)
         finally:
+            tracks.close()
             composing.cancel()
 
     async def _compose(
@@ -127,7 +128,8 @@ class Reply:
                 await deferLater(self._clock, 0)  # so that `tts start` goes before all else
             self._tracks.append(track)
             self._feel(self._cleaner.moods)
-            await tracks.put(track)
+            if not await tracks.put(track):
+                return  # nobody listens any more
             if self._mute() and not aside:
                 track.failed = True
             else:

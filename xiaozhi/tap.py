@@ -12,6 +12,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import attrs  # noqa: E402
+import msgspec  # noqa: E402
 from twisted.application.service import IService, MultiService  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.python import usage  # noqa: E402
@@ -22,12 +23,14 @@ from xiaozhi.endpointing import Limits  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
 from xiaozhi.factory import DeviceFactory, Doors, House  # noqa: E402
 from xiaozhi.modes.chat import Chat  # noqa: E402
+from xiaozhi.phrases import everything  # noqa: E402
 from xiaozhi.services import engine  # noqa: E402
 from xiaozhi.services.asr import Recognition  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.llm import Minds  # noqa: E402
 from xiaozhi.services.pool import Workers  # noqa: E402
-from xiaozhi.services.tts import Speech  # noqa: E402
+from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf  # noqa: E402
+from xiaozhi.services.tts import Speaker, Speech, espeak  # noqa: E402
 from xiaozhi.services.web.address import public  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
 from xiaozhi.services.web.ota import Offer  # noqa: E402
@@ -36,7 +39,7 @@ from xiaozhi.session import Staff  # noqa: E402
 from xiaozhi.settings import Chosen, Config  # noqa: E402
 from xiaozhi.settings import Listen as ListenSettings  # noqa: E402
 from xiaozhi.turn import Manners  # noqa: E402
-from xiaozhi.voice import Voice  # noqa: E402
+from xiaozhi.voice import Solo, Voice  # noqa: E402
 from xiaozhi.wire import AudioParams  # noqa: E402
 
 
@@ -90,9 +93,11 @@ def build(
     builder = _Builder(server, config, language, state, clock)
     recognition = Recognition(builder.engines("asr", config.asr), clock)
     minds = Minds(builder.engines("llm", config.llm), clock)
-    speech = Speech(builder.engines("tts", config.tts), clock)
+    voices = builder.engines("tts", config.tts)
+    speech = Speech(voices, clock)
     ((_, detector),) = builder.engines("vad", [config.vad], required=True)
     audio = builder.workers("audio")
+    prompts = builder.prompts(voices, audio)
     devices = Devices()
 
     def warm() -> None:
@@ -102,7 +107,7 @@ def build(
     staff = Staff(
         recognition,
         Chat(minds, config.assistant, _now),
-        lambda: Voice(speech, audio, config.audio),
+        lambda: Voice(speech, audio, config.audio, prompts.get),
         warm,
         AudioParams("opus", config.audio.sample_rate, 1, config.audio.frame_duration),
         language,
@@ -121,6 +126,7 @@ def build(
         recognition,
         minds,
         speech,
+        prompts,
         Doors(factory, clock),
         *listening,
         Announcement(listening[0], address, lineup, builder.lacking, language, path),
@@ -166,6 +172,31 @@ class _Builder:
         if required and not made:
             raise Unavailable(f"{kind}: {'; '.join(self.lacking)}")
         return made
+
+    def prompts(self, voices: Sequence[tuple[str, Speaker]], audio: Workers) -> Prompts:
+        """Have what the server itself says made by `voices`; till then by one always there."""
+        settings = {chosen.name: chosen.settings for chosen in self.config.tts}
+        makers = [self._maker(name, settings[name], speaker, audio) for name, speaker in voices]
+        workers = self.workers("prompts")
+        workshop = engine.Workshop(self.clock, workers, self.state, self.language)
+        try:
+            resort = engine.make("tts", "espeak", espeak.Settings(), workshop)
+        except Unavailable:
+            pass  # the voices that were asked for have to do
+        else:
+            makers.append(
+                attrs.evolve(self._maker("", espeak.Settings(), resort, audio), lasting=False)
+            )
+        lines = [Line(text, language) for text, language in everything(self.language)]
+        return Prompts(makers, lines, Shelf(self.state / "prompts"), workers, self.clock)
+
+    def _maker(self, name: str, settings: Any, speaker: Speaker, audio: Workers) -> Maker:
+        sound = self.config.audio
+        return Maker(
+            signature=msgspec.json.encode((name, settings, sound)).decode(),
+            languages=lambda: speaker.languages,
+            speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
+        )
 
 
 def _limits(listen: ListenSettings) -> Limits:

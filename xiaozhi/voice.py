@@ -2,26 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import Final, Protocol
+
+from twisted.internet.defer import Deferred
 
 from xiaozhi.audio import SAMPLE_BYTES, Encoder, Resampler
+from xiaozhi.channel import Channel
 from xiaozhi.services.pool import Workers
-from xiaozhi.services.tts import Speech
+from xiaozhi.services.tts import Samples, Sound, Speaker
 from xiaozhi.settings import Audio
+
+PIECES: Final = 10
+"""Pieces that may wait to be encoded, and are then encoded in one go."""
+PER_SECOND: Final = 10
+"""How many pieces a second of sound is cut into: the first one is all that is waited for."""
+
+
+class Speaking(Protocol):
+    """What a `Voice` speaks with: the list of voices, or one of them."""
+
+    def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
+        """Yield `sentence` as sound; raises ServiceError."""
+
+
+class Solo:
+    """One voice by itself, with nobody to stand in for it."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        """Speak with `speaker`."""
+        self._speaker = speaker
+
+    async def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
+        """Yield `sentence` as sound; raises ServiceError."""
+        samples = Samples()
+        async with aclosing(self._speaker.speak(sentence, language)) as pieces:
+            async for piece in pieces:
+                if pcm := samples.whole(piece):
+                    yield Sound(self._speaker.rate, pcm)
 
 
 class Voice:
     """Speak sentences one after the other, as one stream of packets.
 
-    Encoding takes up to half a millisecond a frame, so it is done by `workers`, half a second
-    of sound at a time: a whole sentence would keep the first frame waiting.
+    Encoding takes up to half a millisecond a frame, so it is done by `workers`: the first tenth
+    of a second at once, then whatever came while that was encoded, up to about a second. So
+    the first packet leaves early, and a fast speaker costs few hops to a thread and back.
     """
 
-    def __init__(self, speech: Speech, workers: Workers, audio: Audio) -> None:
-        """Make packets of the format `audio` says."""
+    def __init__(
+        self,
+        speech: Speaking,
+        workers: Workers,
+        audio: Audio,
+        kept: Callable[[str], Sequence[bytes]] = lambda sentence: (),
+    ) -> None:
+        """Make packets of the format `audio` says; those of some sentences are `kept`."""
         self._speech = speech
         self._workers = workers
+        self._kept = kept
         self._encoder = Encoder(
             audio.sample_rate, audio.frame_duration, audio.bitrate, audio.complexity
         )
@@ -32,17 +72,47 @@ class Voice:
 
         Raises ServiceError, also after a part of the sentence was yielded.
         """
+        if packets := self._kept(sentence):
+            # They are another encoder's: what comes after them must not build on what was before.
+            self._encoder.reset()
+            for packet in packets:
+                yield packet
+            return
+        sounds: Channel[Sound] = Channel(PIECES)
+        listening = Deferred.fromCoroutine(self._listen(sentence, language, sounds))
+        ended: Deferred[None] = Deferred()
+        # A reader may be at its end within the close: it must not wait for the one that closes.
+        listening.addErrback(lambda failure: sounds.close(failure.value))
+        listening.addCallback(ended.callback)
+        try:
+            async with aclosing(self._encoded(sounds)) as encoded:
+                async for packet in encoded:
+                    yield packet
+        finally:
+            sounds.close()
+            listening.cancel()
+            await ended
+
+    async def _listen(self, sentence: str, language: str, sounds: Channel[Sound]) -> None:
+        """Take what the speaker yields, while what it yielded before is encoded."""
+        async with aclosing(self._speech.speak(sentence, language)) as spoken:
+            async for rate, pcm in spoken:
+                size = rate // PER_SECOND * SAMPLE_BYTES
+                for start in range(0, len(pcm), size):
+                    if not await sounds.put(Sound(rate, pcm[start : start + size])):
+                        return
+        sounds.close()
+
+    async def _encoded(self, sounds: Channel[Sound]) -> AsyncGenerator[bytes, None]:
         resampler: Resampler | None = None
         self._pcm = b""
-        async with aclosing(self._speech.speak(sentence, language)) as sounds:
-            async for sound in sounds:
+        async with aclosing(aiter(sounds)) as arriving:
+            async for sound in arriving:
                 if resampler is None:
                     resampler = Resampler(sound.rate, self._encoder.rate)
-                half_second = sound.rate // 2 * SAMPLE_BYTES
-                for start in range(0, len(sound.pcm), half_second):
-                    piece = sound.pcm[start : start + half_second]
-                    for packet in await self._workers.run(self._encode, resampler, piece):
-                        yield packet
+                pcm = b"".join([sound.pcm, *(more.pcm for more in sounds.take())])
+                for packet in await self._workers.run(self._encode, resampler, pcm):
+                    yield packet
         if resampler is not None:
             for packet in await self._workers.run(self._encode, resampler, b"", last=True):
                 yield packet

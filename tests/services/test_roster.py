@@ -198,13 +198,14 @@ class RosterTests(SynchronousTestCase):
         self.assertEqual([event["log_level"] for event in logs], [LogLevel.info])
 
     def test_warm(self) -> None:
-        """Who will be asked first gets ready."""
-        first, second = Engine(GONE), Engine("yes")
-        roster = self.roster(first, second)
-        roster.warm()
-        self.ask(roster)
-        roster.warm()
-        self.assertEqual((first.warmed, second.warmed), (1, 1))
+        """Who will answer gets ready, if it knows how to."""
+        for error in (GONE, Absent("llm", "not there")):
+            first, second = Engine(error), Engine("yes")
+            roster = self.roster(first, second)
+            roster.warm()
+            self.ask(roster)
+            roster.warm()
+            self.assertEqual((first.warmed, second.warmed), (1, 1))
 
     def test_stop(self) -> None:
         """Stopping ends engines, timers and probes."""

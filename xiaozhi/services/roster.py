@@ -111,9 +111,11 @@ class Roster(MultiService, ABC, Generic[E]):
         return sorted(self.members, key=place)
 
     def warm(self) -> None:
-        """Let whoever will be asked first get ready: its connection opened, say."""
-        for member in self.order()[:1]:
-            getattr(member.engine, "warm", _do_nothing)()
+        """Let whoever will answer get ready: its connection opened, say, or its model loaded."""
+        for member in self.order():
+            if not member.blamed:  # one that is absent is asked first, and answers nothing
+                getattr(member.engine, "warm", _do_nothing)()
+                return
 
     def patience(self, member: Member[E]) -> Deadlines:
         """Tell how long to wait for a member."""
