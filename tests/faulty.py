@@ -50,8 +50,8 @@ class Api(NamedTuple):
     """The first part of an answer, with something in it."""
     end: bytes
     """What makes it whole."""
-    again: bytes
-    """What can come between the two, any number of times."""
+    again: Callable[[int], bytes]
+    """Makes what can come between the two, any number of times."""
     drop: bytes
     """What can come before `begin`, any number of times, and says nothing; or a bit of sound."""
     empty: bytes
@@ -90,7 +90,7 @@ APIS: Final[Mapping[str, Api]] = {
         "application/json",
         b'{"text": "What',
         b' is it?"}',
-        b" what",
+        lambda _: b" what" * 1000,
         b" ",
         b"",
         _openai_error,
@@ -100,7 +100,7 @@ APIS: Final[Mapping[str, Api]] = {
         "text/event-stream",
         _delta(SAID),
         _delta("", "stop") + _DONE,
-        _delta("And more. "),
+        lambda number: _delta(f"And {number} more. "),
         b": wait\n\n",
         _delta("", "stop") + _DONE,
         _openai_error,
@@ -110,7 +110,7 @@ APIS: Final[Mapping[str, Api]] = {
         "application/x-ndjson",
         _piece(SAID),
         _piece("", done=True),
-        _piece("And more. "),
+        lambda number: _piece(f"And {number} more. "),
         _piece(""),
         _piece("", done=True),
         lambda message: {"error": message},
@@ -124,7 +124,7 @@ APIS: Final[Mapping[str, Api]] = {
         "audio/pcm",
         _SOUND,
         _SOUND,
-        _SOUND,
+        lambda _: _SOUND,
         b"\0",
         b"",
         _openai_error,
@@ -135,7 +135,7 @@ APIS: Final[Mapping[str, Api]] = {
         "application/json",
         _GOOGLE[:200],
         _GOOGLE[200:],
-        b"A" * 1000,
+        lambda _: b"A" * 1000,
         b" ",
         answered(None),
         lambda message: message,
@@ -167,10 +167,9 @@ class FaultyServer:
             await self._loopback.stop()
         return self
 
-    @property
-    def open(self) -> int:
-        """How many connections to it are open."""
-        return self._loopback.open
+    async def deserted(self) -> None:
+        """Wait until no connection to it is open."""
+        await self._loopback.deserted()
 
     async def stop(self) -> None:
         await self._loopback.stop()
@@ -261,12 +260,14 @@ def trickle(request: Request, drop: bytes) -> None:
 class _Flood:
     """Sends as much as is read."""
 
-    def __init__(self, request: Request, again: bytes) -> None:
+    def __init__(self, request: Request, again: Callable[[int], bytes]) -> None:
         self._request = request
         self._again = again
+        self._number = 0
 
     def resumeProducing(self) -> None:
-        self._request.write(self._again)
+        self._number += 1
+        self._request.write(self._again(self._number))
 
     def stopProducing(self) -> None:
         pass

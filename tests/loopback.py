@@ -69,11 +69,6 @@ class Loopback:
         """How many connections were made to it."""
         return self._factory.made
 
-    @property
-    def open(self) -> int:
-        """How many of them are open."""
-        return len(self._factory.protocols)
-
     async def stop(self) -> None:
         """Close the port and every connection, and wait until they are closed."""
         await maybeDeferred(self._port.stopListening)
@@ -81,8 +76,12 @@ class Loopback:
 
     async def hang_up(self) -> None:
         """Close every connection, and wait until they are closed."""
+        for protocol in list(self._factory.protocols):
+            protocol.transport.abortConnection()
+        await self.deserted()
+
+    async def deserted(self) -> None:
+        """Wait until no connection is open."""
         if self._factory.protocols:
             emptied = self._factory.emptied = Deferred()
-            for protocol in list(self._factory.protocols):
-                protocol.transport.abortConnection()
             await emptied

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import cache
+from ssl import SSLContext
 from typing import Any, Final
 
 import httpx2
@@ -24,7 +26,8 @@ class Connections(httpx2.AsyncClient):
 
     def __init__(self, **options: Any) -> None:
         """Take the `options` of httpx2's client."""
-        super().__init__(limits=LIMITS, event_hooks={"response": [_bound]}, **options)
+        hooks = {"response": [_bound]}
+        super().__init__(limits=LIMITS, event_hooks=hooks, verify=_trusted(), **options)
 
     async def send(
         self, request: httpx2.Request, *, stream: bool = False, **options: Any
@@ -47,6 +50,12 @@ class Connections(httpx2.AsyncClient):
             except (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
                 if seen & _BEGUN:
                     raise
+
+
+@cache
+def _trusted() -> SSLContext:
+    """Read the certificates of the authorities, once: that takes 60 ms."""
+    return httpx2.create_ssl_context()
 
 
 class _Bounded(httpx2.AsyncByteStream):

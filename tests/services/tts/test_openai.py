@@ -38,7 +38,7 @@ def wav(
 
 class OpenAITests(contract.SpeakerContract):
     def setUp(self) -> None:
-        self.server = SpeechServer(PCM[:1001], PCM[1001:])
+        self.server = SpeechServer(PCM[:5001], PCM[5001:])
         self.addCleanup(self.server.stop)
 
     def speaker(self, **settings: Any) -> Speaker:
@@ -75,13 +75,13 @@ class OpenAITests(contract.SpeakerContract):
 
     async def test_streamed(self) -> None:
         """The first samples are there while the server is still at work."""
-        self.server.script = (PCM[:999], STALL)
+        self.server.script = (PCM[:999], PCM[999:2999], STALL)
         async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:
-            self.assertEqual(await anext(pieces), PCM[:998])
+            self.assertEqual(await anext(pieces), PCM[:2998])
 
     async def test_closing_closes_upstream(self) -> None:
         """When the sentence is closed the server sees that its client has left."""
-        self.server.script = (PCM[:1000], STALL)
+        self.server.script = (PCM[:3000], STALL)
         async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:
             await anext(pieces)
         await within(self.server.gone)
@@ -135,12 +135,12 @@ class OpenAITests(contract.SpeakerContract):
 
     async def test_broken_off(self) -> None:
         """A connection that breaks in the middle is a ServiceError, after what was heard."""
-        self.server.script = (PCM[:1000], BREAK)
+        self.server.script = (PCM[:3000], BREAK)
         pieces = []
         with self.assertRaises(ServiceError):
             async for piece in self.speaker().speak(SENTENCE, "en"):
                 pieces.append(piece)
-        self.assertEqual(b"".join(pieces), PCM[:1000])
+        self.assertEqual(b"".join(pieces), PCM[:3000])
 
     async def test_kept(self) -> None:
         """Ten sentences, one after the other, come over one connection."""

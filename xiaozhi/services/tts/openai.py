@@ -69,20 +69,24 @@ class Speaker(MultiService):
                     yield piece
 
     async def _sound(self, sentence: str) -> AsyncGenerator[bytes, None]:
-        """Yield the samples of the answer. Belongs to asyncio."""
+        """Yield the samples of the answer, a frame's worth at once. Belongs to asyncio."""
         unwrapper = Unwrapper(self.rate)
-        silent = True
+        least = self.rate // 20 * 2
+        sound, silent = b"", True
         async with (
             self._client.asking(self._settings.model) as api,
             aclosing(self._receive(api, sentence)) as received,
         ):
             async for piece in received:
-                if pcm := unwrapper.feed(piece):
+                sound += unwrapper.feed(piece)
+                # Who sends a byte now and then has not begun to speak.
+                if len(sound) >= least:
                     silent = False
-                    yield pcm
-            if pcm := unwrapper.finish():
+                    yield sound
+                    sound = b""
+            if sound := sound + unwrapper.finish():
                 silent = False
-                yield pcm
+                yield sound
             if silent:
                 raise BadAnswer("answered without sound")
 
