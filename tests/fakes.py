@@ -209,6 +209,7 @@ class Table:
         language: str = "",
         limits: Limits | None = None,
         manners: Manners | None = None,
+        kept: Callable[[str], Sequence[bytes]] = lambda text: (),
         reactor: Any = None,
     ) -> None:
         self.clock = reactor or Clock()
@@ -224,7 +225,7 @@ class Table:
         staff = Staff(
             self.recognition,  # type: ignore[arg-type]
             chat,
-            lambda: Voice(self.speech, Here(), settings),  # type: ignore[arg-type]
+            lambda: Voice(self.speech, Here(), settings, kept),  # type: ignore[arg-type]
             self._warm,
             AudioParams("opus", 16000, 1, 60),
             "en",
