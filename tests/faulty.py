@@ -128,7 +128,7 @@ APIS: Final[Mapping[str, Api]] = {
         b"\0",
         b"",
         _openai_error,
-        wrong=("application/octet-stream", TONE),
+        wrong=("application/octet-stream", TONE[TONE.index(b"\xff\xf3") :]),
     ),
     "tts.gtts": Api(
         PATH,
