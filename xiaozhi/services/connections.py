@@ -15,9 +15,9 @@ LIMITS: Final = httpx2.Limits(
 LARGEST: Final = 16 * 2**20
 """Bytes of one answer, at most: minutes of sound, or more text than anybody can hear."""
 
-_BEGUN: Final = frozenset(
-    {"connection.connect_tcp.started", "http11.receive_response_headers.complete"}
-)
+_AGAIN: Final = 3
+"""How many kept connections may die under one request."""
+_BEGUN: Final = ("connect_tcp.started", "receive_response_headers.complete")
 """What is traced of a request that goes over a new connection, or is being answered."""
 
 
@@ -37,19 +37,21 @@ class Connections(httpx2.AsyncClient):
         httpx2 does not use a connection that it sees closed, but a server may close one at the
         moment the request leaves.
         """
-        seen: set[str] = set()
+        begun = False
 
         async def trace(name: str, info: dict[str, Any]) -> None:
-            seen.add(name)
+            nonlocal begun
+            begun = begun or name.endswith(_BEGUN)
 
         request.extensions = {**request.extensions, "trace": trace}
-        while True:  # each time uses a kept connection up, until a new one is made
-            seen.clear()
+        for _ in range(_AGAIN):
+            begun = False
             try:
                 return await super().send(request, stream=stream, **options)
             except (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError):
-                if seen & _BEGUN:
+                if begun:
                     raise
+        return await super().send(request, stream=stream, **options)
 
 
 @cache
