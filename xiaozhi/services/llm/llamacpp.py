@@ -75,6 +75,10 @@ class Model(MultiService):
             temperature=settings.temperature,
         )
 
+    def warm(self) -> None:
+        """Load the model, in the background: a question is on its way."""
+        self._client.warm()
+
     def _start(self) -> Server:
         """Load the weights and open a port on loopback: seconds of work, for a thread."""
         import xllamacpp
