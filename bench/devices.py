@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
@@ -88,7 +89,7 @@ class Device(asyncio.Protocol):
             f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n"
             "Sec-WebSocket-Version: 13\r\nProtocol-Version: 1\r\n"
-            f"Device-Id: 02:00:00:{id(self) >> 16 & 255:02x}:{id(self) >> 8 & 255:02x}:00\r\n"
+            f"Device-Id: {os.urandom(6).hex(':')}\r\n"
             "Client-Id: bench\r\n\r\n".encode()
         )
 

@@ -8,8 +8,8 @@ each encoded when it is due. What the server needs beyond this is what its comfo
 from __future__ import annotations
 
 import argparse
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, Final
 
 from xiaozhi._reactor import install
 
@@ -24,12 +24,22 @@ from twisted.internet import reactor as the_reactor  # noqa: E402
 from bench.playback import BURST, FRAME  # noqa: E402
 from bench.sounds import MICROPHONE, RATE, answer  # noqa: E402
 from bench.uplink import SILENCE, detector  # noqa: E402
-from xiaozhi.audio import SAMPLE_BYTES, Decoder, Encoder  # noqa: E402
+from xiaozhi.audio import SAMPLE_BYTES, Decoder, Encoder, resample  # noqa: E402
+from xiaozhi.settings import Audio  # noqa: E402
 
 reactor: Any = the_reactor
 
+AUDIO: Final = Audio()
+"""The sound the server sends by default; it is the floor's, too."""
+
 _SPEECH = 0.16
 """Seconds of voice that are speech."""
+
+
+@cache
+def spoken() -> bytes:
+    """Give the answer as the encoder wants it."""
+    return resample(b"".join(answer().values()), RATE, AUDIO.sample_rate)
 
 
 class Hearing:
@@ -66,8 +76,10 @@ class Echo(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """Make what one connection needs."""
         self._hearing = Hearing()
-        self._encoder = Encoder(RATE, round(FRAME * 1000))
-        self._answer = b"".join(answer().values())
+        self._encoder = Encoder(
+            AUDIO.sample_rate, AUDIO.frame_duration, AUDIO.bitrate, AUDIO.complexity
+        )
+        self._pcm = spoken()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Hear a packet; answer when the silence window is over."""
@@ -77,7 +89,7 @@ class Echo(WebSocketServerProtocol):
     def speak(self, number: int, began: float) -> None:
         """Send a frame, and the next when it is due."""
         size = self._encoder.frame_bytes
-        pcm = self._answer[number * size : (number + 1) * size]
+        pcm = self._pcm[number * size : (number + 1) * size]
         if pcm and self.state == self.STATE_OPEN:
             self.sendMessage(self._encoder.encode(pcm), True)
             due = began + max(0, number + 2 - BURST) * FRAME
@@ -93,7 +105,7 @@ def main() -> None:
     factory = WebSocketServerFactory()
     factory.protocol = Echo
     factory.setProtocolOptions(tcpNoDelay=True)
-    answer()
+    spoken()
     reactor.callWhenRunning(
         partial(reactor.listenTCP, port, factory, backlog=1024, interface="127.0.0.1")
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from bench.devices import Turn
 from bench.playback import FRAME, lateness, stalls
+from bench.sounds import SPOKEN
 from bench.watch import BEAT, Gap
 
 Who = Literal["instant", "remote", "floor"]
@@ -60,9 +61,9 @@ class Level(msgspec.Struct, frozen=True):
     who: Who
     devices: int
     turns: int
-    """Turns that came to their end..."""
+    """Turns that came to their end with all of their sound..."""
     lost: int
-    """...and that did not."""
+    """...and those that did not."""
     cpu: float
     """Processor time of the server for one turn."""
     first: Spread
@@ -74,6 +75,8 @@ class Level(msgspec.Struct, frozen=True):
     stalls: int
     dry: float
     """Seconds without sound in the middle of answers, in all."""
+    spoilt: int
+    """Turns with stalls, and those that were lost."""
     window: float
     """From the end of the question to that of the silence window."""
     client_late: list[float]
@@ -87,11 +90,13 @@ class Level(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, turns: Sequence[Turn], *, cpu: float, client_cpu: float, **more: Any) -> Level:
         """Sum up the `turns`, which cost `cpu` and `client_cpu` seconds in all."""
-        done = [turn for turn in turns if turn.over and turn.arrivals]
+        done = [turn for turn in turns if turn.over and len(turn.arrivals) == SPOKEN]
+        lost = len(turns) - len(done)
         dry = [stall for turn in turns for stall in stalls(turn.arrivals)]
         return cls(
             turns=len(done),
-            lost=len(turns) - len(done),
+            lost=lost,
+            spoilt=lost + sum(bool(stalls(turn.arrivals)) for turn in done),
             cpu=cpu / max(1, len(done)),
             client_cpu=client_cpu / max(1, len(done)),
             first=Spread.of(turn.arrivals[0] - turn.asked for turn in done),

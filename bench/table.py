@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import attrs
 
@@ -73,8 +73,7 @@ def _instant_aim(devices: int) -> tuple[float | None, float] | None:
 
 
 def _name(level: Level) -> str:
-    engines = {"instant": "instant", "remote": "remote", "floor": "floor"}[level.who]
-    return f"{engines}, {level.devices}"
+    return f"{level.who}, {level.devices}"
 
 
 def _latency(
@@ -136,7 +135,7 @@ def _frames(results: Results, level: Level) -> Iterator[Row]:
         return f"{ms(found.late.p50)} / {ms(found.late.p95)} / {ms(found.late.most)}"
 
     def dry(found: Level) -> str:
-        lost = f", {found.lost} turns lost" if found.lost else ""
+        lost = f", {found.lost} turns without all of their sound" if found.lost else ""
         return f"{found.stalls}{lost}"
 
     judged = level.who == "instant" and level.devices == 100
@@ -146,11 +145,11 @@ def _frames(results: Results, level: Level) -> Iterator[Row]:
         late(floor) if floor else "",
     )
     yield Row(
-        f"{_name(level)}: stalls in {level.turns} turns",
+        f"{_name(level)}: stalls in {level.turns + level.lost} turns",
         dry(level),
         dry(floor) if floor else "",
         "0" if judged else "",
-        not (level.stalls or level.lost) if judged else None,
+        not level.spoilt if judged else None,
     )
 
 
@@ -160,7 +159,7 @@ def _capacity(results: Results) -> Iterator[Row]:
         good, bad = capacity(levels)
         yield Row(
             "instant: devices talking without a stall",
-            f"{good}" + (f" (stalls at {bad})" if bad else " (more was not tried)"),
+            f"{good}" + (f" (not at {bad})" if bad else " (more was not tried)"),
         )
 
 
@@ -168,7 +167,7 @@ def capacity(levels: list[Level]) -> tuple[int, int | None]:
     """Find the most devices that talk without a stall, and the number at which there are some."""
     good = 0
     for level in levels:
-        if level.stalls or level.lost:
+        if level.spoilt:
             return good, level.devices
         good = level.devices
     return good, None
@@ -217,10 +216,6 @@ def _house(results: Results) -> Iterator[Row]:
                 aim="<= 1.2",
                 met=middle <= 1.2,
             )
-
-
-Said = Callable[[str], None]
-"""Somebody who is told how it goes."""
 
 
 def progress(level: Level) -> str:

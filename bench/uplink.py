@@ -13,9 +13,10 @@ from xiaozhi.audio import SAMPLE_BYTES, Decoder, Encoder
 from xiaozhi.endpointing import Endpointer, Hush, Limits
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.vad.webrtc import Detector, Settings
+from xiaozhi.settings import Listen
 
-SILENCE = 1.0
-"""Seconds of silence that end an utterance: the default of `listen.silence_ms`."""
+SILENCE = Listen().silence_ms / 1000
+"""Seconds of silence that end an utterance, by default."""
 
 _AFTER = 3.0
 """Seconds of silence that are encoded; the last packet of it stands for all that follow."""

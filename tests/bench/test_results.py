@@ -5,7 +5,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench.devices import Turn
+from bench.playback import FRAME
 from bench.results import Gaps, Level, Results, Spread, percentile
+from bench.sounds import SPOKEN
 from bench.table import capacity, render
 from bench.watch import Gap
 from tests.bench.test_playback import paced
@@ -36,18 +38,20 @@ class Summing(SynchronousTestCase):
 
     def test_level(self) -> None:
         """Turns that came to no end are counted as lost, and those that did share the costs."""
-        whole = Turn("spoken", asked=99.9, started=99.94, arrivals=paced(10), over=True)
-        broken = Turn("spoken", asked=99.9, arrivals=[100.0, 101.0])
-        found = level(2, [whole, whole, broken])
-        self.assertEqual((found.turns, found.lost, found.stalls), (2, 1, 1))
+        whole = Turn("spoken", asked=99.9, started=99.94, arrivals=paced(SPOKEN), over=True)
+        dry = Turn("spoken", 99.9, 99.94, [100.0, *paced(SPOKEN - 1, 101.0)], over=True)
+        broken = Turn("spoken", asked=99.9, arrivals=paced(SPOKEN - 1), over=True)
+        found = level(2, [whole, dry, broken])
+        self.assertEqual((found.turns, found.lost, found.stalls, found.spoilt), (2, 1, 1, 2))
+        self.assertAlmostEqual(found.dry, 1.0 - FRAME)
         self.assertEqual(found.cpu, 0.5)
         self.assertAlmostEqual(found.first.p50, 0.1)
         self.assertAlmostEqual(found.hold.p50, 0.06)
 
     def test_capacity(self) -> None:
         """The most devices are those before the first stall, whatever comes after."""
-        fine = [Turn("spoken", arrivals=paced(10), over=True)]
-        dry = [Turn("spoken", arrivals=[100.0, 101.0], over=True)]
+        fine = [Turn("spoken", arrivals=paced(SPOKEN), over=True)]
+        dry = [Turn("spoken", arrivals=[100.0, *paced(SPOKEN - 1, 101.0)], over=True)]
         self.assertEqual(capacity([level(50, fine), level(100, fine)]), (100, None))
         levels = [level(50, fine), level(100, dry), level(150, fine)]
         self.assertEqual(capacity(levels), (50, 100))
