@@ -96,7 +96,8 @@ def build(
     voices = builder.engines("tts", config.tts)
     speech = Speech(voices, clock)
     ((_, detector),) = builder.engines("vad", [config.vad], required=True)
-    audio = builder.workers("audio")
+    # An answer has one piece at the encoder, so that none is refused however many there are.
+    audio = builder.workers("audio", config.server.max_connections)
     prompts = builder.prompts(voices, audio)
     devices = Devices()
 
@@ -148,9 +149,9 @@ class _Builder:
     lacking: dict[str, list[str]] = attrs.field(factory=dict)
     """The engines that cannot be had, by reason."""
 
-    def workers(self, kind: str) -> Workers:
-        """Make the thread pool of one kind of work."""
-        pool = Workers(self.clock, kind, self.config.server.threadpool_max_workers)
+    def workers(self, kind: str, queue: int = 64) -> Workers:
+        """Make the thread pool of one kind of work; so many calls may wait for a thread."""
+        pool = Workers(self.clock, kind, self.config.server.threadpool_max_workers, queue)
         pool.setServiceParent(self.server)
         return pool
 
