@@ -91,7 +91,7 @@ def build(
     recognition = Recognition(builder.engines("asr", config.asr), clock)
     minds = Minds(builder.engines("llm", config.llm), clock)
     speech = Speech(builder.engines("tts", config.tts), clock)
-    ((_, detector),) = builder.engines("vad", [config.vad], required=True)
+    (vad, detector), *_ = builder.engines("vad", config.vad, required=True)
     audio = builder.workers("audio")
     devices = Devices()
     staff = Staff(
@@ -110,7 +110,7 @@ def build(
         for port in (config.server.port, config.server.http_port)
         if port is not None
     ]
-    lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
+    lineup = Lineup(vad, recognition.lineup, minds.lineup, speech.lineup)
     for service in (
         recognition,
         minds,
