@@ -2,7 +2,7 @@
 
 All sessions share one network; what it remembers of a session is 6 kB. It is asked only where
 WebRTC's detector, at its gentlest, hears something. Measured on two cores: a piece takes 115 us
-with the network and 10 us without; the network is asked about 1 % of a quiet room's pieces and
+with the network and 7 us without; the network is asked about 1 % of a quiet room's pieces and
 a quarter of those of a conversation, and not one utterance was lost by not asking it, down to
 speech of -48 dB. A threshold on loudness instead lost a tenth of the quiet ones.
 
