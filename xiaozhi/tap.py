@@ -95,7 +95,7 @@ def build(
     minds = Minds(builder.engines("llm", config.llm), clock)
     voices = builder.engines("tts", config.tts)
     speech = Speech(voices, clock)
-    ((_, detector),) = builder.engines("vad", [config.vad], required=True)
+    (vad, detector), *_ = builder.engines("vad", config.vad, required=True)
     # An answer has one piece at the encoder, so that none is refused however many there are.
     audio = builder.workers("audio", config.server.max_connections)
     prompts = builder.prompts(voices, audio)
@@ -122,7 +122,7 @@ def build(
         for port in (config.server.port, config.server.http_port)
         if port is not None
     ]
-    lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
+    lineup = Lineup(vad, recognition.lineup, minds.lineup, speech.lineup)
     services: Sequence[Any] = (
         recognition,
         minds,

@@ -10,7 +10,8 @@ them (share of pieces missed within sentences / taken for voice in the pauses):
 
 The gentle modes never find the end of an utterance in a loud room; mode 3 gains nothing over
 mode 2 and misses more. The longest gap any mode leaves within a sentence is 0.34 s, which the
-endpointing bridges.
+endpointing bridges. The hum of a real mains, with its harmonics, and music fool every mode:
+see `bench/vad.py`.
 """
 
 from __future__ import annotations
