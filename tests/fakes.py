@@ -59,9 +59,6 @@ class LoudDetector:
     def probability(self, pcm: bytes) -> float:
         return float(max(array.array("h", pcm)) > 1000)
 
-    def reset(self) -> None:
-        pass
-
 
 class FakeUtterance:
     """Collects sound; its text is what the test says, when it says so."""

@@ -16,9 +16,6 @@ class Listener(Protocol):
     def probability(self, pcm: bytes) -> float:
         """Say how likely the piece (exactly `samples` samples) is speech, 0..1."""
 
-    def reset(self) -> None:
-        """Forget what was heard."""
-
 
 class Detector(Protocol):
     """An engine of this kind: see `xiaozhi.services.engine`."""

@@ -37,9 +37,17 @@ class Listener:
     """The detector of one session."""
 
     def __init__(self, network: Any) -> None:
-        """Take the network, an onnxruntime session."""
+        """Take the network, an onnxruntime session; nothing was heard so far."""
+        import numpy as np
+        import webrtcvad
+
         self._network = network
-        self.reset()
+        self._gate = webrtcvad.Vad(0)
+        self._heard: dict[str, Any] = {
+            "input": np.zeros((1, _CONTEXT + Detector.samples), np.float32),
+            "state": np.zeros((2, 1, 128), np.float32),
+            "sr": np.array(RATE, np.int64),
+        }
 
     def probability(self, pcm: bytes) -> float:
         """Say how likely it is speech; 0.0 where there is hardly any sound."""
@@ -51,18 +59,6 @@ class Listener:
             return 0.0
         output, self._heard["state"] = self._network.run(None, self._heard)
         return float(output[0, 0])
-
-    def reset(self) -> None:
-        """Forget what was heard."""
-        import numpy as np
-        import webrtcvad
-
-        self._gate = webrtcvad.Vad(0)
-        self._heard: dict[str, Any] = {
-            "input": np.zeros((1, _CONTEXT + Detector.samples), np.float32),
-            "state": np.zeros((2, 1, 128), np.float32),
-            "sr": np.array(RATE, np.int64),
-        }
 
 
 class Detector:
