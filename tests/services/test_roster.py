@@ -186,6 +186,17 @@ class RosterTests(SynchronousTestCase):
             self.ask(roster)
         self.assertEqual(engine.asked, 6)
 
+    def test_refused_and_failed(self) -> None:
+        """One that refused something and then fails is ill, like any other."""
+        engine = Engine(Refused("llm", "too long"))
+        roster = self.roster(engine, Engine("yes"))
+        self.ask(roster)
+        engine.script = (GONE,)
+        self.ask(roster)
+        self.assertFalse(roster.members[0].fit)
+        self.ask(roster)
+        self.assertEqual(engine.asked, 2)
+
     def test_log(self) -> None:
         """A failure is said once and counted, and that it works again once more."""
         broken = Engine(GONE)

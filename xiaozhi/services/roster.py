@@ -160,10 +160,10 @@ class Roster(MultiService, ABC, Generic[E]):
             member.blamed = True
             say = self.log.info if isinstance(error, Absent) else self.log.warn
             say("{title} {name} failed: {why}", title=self.title, name=member.name, why=error.why)
-        if isinstance(error, Refused):
-            member.refusals += 1
+        refused = isinstance(error, Refused)
+        member.refusals += refused
         # One that is absent says so at once, and one that refuses something is well.
-        harmless = isinstance(error, Absent) or 0 < member.refusals < OFTEN
+        harmless = isinstance(error, Absent) or (refused and member.refusals < OFTEN)
         if member.fit and not harmless:
             member.fit = False
             self._rest(member, error.rest)
