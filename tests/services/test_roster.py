@@ -141,6 +141,18 @@ class RosterTests(SynchronousTestCase):
         self.assertEqual(len(broken.probed), 2)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
+    def test_mistake(self) -> None:
+        """An engine with a mistake of its own failed: it is not hidden, but another takes over."""
+        broken = Engine(ZeroDivisionError())
+        roster = self.roster(broken, Engine("yes"))
+        for _ in range(2):
+            self.assertEqual(self.ask(roster), ["yes"])
+        self.assertEqual(broken.asked, 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        alone = self.asking(self.roster(Engine("half", ZeroDivisionError())))
+        self.failureResultOf(alone, ServiceError)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_last_resort(self) -> None:
         """Where all rest they are asked all the same, with less time; what works is well again."""
         broken = Engine(GONE)
