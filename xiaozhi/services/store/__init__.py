@@ -48,7 +48,7 @@ __all__ = [
 T = TypeVar("T")
 
 THREADS = 4
-WAITING = 2048
+WAITING = 1024
 """Calls that wait for a thread: as when every device comes back after a restart."""
 
 

@@ -48,6 +48,7 @@ class Database:
 
         At most so many `connections` are kept, one for each thread that uses it.
         """
+        self._closed = False
         self._engine = _engine(url, patience, connections)
         try:
             with _named():
@@ -59,19 +60,29 @@ class Database:
 
     def read(self, work: Callable[[Books], T]) -> T:
         """Call `work` to look something up."""
-        # Each statement by itself: on SQLite they block nobody, on PostgreSQL it is one trip.
-        with _named(), self._engine.connect() as connection:
+        with self._connected() as connection:
+            # Each statement by itself: on SQLite they block nobody, on PostgreSQL it is one trip.
             connection.execution_options(isolation_level="AUTOCOMMIT")
             return work(Books(connection))
 
     def write(self, work: Callable[[Books], T]) -> T:
         """Call `work` to change something: all of it, for good, or nothing."""
-        with _named(), self._engine.begin() as connection:
+        with self._connected() as connection, connection.begin():
             return work(Books(connection))
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections; one that is in use is closed when it is not any more."""
+        self._closed = True
         self._engine.dispose()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with _named(), self._engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                if self._closed:
+                    connection.invalidate()
 
 
 def locate(place: str | Path) -> URL:
