@@ -1,4 +1,4 @@
-"""The store and sudden death."""
+"""The store at a process's beginning and at its sudden end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ from xiaozhi.services.store import Store
 
 ROUNDS = 3
 WRITERS = 3
+
+
+class StartTests(ServerCase):
+    async def test_light(self) -> None:
+        """What takes long to import is not imported before the server listens."""
+        heavy = "{'sqlalchemy', 'alembic', 'psycopg'}"
+        process = self.command(
+            "-c", f"import sys, xiaozhi.tap; print({heavy}.intersection(sys.modules))"
+        )
+        await process.ended
+        self.assertEqual(process.text, "set()\n")
 
 
 class KillTests(ServerCase):

@@ -83,6 +83,12 @@ class FileTests(Sqlite):
         await self.store.stopService()
         self.assertEqual([path.name for path in self.at.parent.iterdir()], [self.at.name])
 
+    async def test_up_to_date(self) -> None:
+        """A database that is up to date is opened without Alembic."""
+        await self.store.seen(BADGE, NOON)
+        self.patch(database, "migrate", lambda url: self.fail("it was migrated"))
+        self.assertIsNotNone(await self.open().device(BADGE.id))
+
     async def test_url(self) -> None:
         """A URL may name the file."""
         self.at = self.at.with_name("by url.db").absolute()
