@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,26 @@ class Layers(SynchronousTestCase):
                 and not touches(what, *(f"xiaozhi.{module}" for module in own))
             )
         )
+
+    def test_sql_stays_in_the_store(self) -> None:
+        """SQLAlchemy and Alembic are for the store, which imports them in a thread of its own."""
+        self.check(
+            lambda name, what: (
+                touches(what, "sqlalchemy", "alembic", "psycopg", "sqlite3")
+                and not name.startswith("services.store.")
+            )
+        )
+
+    def test_packaged(self) -> None:
+        """Every package of the house is in the wheel, and so is every migration."""
+        told = configparser.ConfigParser()
+        told.read(ROOT / "setup.cfg", encoding="utf-8")
+        found = {
+            ".".join(path.relative_to(ROOT).parent.parts)
+            for path in (ROOT / "xiaozhi").rglob("*.py")
+        }
+        packages = set(told["options"]["packages"].split())
+        self.assertEqual(packages - {"twisted.plugins"}, found)
 
     def test_no_broad_excepts(self) -> None:
         """Only the named boundaries catch everything."""

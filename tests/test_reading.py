@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from tests.configuring import Deeper, FakeSettings, FileTestCase
 from xiaozhi.config import load
 from xiaozhi.errors import ConfigError
+from xiaozhi.services.store.database import locate
 from xiaozhi.settings import ENGINES, Chosen
 
 V = ("yes", "12", "a", "v")
@@ -251,8 +253,37 @@ class ProblemTests(FileTestCase):
             (problem,) = self.problems(f'server: {{public_url: "{url}"}}')
             self.assertIn("1: server.public_url: must ", problem)
 
+    def test_databases(self) -> None:
+        """Only a database that the store can use is taken, and none is shown."""
+        for url in (
+            "",
+            "sqlite:////srv/x.db",
+            "sqlite:////srv/a b/100%.db",
+            "postgresql://db.example.org/x",
+            "postgresql://me:p%40ss@[::1]:5433/x?sslmode=require",
+            "postgresql:///x?host=/run/postgresql",
+        ):
+            self.assertEqual(url, self.load(f'store: {{url: "{url}"}}').store.url)
+            locate(url or Path("x.db"))
+        wrong = [
+            "sqlite://",
+            "sqlite:///x.db",
+            "sqlite:///:memory:",
+            "sqlite:////srv/",
+            "/srv/x.db",
+        ]
+        wrong += ["postgresql://", "postgresql://h", "postgresql://h/", "postgresql://h:0/x"]
+        wrong += ["postgresql://h:70000/x", "postgresql://u:sec/ret@h/x", "postgresql://u:p@h@h/x"]
+        wrong += ["postgresql+asyncpg://h/x", "postgres://h/x", "mysql://u:secret@h/x", "x"]
+        for url in wrong:
+            (problem,) = self.problems(f'store: {{url: "{url}"}}')
+            self.assertIn("1: store.url: must be sqlite:/// and ", problem)
+            self.assertNotIn("ret@", problem)
+
     def test_secrets_in_logs(self) -> None:
-        """A configuration that is printed, by a log or a traceback, shows no engine's settings."""
-        config = self.load("", FAKE_KEY="sk-0123456789")
+        """A configuration that is printed, by a log or a traceback, shows no secret."""
+        database = "store: {url: 'postgresql://u:${FAKE_KEY}@h/x'}"
+        config = self.load(database, FAKE_KEY="sk-0123456789")
+        self.assertIn("sk-0123456789", config.store.url)
         self.assertEqual("sk-0123456789", cast(FakeSettings, config.vad[0].settings).api_key)
         self.assertNotIn("sk-0123456789", repr(config))

@@ -54,6 +54,25 @@ def check_url(url: str) -> None:
         )
 
 
+_DATABASE = re.compile(
+    r"sqlite:///(?P<path>/[^?#]*[^?#/])"
+    r"|postgresql://([^:@/?#\s]+(:[^@/?#\s]*)?@)?"
+    r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])?(:(?P<port>\d{1,5}))?/[^/?#\s]+(\?[^#\s]*)?",
+    re.ASCII,
+)
+
+
+def check_database(url: str) -> None:
+    """Raise ValueError unless `url` names a database the store can use ("" is for the usual)."""
+    match = _DATABASE.fullmatch(url)
+    if url and not (match and 0 < int(match.group("port") or 5432) < 65536):
+        raise ValueError(
+            "must be sqlite:/// and the whole path of a file, such as sqlite:////srv/xiaozhi.db, "
+            "or postgresql://user:password@host:port/database, with @ : / ? # and % in the user "
+            "and the password written as %40 and so on"
+        )
+
+
 def check_language(tag: str) -> None:
     """Raise ValueError unless `tag` is "auto" or names a language."""
     if not re.fullmatch(r"auto|[A-Za-z]{2,3}([-_.@][\w-]+)*", tag):
@@ -132,6 +151,24 @@ class Server(Section, frozen=True):
         """Refuse two listeners on one port."""
         if self.http_port is not None and self.http_port == self.port:
             raise ValueError("http_port must not be the same as port")
+
+
+class Store(Section, frozen=True):
+    """Where what outlives the server is kept."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="The database: sqlite:/// and the whole path of a file, or "
+            "postgresql://user:password@host:port/database (pip install 'xiaozhi[postgres]'). "
+            "If empty, SQLite in the file xiaozhi.db of the state folder.",
+            extra={"check": check_database},
+        ),
+    ] = ""
+
+    def __repr__(self) -> str:
+        """Leave the URL out: there may be a password in it."""
+        return "Store(...)"
 
 
 class Audio(Section, frozen=True):
@@ -281,6 +318,9 @@ class Config(Section, frozen=True, kw_only=True):
     server: Annotated[
         Server, Meta(description="Where the server listens and how devices reach it.")
     ] = Server()
+    store: Annotated[
+        Store, Meta(description="Where devices, activations, tokens and memories are kept.")
+    ] = Store()
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()

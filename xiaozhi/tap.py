@@ -30,6 +30,7 @@ from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.llm import Minds  # noqa: E402
 from xiaozhi.services.pool import Workers  # noqa: E402
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf  # noqa: E402
+from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.tts import Speaker, Speech, espeak  # noqa: E402
 from xiaozhi.services.web.address import public  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
@@ -90,6 +91,8 @@ def build(
 ) -> MultiService:
     """Put the server together, to run on the reactor `clock`."""
     server = MultiService()
+    store = Store(clock, config.store.url or state / "xiaozhi.db")
+    store.setServiceParent(server)  # first to start, and last to stop
     builder = _Builder(server, config, language, state, clock)
     recognition = Recognition(builder.engines("asr", config.asr), clock)
     minds = Minds(builder.engines("llm", config.llm), clock)

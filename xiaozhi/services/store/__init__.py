@@ -1,0 +1,222 @@
+"""The store: all that outlives the server, in a database.
+
+SQLAlchemy and Alembic take a quarter of a second to import, so nothing here imports them: the
+database is opened in a thread, while the server already listens.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xiaozhi.errors import Refused, ServiceError, missing
+from xiaozhi.services.lazy import Lazy
+from xiaozhi.services.pool import Workers
+from xiaozhi.services.store.records import (
+    Activation,
+    DeviceRecord,
+    Entry,
+    IssuedToken,
+    Seen,
+    SessionMemory,
+    TokenKind,
+    TokenRecord,
+)
+
+if TYPE_CHECKING:
+    from xiaozhi.services.store.database import Books, Database
+
+__all__ = [
+    "Activation",
+    "DeviceRecord",
+    "Entry",
+    "IssuedToken",
+    "Seen",
+    "SessionMemory",
+    "Store",
+    "TokenKind",
+    "TokenRecord",
+]
+
+T = TypeVar("T")
+
+THREADS = 4
+WAITING = 1024
+"""Calls that wait for a thread: as when every device comes back after a restart."""
+
+
+class Store(MultiService):
+    """Keeps devices, activations, tokens, and memories of sessions.
+
+    Each verb is a transaction in a thread: once its Deferred has fired, what it wrote is on the
+    disk. It fails with ServiceError, within `patience` seconds; what it should have written may
+    have been written or not, and every verb can be repeated. `now` is in seconds since 1970.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, place: str | Path, patience: float = 2.0) -> None:
+        """Keep it at `place`: a file for SQLite, or a URL as `settings.Store` has it.
+
+        Raises Unavailable if what the database needs is not installed.
+        """
+        super().__init__()
+        if isinstance(place, str) and place.startswith("postgresql") and not _has_psycopg():
+            raise missing("psycopg", "'xiaozhi[postgres]'")
+        self._reactor = reactor
+        self._place = place
+        self._patience = patience
+        self._workers = Workers(reactor, "store", THREADS, WAITING)
+        self._workers.setServiceParent(self)
+        self._database = Lazy(self._workers, self._open)
+        self._failing = False
+
+    def startService(self) -> None:
+        """Begin to open the database. Verbs wait for that; if it fails, each tries again."""
+        super().startService()
+        self.ready().addErrback(lambda failure: failure.trap(ServiceError))
+
+    def stopService(self) -> Deferred[Any]:
+        """Let the calls that were made come to an end, but not longer than the threads may take."""
+        database = self._database.drop()
+        if database is not None:
+            closing = maybeDeferred(self._workers.run, database.close)
+            closing.addErrback(lambda failure: failure.trap(ServiceError))
+        return maybeDeferred(super().stopService)
+
+    def ready(self) -> Deferred[None]:
+        """Wait until the database is open; fails as a verb does."""
+        return self._do(lambda database: None)
+
+    # -- devices --
+
+    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
+        """Note what a device tells of itself, and tell all that is known of it."""
+        return self._write(lambda books: books.devices.seen(device, now))
+
+    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
+        """Look up a device."""
+        return self._read(lambda books: books.devices.get(device_id))
+
+    def devices(self) -> Deferred[list[DeviceRecord]]:
+        """List the devices, the one seen last first."""
+        return self._read(lambda books: books.devices.all())
+
+    def count(self) -> Deferred[int]:
+        """Count the devices."""
+        return self._read(lambda books: books.devices.count())
+
+    def block(self, device_id: str, blocked: bool, now: float) -> Deferred[bool]:
+        """Block a device, or do so no more; False if there is none."""
+        return self._write(lambda books: books.devices.block(device_id, blocked, now))
+
+    def rename(self, device_id: str, name: str) -> Deferred[bool]:
+        """Name a device; False if there is none."""
+        return self._write(lambda books: books.devices.rename(device_id, name))
+
+    def forget(self, device_id: str) -> Deferred[bool]:
+        """Forget a device, its activation, its tokens and its memories; False if there is none."""
+        return self._write(lambda books: books.devices.forget(device_id))
+
+    # -- activation --
+
+    def code_for(self, device_id: str, now: float) -> Deferred[Activation]:
+        """Tell the code that activates a device, which must have been seen.
+
+        It is the same for a day, if it is not used, and no other device that waits has it.
+        """
+        return self._write(lambda books: books.activations.code_for(device_id, now))
+
+    def activate(self, code_or_device: str, now: float) -> Deferred[DeviceRecord | None]:
+        """Activate a device, by its code or its id; None if there is none. Again does no harm."""
+        return self._write(lambda books: books.activations.activate(code_or_device, now))
+
+    # -- tokens --
+
+    def issue_token(
+        self, kind: TokenKind, subject: str, label: str, now: float
+    ) -> Deferred[IssuedToken]:
+        """Make a token of 256 random bits. Its secret is told now, and kept nowhere."""
+        return self._write(lambda books: books.tokens.issue(kind, subject, label, now))
+
+    def find_token(self, kind: TokenKind, secret: str) -> Deferred[TokenRecord | None]:
+        """Look up a token by its secret; None if it is unknown, revoked or of another kind."""
+        return self._read(lambda books: books.tokens.find(kind, secret))
+
+    def revoke_token(self, token_id: str, now: float) -> Deferred[bool]:
+        """Revoke a token; False if none that is valid has this id."""
+        return self._write(lambda books: books.tokens.revoke(token_id, now))
+
+    def revoke_tokens_of(self, subject: str, now: float) -> Deferred[int]:
+        """Revoke all tokens of a subject; tells how many were valid."""
+        return self._write(lambda books: books.tokens.revoke_of(subject, now))
+
+    def tokens(self) -> Deferred[list[TokenRecord]]:
+        """List the tokens, the newest first, with those that are revoked."""
+        return self._read(lambda books: books.tokens.all())
+
+    # -- memories --
+
+    def remember(self, memory: SessionMemory) -> Deferred[None]:
+        """Keep what was said in a session; the last call for a session counts.
+
+        Nothing is kept of a device that is unknown, or was forgotten meanwhile.
+        """
+        return self._write(lambda books: books.memories.remember(memory))
+
+    def memories(self, device_id: str, limit: int = 2) -> Deferred[list[SessionMemory]]:
+        """Recall the last sessions of a device, the newest first."""
+        return self._read(lambda books: books.memories.newest(device_id, limit))
+
+    # -- how --
+
+    def _open(self) -> Database:
+        from xiaozhi.services.store.database import Database, locate
+
+        database = Database(locate(self._place), self._patience, THREADS)
+        if not self.running:  # any more: then nobody will close it
+            database.close()
+        return database
+
+    def _read(self, work: Callable[[Books], T]) -> Deferred[T]:
+        return self._do(lambda database: database.read(work))
+
+    def _write(self, work: Callable[[Books], T]) -> Deferred[T]:
+        return self._do(lambda database: database.write(work))
+
+    def _do(self, work: Callable[[Database], T]) -> Deferred[T]:
+        """Call `work` in a thread, within the patience."""
+        call = self._database.get().addCallback(lambda base: self._workers.run(work, base))
+        call.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
+        return call.addCallbacks(self._worked, self._failed)
+
+    def _late(self, failure: Failure, patience: float) -> Failure:
+        if failure.check(CancelledError):
+            return Failure(ServiceError("store", f"no answer within {patience:g} s"))
+        return failure
+
+    def _worked(self, result: T) -> T:
+        if self._failing:
+            self._failing = False
+            self.log.info("the store works again")
+        return result
+
+    def _failed(self, failure: Failure) -> Failure:
+        """Name the first of several failures."""
+        error = failure.value
+        if isinstance(error, ServiceError) and not isinstance(error, Refused):
+            if self.running and not self._failing:
+                self.log.warn("the store fails: {why}", why=error.why)
+            self._failing = True
+        return failure
+
+
+def _has_psycopg() -> bool:
+    return importlib.util.find_spec("psycopg") is not None
