@@ -141,9 +141,12 @@ class Handshake(SynchronousTestCase):
         with capturedLogs() as events:
             self.peer().handshake("/xiaozhi/v1/?x=1", **auth)
         (warning,) = [formatEvent(e) for e in events if e["log_level"].name == "warn"]
-        self.assertRegex(warning, "192.168.1.9 names no device: it is auto-[0-9a-f]{8}, and noth")
-        self.assertIn("asked for /xiaozhi/v1/?x=1 with the headers host upgrade", warning)
-        self.assertIn("authorization", warning)
+        self.assertIn("names no device, so nothing is kept for it; its headers: host upgr", warning)
+        self.assertRegex(str([formatEvent(e) for e in events]), "auto-[0-9a-f]{8} connected")
+        with capturedLogs() as events:
+            self.peer().handshake("/xiaozhi/v1/")
+        (line,) = [formatEvent(e) for e in events if e["log_level"].name == "warn"]
+        self.assertIn("it shows no token", line)  # who is not let in may not write two
 
     def test_off(self) -> None:
         """With auth off, neighbours are served, and others get a 401."""
@@ -215,6 +218,19 @@ class Handshake(SynchronousTestCase):
             self.assertEqual(ours, [])
             self.clock.advance(11)
             self.assertEqual(self.counters.value("connections_refused", reason="failure"), 0)
+
+    def test_dropped_meanwhile(self) -> None:
+        """Who took too long to ask is dropped, even if it is admitted before TCP says goodbye."""
+        peer = self.peer(self.tokens)
+        self.patch(peer.transport, "abortConnection", lambda: None)
+        self.clock.advance(6)
+        token = self.tokens.mint("aa:bb", self.clock.seconds())
+        peer.handshake(Device_Id="aa:bb", Authorization=token)
+        self.clock.pump([0.5] * 9)
+        assert self.register.slow is not None
+        self.register.slow.pop().callback(Standing())
+        self.assertEqual(peer.transport.value(), b"")
+        self.assertEqual(peer.factory.sessions, set())
 
     def test_a_second_request(self) -> None:
         """A second request while the first is decided does not get in by the first one's right."""

@@ -16,7 +16,7 @@ class Ids(SynchronousTestCase):
             identify({"device-id": ["Q"], "client_id": ["CQ"]}, headers),
             Identity("q", "cq", "query"),
         )
-        self.assertTrue(identify({"device-id": ["Q"]}, headers).lasting)
+        self.assertTrue(identify({"device-id": ["Q"]}, headers).known)
         self.assertEqual(identify({"device_id": ["Q"]}, {}), Identity("q", "q", "query"))
         self.assertEqual(identify({}, headers), Identity("h", "ch", "header"))
         for name in ("device_id", "x-device-id", "x-device_id"):
@@ -29,8 +29,8 @@ class Ids(SynchronousTestCase):
         self.assertRegex(one.device, "^auto-[0-9a-f]{8}$")
         self.assertNotEqual(one.device, other.device)
         self.assertEqual(one.source, "made up")
-        self.assertFalse(one.lasting)
-        self.assertFalse(identify({"device-id": [one.device.upper()]}, {}).lasting)
+        self.assertFalse(one.known)
+        self.assertFalse(identify({"device-id": [one.device.upper()]}, {}).known)
 
     def test_normal(self) -> None:
         """Blanks, quotes, case and control characters do not make another device."""

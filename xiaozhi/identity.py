@@ -23,7 +23,7 @@ class Identity:
     """Where the device id comes from, for the log: "query", "header", "client" or "made up"."""
 
     @property
-    def lasting(self) -> bool:
+    def known(self) -> bool:
         """Whether the id is the device's own, so that something can be kept for it."""
         return not _MADE_UP.fullmatch(self.device)
 

@@ -78,20 +78,12 @@ class DeviceProtocol(WebSocketServerProtocol):
         admission.addCallbacks(
             self._decided, self._undecided, callbackArgs=(answer,), errbackArgs=(answer,)
         )
-        if not identity.lasting:
-            self.logger.warn(
-                "{peer} names no device: it is {device}, and nothing is kept for it; "
-                "it asked for {path} with the headers {headers}",
-                peer=self._caller.peer,
-                device=identity.device,
-                path=masked(self.http_request_uri),
-                headers=" ".join(headers)[:256],
-            )
         return answer
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes; not without end, from who is not let in yet."""
         if self._admission is not None and len(self.data) + len(data) > _EARLY:
+            self._give_up()
             self.abort()
         else:
             super().dataReceived(data)
@@ -127,6 +119,12 @@ class DeviceProtocol(WebSocketServerProtocol):
             how=self._how,
             version=self._version,
         )
+        if not identity.known:
+            self.logger.warn(
+                "{session}: names no device, so nothing is kept for it; its headers: {headers}",
+                session=link.session_id,
+                headers=" ".join(self.http_headers)[:256],
+            )
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take one frame of the device's."""

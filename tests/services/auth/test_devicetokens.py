@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import math
 import os
 import stat
 import tempfile
@@ -42,9 +45,6 @@ class DeviceTokensTest(SynchronousTestCase):
 
     def test_the_seal(self) -> None:
         """The seal is an HMAC-SHA256 that anybody with the key can compute."""
-        import base64
-        import hmac
-
         _, issued, seal = self.token.split("_", 2)
         text = b"xiaozhi device token 1\n" + issued.encode() + b"\n" + DEVICE.encode()
         expected = hmac.new(KEY, text, "sha256").digest()
@@ -94,6 +94,11 @@ class DeviceTokensTest(SynchronousTestCase):
         self.assertIsInstance(judge(self.tokens, caller(new), later + 1), Admitted)
         other = self.tokens.mint("other", NOW)
         self.assertIsInstance(judge(self.tokens, caller(other, "other"), later), Admitted)
+
+    def test_forgotten(self) -> None:
+        """A device that was forgotten does not come back with an old token, nor a new one."""
+        self.register.standings[DEVICE] = Standing(not_before=math.inf)
+        self.assertEqual(label(judge(self.tokens, caller(self.token))), "revoked")
 
     def test_revoked_one(self) -> None:
         """One token can be revoked by the name it has in the log."""

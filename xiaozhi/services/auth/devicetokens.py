@@ -58,7 +58,11 @@ class Register(Protocol):
     """What is asked of the store. Both fail with ServiceError."""
 
     def standing(self, device_id: str) -> Deferred[Standing]:
-        """Tell what is held against a device's tokens; nothing, for an unknown device."""
+        """Tell what is held against a device's tokens.
+
+        All of them are void (`not_before` is infinite) for a device that is unknown or not
+        activated: one that was forgotten must not come back with an old token.
+        """
 
     def find_token(
         self, kind: Literal["operator", "device"], secret: str

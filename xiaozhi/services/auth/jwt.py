@@ -48,8 +48,6 @@ class JsonWebTokens:
             )
         except self._jwt.PyJWTError as error:
             return Refused(f"the JWT is refused: {type(error).__name__}", "bad_token")
-        except (ValueError, TypeError, RecursionError):  # what PyJWT lets through of odd JSON
-            return Refused("the JWT cannot be read", "bad_token")
         fault = self._wanted.fault(claims, caller.identity.device, now)
         return fault or Admitted(f"the JWT {fingerprint(caller.token)}")
 

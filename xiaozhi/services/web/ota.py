@@ -67,7 +67,7 @@ class Ota(Resource):
 
     def render_GET(self, request: Request) -> bytes:
         """Tell people the address; a device (it names itself) gets what POST gives."""
-        if identify(_query(request), _headers(request)).lasting:
+        if identify(_query(request), _headers(request)).known:
             return self.render_POST(request)
         _cors(request)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
@@ -78,7 +78,7 @@ class Ota(Resource):
         headers = _headers(request)
         body = _body(request)
         identity = identify(_query(request), headers)
-        if identity.lasting:
+        if identity.known:
             spoken = primary(_text(body.get("language")))
             self._devices.learn(
                 identity.device, spoken or accepted(headers.get("accept-language", ""))
