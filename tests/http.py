@@ -32,9 +32,10 @@ def ask(
     port: int = 8000,
 ) -> Reply:
     """Send one request to `site`, as it came to 192.168.1.5 at `port`."""
-    protocol = site.buildProtocol(IPv4Address("TCP", "192.168.1.9", 40000))
+    peer = IPv4Address("TCP", "192.168.1.9", 40000)
+    protocol = site.buildProtocol(peer)
     assert protocol is not None
-    transport = StringTransport(hostAddress=IPv4Address("TCP", "192.168.1.5", port))
+    transport = StringTransport(IPv4Address("TCP", "192.168.1.5", port), peer)
     protocol.callLater = Clock().callLater
     protocol.makeConnection(transport)
     fields = {"Host": f"192.168.1.5:{port}"} | (headers or {})

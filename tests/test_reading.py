@@ -156,6 +156,45 @@ class ProblemTests(FileTestCase):
         what = "http_port must not be the same as port"
         self.assertEqual([f"1: server: {what}"], self.problems("server: {http_port: 8000}"))
 
+    def test_lists_of_mappings(self) -> None:
+        """What is wrong with an item of a list is said with its key and its line."""
+        config = self.load(
+            """\
+            auth:
+              mode: token
+              tokens:
+                - token: "${TOKEN}"
+                  devices: AA:BB
+                - {token: another-one, name: kitchen}
+            """,
+            TOKEN="first-one",
+        )
+        self.assertEqual(["first-one", "another-one"], [t.token for t in config.auth.tokens])
+        self.assertEqual(("AA:BB",), config.auth.tokens[0].devices)
+        one = self.load("auth: {mode: token, tokens: {token: the-only-one}}")
+        self.assertEqual("the-only-one", one.auth.tokens[0].token)
+        problems = self.problems("""\
+            auth:
+              mode: token
+              tokens:
+                - token: short
+                - name: nameless
+                - {token: long-enough, devise: x}
+                - plain-text
+              jwt: {secret: s3cret}
+            """)
+        self.assertEqual(
+            [
+                r"4: auth.tokens.token: must be text of the form ^[\x21-\x7e]{8,4096}$",
+                "5: auth.tokens.token: is required",
+                "6: auth.tokens.devise: unknown key; did you mean devices?",
+                "7: auth.tokens: must be a mapping, not a single value",
+                "7: auth.tokens.token: is required",
+                "8: auth.jwt: secret must have at least 32 bytes",
+            ],
+            problems,
+        )
+
     def test_types(self) -> None:
         """No type is taken for another."""
         for text, what in (

@@ -14,6 +14,10 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.python.failure import Failure
 
 from xiaozhi.factory import DeviceFactory, House
+from xiaozhi.services.auth import Gate
+from xiaozhi.services.auth.lists import Neighbours
+from xiaozhi.services.counters import Counters
+from xiaozhi.services.web.proxies import Proxies
 
 HANDSHAKE = {
     # The firmware's Host has no port, and it sends neither Origin nor a subprotocol.
@@ -49,10 +53,14 @@ class Transport(StringTransportWithDisconnection):
 class Peer:
     """One device at the other end of a connection."""
 
-    def __init__(self, house: House, clock: Clock, max_connections: int = 10) -> None:
+    def __init__(
+        self, house: House, clock: Clock, max_connections: int = 10, gate: Gate | None = None
+    ) -> None:
         # Autobahn's own timers follow txaio, not the factory.
         set_clock(clock)
-        self.factory = DeviceFactory(house, clock, max_connections)
+        if gate is None:  # the usual one: neighbours may come in
+            gate = Gate([Neighbours()], Proxies(), Counters(), clock, clock.seconds)
+        self.factory = DeviceFactory(house, gate, clock, max_connections)
         self.transport = Transport(peerAddress=IPv4Address("TCP", "192.168.1.9", 40000))
         protocol: Any = self.factory.buildProtocol(None)
         self.protocol = self.transport.protocol = protocol

@@ -15,6 +15,7 @@ from xiaozhi.endpointing import Limits
 from xiaozhi.identity import Identity
 from xiaozhi.link import Link
 from xiaozhi.protocol import DeviceProtocol
+from xiaozhi.services.auth import Gate
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Session, Staff
@@ -40,11 +41,12 @@ class DeviceFactory(WebSocketServerFactory):
 
     protocol: Any = DeviceProtocol
 
-    def __init__(self, house: House, clock: Any, max_connections: int) -> None:
-        """Serve devices as `house` says; `clock` is the reactor."""
+    def __init__(self, house: House, gate: Gate, clock: Any, max_connections: int) -> None:
+        """Serve devices that the `gate` admits as `house` says; `clock` is the reactor."""
         super().__init__()
         self._emptied: Deferred[None] = succeed(None)
         self.clock = clock
+        self.gate = gate
         self.sessions: set[Session] = set()
         self._house = house
         self.setProtocolOptions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,6 +10,7 @@ import attrs
 
 _DEVICE = ("device-id", "device_id", "x-device-id", "x-device_id")
 _CLIENT = ("client-id", "client_id", "x-client-id", "x-client_id")
+_MADE_UP = re.compile("auto-[0-9a-f]{8}")
 
 
 @attrs.frozen
@@ -19,8 +21,11 @@ class Identity:
     client: str
     source: str
     """Where the device id comes from, for the log: "query", "header", "client" or "made up"."""
-    known: bool = True
-    """Whether the device named itself, so that something can be kept for it."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the id is the device's own, so that something can be kept for it."""
+        return not _MADE_UP.fullmatch(self.device)
 
 
 def identify(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> Identity:
@@ -35,7 +40,7 @@ def identify(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> 
         if device:
             return Identity(device, client or device, source)
     made_up = f"auto-{secrets.token_hex(4)}"
-    return Identity(made_up, made_up, "made up", known=False)
+    return Identity(made_up, made_up, "made up")
 
 
 def _first(names: Iterable[str], values: Mapping[str, str]) -> str:

@@ -7,16 +7,22 @@ any exception is caught: it is logged and ends this one connection (1011).
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from xiaozhi import wire
 from xiaozhi.errors import BadMessage
-from xiaozhi.identity import Identity, identify
+from xiaozhi.identity import identify
 from xiaozhi.link import Link
+from xiaozhi.services.auth.caller import Admitted, Caller, Verdict
+from xiaozhi.services.auth.credential import masked
 from xiaozhi.session import Session
 
 if TYPE_CHECKING:
@@ -24,6 +30,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Seconds a device may take to say hello."""
+
+_EARLY = 65536
+"""Bytes that may come before the handshake is answered."""
 
 _ENOUGH = 10
 """So many malformed messages in a row end a connection."""
@@ -39,7 +48,9 @@ class DeviceProtocol(WebSocketServerProtocol):
     def __init__(self) -> None:
         super().__init__()
         self.session: Session | None = None
-        self._identity: Identity | None = None
+        self._caller: Caller | None = None
+        self._admission: Deferred[Verdict] | None = None
+        self._how = ""
         self._version = 1
         self._malformed = 0
         self._complained = False
@@ -47,31 +58,73 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     # -- what Autobahn calls --
 
-    def onConnect(self, request: Any) -> None:
-        """Read who is calling; the handshake is answered when this returns."""
-        self._identity = identify(request.params, request.headers)
-        self._version = _framing(request.headers.get("protocol-version", ""))
+    def onConnect(self, request: Any) -> Any:
+        """Read who is calling; the handshake is answered when it is decided who may.
+
+        That is the Deferred that is returned, of which Autobahn's annotations know nothing.
+        """
+        if self._caller is not None:
+            # Autobahn reads on meanwhile, and would let this one in by the first one's right.
+            self._give_up()
+            raise ConnectionDeny(400, "Bad Request")
+        headers = _decoded(request.headers)
+        identity = identify(request.params, headers)
+        gate = self.factory.gate
+        peer = getattr(self.transport.getPeer(), "host", "")
+        self._caller = gate.caller(identity, peer, request.params, headers)
+        self._version = _framing(headers.get("protocol-version", ""))
+        answer: Deferred[None] = Deferred()
+        admission = self._admission = gate.admit(self._caller)
+        admission.addCallbacks(
+            self._decided, self._undecided, callbackArgs=(answer,), errbackArgs=(answer,)
+        )
+        return answer
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; not without end, from who is not let in yet."""
+        if self._admission is not None and len(self.data) + len(data) > _EARLY:
+            self._give_up()
+            self.abort()
+        else:
+            super().dataReceived(data)
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        """Refuse a handshake. Autobahn would write two lines for each: see `Refusals`."""
+        more = [("WWW-Authenticate", "Bearer")] if code == 401 else []
+        self.sendHttpErrorResponse(code, reason, [*(responseHeaders or ()), *more])
+        self.wasClean = True
+        self.dropConnection(abort=False)
 
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
-        assert self._identity is not None, "Autobahn opens only after onConnect"
+        assert self._caller is not None, "Autobahn opens only after onConnect"
+        identity = self._caller.identity
         link = Link(self, secrets.token_hex(6), self.factory.clock)
         link.version = self._version
         # HTTP was this transport's producer until now; who writes must know of slow readers.
         self.transport.unregisterProducer()
         self.transport.registerProducer(link, True)
-        self.session = self.factory.admit(link, self._identity)
+        self.session = self.factory.admit(link, identity)
         self._strangled = self.factory.clock.callLater(
             PATIENCE, self.say_goodbye, 1002, "no hello came"
         )
         self.logger.info(
-            "{session}: {device} connected from {peer} (id from {source}, framing {version})",
+            "{session}: {device} connected from {peer} to {path} "
+            "(id from {source}, let in by {how}, framing {version})",
             session=link.session_id,
-            device=self._identity.device,
-            peer=self.peer,
-            source=self._identity.source,
+            device=identity.device,
+            peer=self._caller.peer,
+            path=masked(self.http_request_uri),
+            source=identity.source,
+            how=self._how,
             version=self._version,
         )
+        if not identity.known:
+            self.logger.warn(
+                "{session}: names no device, so nothing is kept for it; its headers: {headers}",
+                session=link.session_id,
+                headers=" ".join(self.http_headers)[:256],
+            )
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take one frame of the device's."""
@@ -87,6 +140,7 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone, whoever ended it; a device just drops it (1006)."""
+        self._give_up()
         self._hello_came()
         if self.session is not None:
             self.logger.info(
@@ -121,6 +175,29 @@ class DeviceProtocol(WebSocketServerProtocol):
         self.transport.abortConnection()
 
     # -- our own --
+
+    def _decided(self, verdict: Verdict, answer: Deferred[None]) -> None:
+        """Answer the handshake, if somebody still waits for that."""
+        self._admission = None
+        if self.state != self.STATE_CONNECTING:
+            return
+        if isinstance(verdict, Admitted):
+            self._how = verdict.how
+            answer.callback(None)
+        else:
+            answer.errback(ConnectionDeny(401, "Unauthorized"))
+
+    def _undecided(self, failure: Failure, answer: Deferred[None]) -> None:
+        """Refuse: a fault of ours lets nobody in."""
+        self._admission = None
+        if not failure.check(CancelledError):  # then we have given up ourselves
+            self.logger.failure("our fault, at the gate", failure)
+            answer.errback(ConnectionDeny(500, "Internal Server Error"))
+
+    def _give_up(self) -> None:
+        """Do not wait for the decision any more."""
+        if self._admission is not None:
+            self._admission.cancel()
 
     def _take(self, payload: bytes, binary: bool) -> None:
         assert self.session is not None, "onMessage has looked"
@@ -161,6 +238,13 @@ class DeviceProtocol(WebSocketServerProtocol):
             )
         if self._malformed >= _ENOUGH:
             self.say_goodbye(1002, "too many malformed messages")
+
+
+def _decoded(headers: Mapping[str, str]) -> dict[str, str]:
+    """Read headers as the UTF-8 they may be, which OTA does too; Autobahn takes each byte."""
+    return {
+        name: text.encode("latin-1").decode("utf-8", "replace") for name, text in headers.items()
+    }
 
 
 def _framing(version: str) -> int:

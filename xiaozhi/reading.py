@@ -152,6 +152,9 @@ class Reading:
             return self._engines(key, node)
         if isinstance(kind, types.StructType):
             return self.struct(kind.cls, node, key, line)
+        item = manual.bare(getattr(kind, "item_type", kind))
+        if isinstance(item, types.StructType) and node is not None:
+            return self._structs(item.cls, node, key)
         value = None if node is None else self._plain(node, kind, key)
         if value is None:
             value = manual.default(field)
@@ -162,6 +165,11 @@ class Reading:
         if isinstance(kind, _LISTS) and not isinstance(value, list):
             value = [value]
         return _checked(field, hint, value)
+
+    def _structs(self, cls: type[msgspec.Struct], node: yaml.Node, key: str) -> tuple[Any, ...]:
+        """Make a `cls` of each item of a list, noting what is wrong with it."""
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        return tuple(self.struct(cls, item, key, yamltext.line(item)) for item in items)
 
     def _plain(self, node: yaml.Node, kind: types.Type, key: str) -> Any:
         """Tell the Python value of `node`, which should be of a `kind`; raises Wrong."""

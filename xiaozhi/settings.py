@@ -18,7 +18,10 @@ import msgspec
 from msgspec import Meta
 
 from xiaozhi import languages
+from xiaozhi.section import Section
 from xiaozhi.services import engine
+from xiaozhi.services.auth.settings import Auth
+from xiaozhi.services.networks import check_networks
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -79,10 +82,6 @@ def check_language(tag: str) -> None:
         raise ValueError("must be auto or a language, such as zh or en")
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of every section: frozen, checked, refusing unknown keys."""
-
-
 class Chosen(msgspec.Struct, frozen=True):
     """An engine and its settings, as `engine.make` takes them."""
 
@@ -122,6 +121,14 @@ class Server(Section, frozen=True):
             extra={"check": check_url},
         ),
     ] = ""
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses and networks of the proxies before the server. Only they are "
+            "believed when X-Forwarded-For, X-Real-IP or Forwarded say who asks and how.",
+            extra={"check": check_networks},
+        ),
+    ] = ()
     language: Annotated[
         str,
         Meta(
@@ -321,6 +328,7 @@ class Config(Section, frozen=True, kw_only=True):
     store: Annotated[
         Store, Meta(description="Where devices, activations, tokens and memories are kept.")
     ] = Store()
+    auth: Annotated[Auth, Meta(description="Who may connect.")] = Auth()
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()

@@ -6,6 +6,7 @@ from xiaozhi._reactor import install
 install(fast=True)
 
 import os  # noqa: E402
+import time  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
 from datetime import datetime  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -26,6 +27,8 @@ from xiaozhi.modes.chat import Chat  # noqa: E402
 from xiaozhi.phrases import everything  # noqa: E402
 from xiaozhi.services import engine  # noqa: E402
 from xiaozhi.services.asr import Recognition  # noqa: E402
+from xiaozhi.services.auth import make_gate  # noqa: E402
+from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.llm import Minds  # noqa: E402
 from xiaozhi.services.pool import Workers  # noqa: E402
@@ -35,6 +38,7 @@ from xiaozhi.services.tts import Speaker, Speech, espeak  # noqa: E402
 from xiaozhi.services.web.address import public  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
 from xiaozhi.services.web.ota import Offer  # noqa: E402
+from xiaozhi.services.web.proxies import Proxies  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.session import Staff  # noqa: E402
 from xiaozhi.settings import Chosen, Config  # noqa: E402
@@ -117,9 +121,11 @@ def build(
         language,
     )
     house = House(staff, detector, _limits(config.listen), _manners(config.listen), devices)
-    factory = DeviceFactory(house, clock, config.server.max_connections)
+    proxies = Proxies(config.server.trusted_proxies)
+    gate = make_gate(config.auth, proxies, Counters(), builder.workshop("auth"), time.time)
+    factory = DeviceFactory(house, gate, clock, config.server.max_connections)
     address = public(config.server.public_url)
-    doors = site(factory, Offer(address, config.audio.framing, _now), devices)
+    doors = site(factory, Offer(address, config.audio.framing, _now, proxies), devices)
     listening = [
         Listening(clock, doors, config.server.ip, port)
         for port in (config.server.port, config.server.http_port)
@@ -131,6 +137,7 @@ def build(
         minds,
         speech,
         prompts,
+        gate,
         Doors(factory, clock),
         *listening,
         Announcement(listening[0], address, lineup, builder.lacking, language, path),
@@ -158,11 +165,15 @@ class _Builder:
         pool.setServiceParent(self.server)
         return pool
 
+    def workshop(self, kind: str) -> engine.Workshop:
+        """Tell what those of one `kind` may use of the house."""
+        return engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
+
     def engines(
         self, kind: str, wanted: Sequence[Chosen], required: bool = False
     ) -> list[tuple[str, Any]]:
         """Make the `wanted` engines that can be had, in order."""
-        workshop = engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
+        workshop = self.workshop(kind)
         made = []
         for chosen in wanted:
             try:

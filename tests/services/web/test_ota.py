@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import datetime, timedelta, timezone
 
@@ -13,6 +14,7 @@ from tests.http import ask
 from xiaozhi.services.devices import LIMIT, Devices
 from xiaozhi.services.web.address import Address, public
 from xiaozhi.services.web.ota import Offer
+from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import site
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=timezone(timedelta(hours=8)))
@@ -25,8 +27,9 @@ class OtaTest(SynchronousTestCase):
         self.devices = Devices()
         self.site = self.make()
 
-    def make(self, address: Address | None = None) -> Site:
-        return site(WebSocketServerFactory(), Offer(address, 1, lambda: NOW), self.devices)
+    def make(self, address: Address | None = None, *proxies: str) -> Site:
+        offer = Offer(address, 1, lambda: NOW, Proxies(proxies))
+        return site(WebSocketServerFactory(), offer, self.devices)
 
     def test_firmware(self) -> None:
         """The firmware learns its server, the time, and that there is no update."""
@@ -83,6 +86,31 @@ class OtaTest(SynchronousTestCase):
         ):
             self.assertEqual(self.url("10.0.0.1", address=public(given)), told)
         self.assertIsNone(public(""))
+
+    def test_behind_a_proxy(self) -> None:
+        """Behind a TLS proxy that is configured it is `wss`, with the port spelled out."""
+        headers = DEVICE | {"Host": "voice.example.org", "X-Forwarded-Proto": "https"}
+        for proxies, more, url in (
+            (["192.168.1.9"], {}, "wss://voice.example.org:443/xiaozhi/v1/"),
+            (["192.168.1.0/24"], {"X-Forwarded-Port": "8443"}, "wss://voice.example.org:8443"),
+            (["192.168.1.9"], {"Host": "voice.example.org:444"}, "wss://voice.example.org:444/"),
+            ([], {}, "ws://voice.example.org:8000/xiaozhi/v1/"),
+            (["192.168.1.8"], {}, "ws://voice.example.org:8000/xiaozhi/v1/"),
+        ):
+            reply = ask(self.make(None, *proxies), "POST", "/xiaozhi/ota/", headers | more, BODY)
+            self.assertIn(url, reply.json()["websocket"]["url"])
+        configured = self.make(public("https://other.example.org"), "192.168.1.9")
+        reply = ask(configured, "POST", "/xiaozhi/ota/", headers, BODY)
+        self.assertEqual(
+            reply.json()["websocket"]["url"], "wss://other.example.org:443/xiaozhi/v1/"
+        )
+
+    def test_access_log(self) -> None:
+        """The log of requests has no tokens."""
+        log = io.StringIO()
+        self.site._logFile = log
+        ask(self.site, "GET", "/xiaozhi/ota/?device-id=a&authorization=Bearer%20s3cret", DEVICE)
+        self.assertIn("GET /xiaozhi/ota/?device-id=a&authorization=*** HTTP/1.1", log.getvalue())
 
     def test_broken_body(self) -> None:
         """An SSID with a quote makes the body invalid: the headers tell enough."""

@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from xiaozhi.services.web.proxies import Origin
+
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 _SECURE = {"https", "wss"}
+_USUAL = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 @attrs.frozen
@@ -35,10 +38,25 @@ def public(url: str) -> Address | None:
         return None
     secure = parts.scheme in _SECURE
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return Address(host, parts.port or (443 if secure else 80), secure)
+    return Address(host, parts.port or _USUAL[parts.scheme], secure)
 
 
-def seen(host_header: str, local_host: str, local_port: int) -> Address:
+def forwarded(origin: Origin, host_header: str) -> Address | None:
+    """Tell the address somebody asked a proxy at; None if the proxy does not tell how.
+
+    Where neither the host nor the proxy names a port, it is the one usual for the scheme.
+    """
+    if not origin.proxied or origin.scheme not in _USUAL:
+        return None
+    match = _HOST.fullmatch(origin.host or host_header.strip())
+    if match is None:
+        return None
+    secure = origin.scheme in _SECURE
+    port = _port(match.group(2)) or _port(origin.port) or _USUAL[origin.scheme]
+    return Address(match.group(1), port, secure)
+
+
+def seen(host_header: str, local_host: str, local_port: int, secure: bool = False) -> Address:
     """Tell the address a request came to, by its Host header.
 
     The firmware's Host never carries a port; the request came to `local_port`, so that it is.
@@ -47,6 +65,11 @@ def seen(host_header: str, local_host: str, local_port: int) -> Address:
     match = _HOST.fullmatch(host_header.strip())
     if match is None:
         host = f"[{local_host}]" if ":" in local_host else local_host
-        return Address(host, local_port)
-    port = int(match.group(2) or 0)
-    return Address(match.group(1), port if 0 < port < 65536 else local_port)
+        return Address(host, local_port, secure)
+    return Address(match.group(1), _port(match.group(2)) or local_port, secure)
+
+
+def _port(text: str | None) -> int:
+    """Read a port; 0 if it is none."""
+    number = int(text) if text and re.fullmatch(r"\d{1,5}", text, re.ASCII) else 0
+    return number if number < 65536 else 0

@@ -15,7 +15,8 @@ from twisted.web.resource import Resource
 from xiaozhi.identity import identify
 from xiaozhi.languages import accepted, primary
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.web.address import Address, seen
+from xiaozhi.services.web.address import Address, forwarded, seen
+from xiaozhi.services.web.proxies import Proxies
 
 # The firmware parses each part with an unguarded stoi, so nothing else may be echoed.
 _VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,5}")
@@ -42,6 +43,8 @@ class Offer:
     """The binary framing to use."""
     now: Callable[[], datetime]
     """Gives the local time, with its offset."""
+    proxies: Proxies = attrs.field(factory=Proxies)
+    """Who is believed to tell the address that was really asked at."""
 
 
 class Ota(Resource):
@@ -98,8 +101,12 @@ class Ota(Resource):
     def _address(self, request: Request) -> Address:
         if self._offer.public is not None:
             return self._offer.public
-        local = request.getHost()
-        return seen(_headers(request).get("host", ""), local.host, local.port)
+        headers, local = _headers(request), request.getHost()
+        host = headers.get("host", "")
+        peer = getattr(request.getClientAddress(), "host", "")
+        return forwarded(self._offer.proxies.origin(peer, headers), host) or seen(
+            host, local.host, local.port, bool(request.isSecure())
+        )
 
     def _time(self) -> dict[str, Any]:
         now = self._offer.now()

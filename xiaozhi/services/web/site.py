@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
-from twisted.web.http import Request
+from twisted.web.http import Request, combinedLogFormatter
+from twisted.web.iweb import IAccessLogFormatter, IRequest
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
+from zope.interface import provider
 
+from xiaozhi.services.auth.credential import masked
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.web.ota import Offer, Ota
 
@@ -44,7 +47,13 @@ def site(factory: WebSocketServerFactory, offer: Offer, devices: Devices) -> Sit
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
         branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices))
-    return Site(root, timeout=60)
+    return Site(root, timeout=60, logFormatter=_access)
+
+
+@provider(IAccessLogFormatter)
+def _access(timestamp: str, request: IRequest) -> str:
+    """Write the usual line about a request, without the tokens in its addresses."""
+    return masked(combinedLogFormatter(timestamp, request), 2000)
 
 
 class _Branch(Resource):
