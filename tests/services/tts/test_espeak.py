@@ -62,7 +62,7 @@ class EspeakTests(contract.SpeakerContract):
 
     async def test_no_data(self) -> None:
         """A library without its data is a ServiceError, not the end of the process."""
-        self.patch(espeak, "library", library.__wrapped__)
+        self.patch(espeak, "library", _espeak_library.Library)
         with mock.patch("espeakng_loader.get_data_path", return_value="/nonexistent"):
             self.assertIn("data are not in", await self.failure(self.speaker()))
 
