@@ -568,6 +568,16 @@ class Early(Case):
         self.assertEqual(table.told()[:2], ["stt: hello", "tts start"])
         self.assertEqual(len(table.recognition.utterances), 1)
 
+    def test_what_was_kept(self) -> None:
+        """Of an utterance that was over, or nearly, before it was listened to, no less."""
+        table = self.table(FakeRecognition(Deferred()))
+        for packet in packets(tone(0.5) + silence(0.7)):
+            table.session.receive(Sound(packet))
+            table.pass_time(0.06)
+        table.session.receive(ListenStart("auto"))
+        table.hear(silence(0.06))
+        self.assertEqual((table.session.state, table.recognition.texts), ("hearing", []))
+
     def test_goes_on(self) -> None:
         """Who goes on is heard from the beginning, by another; what the first says is nothing."""
         first: Deferred[str] = Deferred()
