@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from typing import Any
 
@@ -441,6 +442,16 @@ class Broken(Case):
         asked = [message.content for message in minds.asked[1][1:]]
         self.assertEqual(asked, ["are you there?", "Yes.", "sure?"])
 
+    def test_very_slow_answer(self) -> None:
+        """Who goes on waiting is told so once more, and then left in peace."""
+        table = self.table(minds=FakeMinds(Deferred(), "Yes."))
+        table.session.receive(Detect("are you there?"))
+        table.pass_time(11.9)
+        self.assertEqual(len([line for line in table.told() if "sentence_start" in line]), 1)
+        table.pass_time(60.0)
+        shown = [line.partition(": ")[2] for line in table.told() if "sentence_start" in line]
+        self.assertEqual(shown, ["Hmm, let me think.", "Still thinking, one moment please."])
+
     def test_slow_answer_given_up(self) -> None:
         """Who gives up before, or while it is being thought about, ends it all."""
         for seconds in (1.0, 4.5, 8.0):
@@ -512,6 +523,33 @@ class Broken(Case):
         self.assertEqual(self.turn(table), ["stt: hello"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_our_fault_later(self) -> None:
+        """The same, when the model was waited for; it is said once."""
+        for seconds in (1.0, 5.0):
+            wait: Deferred[None] = Deferred()
+            table = self.table(minds=FakeMinds(wait, ZeroDivisionError()))
+            table.session.receive(Detect("hi"))
+            table.pass_time(seconds)
+            wait.callback(None)
+            table.pass_time(5.0)
+            self.assertEqual((table.session.state, table.minds.closed), ("listening", 1))
+            gc.collect()
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_our_fault_in_a_voice(self) -> None:
+        """A fault of ours while a sentence is spoken ends the turn, and closes what it was about.
+
+        Also if that is the phrase said meanwhile, with the model's answer still to come.
+        """
+        for wait in ([], [Deferred[None]()]):
+            table = self.table(minds=FakeMinds(*wait, "Yes. No."))
+            self.patch(table.speech, "speak", lambda sentence, language: 1 / 0)
+            table.session.receive(Detect("hi"))
+            table.pass_time(5.0)
+            self.assertEqual((table.told()[1], table.told()[-1]), ("tts start", "tts stop"))
+            self.assertEqual((table.session.state, table.minds.closed), ("listening", 1))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
 
 class Early(Case):
     """The text is looked for in the pause that may be the end."""
@@ -529,6 +567,16 @@ class Early(Case):
         table.hear(silence(0.18))
         self.assertEqual(table.told()[:2], ["stt: hello", "tts start"])
         self.assertEqual(len(table.recognition.utterances), 1)
+
+    def test_what_was_kept(self) -> None:
+        """Of an utterance that was over, or nearly, before it was listened to, no less."""
+        table = self.table(FakeRecognition(Deferred()))
+        for packet in packets(tone(0.5) + silence(0.7)):
+            table.session.receive(Sound(packet))
+            table.pass_time(0.06)
+        table.session.receive(ListenStart("auto"))
+        table.hear(silence(0.06))
+        self.assertEqual((table.session.state, table.recognition.texts), ("hearing", []))
 
     def test_goes_on(self) -> None:
         """Who goes on is heard from the beginning, by another; what the first says is nothing."""
