@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import gc
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import FakeMinds, FakeRecognition, FakeSpeech, Table, packets, silence, tone
+from tests.fakes import (
+    FakeMinds,
+    FakeRecognition,
+    FakeSpeech,
+    LoudDetector,
+    Table,
+    packets,
+    silence,
+    tone,
+)
+from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.asr import Transcript
@@ -108,6 +119,38 @@ class Auto(Case):
         table.session.receive(ListenStart("auto"))
         table.pass_time(4.0)
         self.assertEqual(table.told(), ANSWER)
+
+    def test_burst(self) -> None:
+        """Two seconds that come at once are looked at in small parts, others served in between."""
+        table = self.table()
+        seen: list[bytes] = []
+        probability = LoudDetector.probability
+
+        def look(detector: LoudDetector, pcm: bytes) -> float:
+            seen.append(pcm)
+            return probability(detector, pcm)
+
+        self.patch(LoudDetector, "probability", look)
+        parts: list[int] = []
+        go_on = Ears.go_on
+
+        def part(ears: Ears, now: float) -> Iterator[Any]:
+            yield from go_on(ears, now)
+            parts.append(len(seen))
+            seen.clear()
+
+        self.patch(Ears, "go_on", part)
+        for packet in packets(tone(1.2) + silence(0.7)):
+            table.session.receive(Sound(packet))
+        table.session.receive(ListenStart("auto"))
+        self.assertEqual(len(parts), 1)  # the others have their turn
+        table.pass_time(0.02)
+        self.assertEqual(sum(parts), 96)
+        self.assertLessEqual(max(parts), 12)
+        self.assertEqual(table.session.state, "hearing")
+        table.hear(silence(0.6))
+        self.assertEqual(table.told()[0], "stt: hello")
+        self.assertGreater(table.recognition.utterances[0].seconds, 1.8)
 
     def test_sound_of_an_earlier_talk(self) -> None:
         """What was kept long ago is not part of the next utterance."""
