@@ -66,6 +66,9 @@ def module(kind: str, name: str, settings: type[msgspec.Struct]) -> ModuleType:
 def fakes() -> Any:
     """Put fakes in the place of the engines used by default; the patcher takes them away."""
     modules = [module(kind, name, FakeSettings) for kind in ENGINES for name in ENGINES[kind]]
+    for kind, names in ENGINES.items():
+        for name in names:
+            engine.load(kind, name)  # or what they import now would be gone afterwards
     modules.append(module("tts", "needy", Needy))
     modules.append(ModuleType("xiaozhi.services.tts.helper"))
     return mock.patch.dict(sys.modules, {made.__name__: made for made in modules})

@@ -53,6 +53,10 @@ class Google:
         self._loopback = Loopback(folder)
         self.url = f"http://127.0.0.1:{self._loopback.port}/{'/'.join(PATH)}"
 
+    @property
+    def connections(self) -> int:
+        return self._loopback.connections
+
     async def stop(self) -> None:
         await self._loopback.stop()
 
@@ -63,6 +67,10 @@ class _Execute(Resource):
     def __init__(self, google: Google) -> None:
         super().__init__()
         self._google = google
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setResponseCode(405)
+        return b""
 
     def render_POST(self, request: Request) -> Any:
         google = self._google

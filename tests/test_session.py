@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import FakeMinds, FakeRecognition, FakeSpeech, Table, packets, silence, tone
+from tests.fakes import (
+    FakeMinds,
+    FakeRecognition,
+    FakeSpeech,
+    LoudDetector,
+    Table,
+    packets,
+    silence,
+    tone,
+)
+from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.asr import Transcript
@@ -107,6 +119,38 @@ class Auto(Case):
         table.session.receive(ListenStart("auto"))
         table.pass_time(4.0)
         self.assertEqual(table.told(), ANSWER)
+
+    def test_burst(self) -> None:
+        """Two seconds that come at once are looked at in small parts, others served in between."""
+        table = self.table()
+        seen: list[bytes] = []
+        probability = LoudDetector.probability
+
+        def look(detector: LoudDetector, pcm: bytes) -> float:
+            seen.append(pcm)
+            return probability(detector, pcm)
+
+        self.patch(LoudDetector, "probability", look)
+        parts: list[int] = []
+        go_on = Ears.go_on
+
+        def part(ears: Ears, now: float) -> Iterator[Any]:
+            yield from go_on(ears, now)
+            parts.append(len(seen))
+            seen.clear()
+
+        self.patch(Ears, "go_on", part)
+        for packet in packets(tone(1.2) + silence(0.7)):
+            table.session.receive(Sound(packet))
+        table.session.receive(ListenStart("auto"))
+        self.assertEqual(len(parts), 1)  # the others have their turn
+        table.pass_time(0.02)
+        self.assertEqual(sum(parts), 96)
+        self.assertLessEqual(max(parts), 12)
+        self.assertEqual(table.session.state, "hearing")
+        table.hear(silence(0.6))
+        self.assertEqual(table.told()[0], "stt: hello")
+        self.assertGreater(table.recognition.utterances[0].seconds, 1.8)
 
     def test_sound_of_an_earlier_talk(self) -> None:
         """What was kept long ago is not part of the next utterance."""
@@ -441,6 +485,16 @@ class Broken(Case):
         asked = [message.content for message in minds.asked[1][1:]]
         self.assertEqual(asked, ["are you there?", "Yes.", "sure?"])
 
+    def test_very_slow_answer(self) -> None:
+        """Who goes on waiting is told so once more, and then left in peace."""
+        table = self.table(minds=FakeMinds(Deferred(), "Yes."))
+        table.session.receive(Detect("are you there?"))
+        table.pass_time(11.9)
+        self.assertEqual(len([line for line in table.told() if "sentence_start" in line]), 1)
+        table.pass_time(60.0)
+        shown = [line.partition(": ")[2] for line in table.told() if "sentence_start" in line]
+        self.assertEqual(shown, ["Hmm, let me think.", "Still thinking, one moment please."])
+
     def test_slow_answer_given_up(self) -> None:
         """Who gives up before, or while it is being thought about, ends it all."""
         for seconds in (1.0, 4.5, 8.0):
@@ -512,6 +566,33 @@ class Broken(Case):
         self.assertEqual(self.turn(table), ["stt: hello"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_our_fault_later(self) -> None:
+        """The same, when the model was waited for; it is said once."""
+        for seconds in (1.0, 5.0):
+            wait: Deferred[None] = Deferred()
+            table = self.table(minds=FakeMinds(wait, ZeroDivisionError()))
+            table.session.receive(Detect("hi"))
+            table.pass_time(seconds)
+            wait.callback(None)
+            table.pass_time(5.0)
+            self.assertEqual((table.session.state, table.minds.closed), ("listening", 1))
+            gc.collect()
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_our_fault_in_a_voice(self) -> None:
+        """A fault of ours while a sentence is spoken ends the turn, and closes what it was about.
+
+        Also if that is the phrase said meanwhile, with the model's answer still to come.
+        """
+        for wait in ([], [Deferred[None]()]):
+            table = self.table(minds=FakeMinds(*wait, "Yes. No."))
+            self.patch(table.speech, "speak", lambda sentence, language: 1 / 0)
+            table.session.receive(Detect("hi"))
+            table.pass_time(5.0)
+            self.assertEqual((table.told()[1], table.told()[-1]), ("tts start", "tts stop"))
+            self.assertEqual((table.session.state, table.minds.closed), ("listening", 1))
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
 
 class Early(Case):
     """The text is looked for in the pause that may be the end."""
@@ -529,6 +610,16 @@ class Early(Case):
         table.hear(silence(0.18))
         self.assertEqual(table.told()[:2], ["stt: hello", "tts start"])
         self.assertEqual(len(table.recognition.utterances), 1)
+
+    def test_what_was_kept(self) -> None:
+        """Of an utterance that was over, or nearly, before it was listened to, no less."""
+        table = self.table(FakeRecognition(Deferred()))
+        for packet in packets(tone(0.5) + silence(0.7)):
+            table.session.receive(Sound(packet))
+            table.pass_time(0.06)
+        table.session.receive(ListenStart("auto"))
+        table.hear(silence(0.06))
+        self.assertEqual((table.session.state, table.recognition.texts), ("hearing", []))
 
     def test_goes_on(self) -> None:
         """Who goes on is heard from the beginning, by another; what the first says is nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from xiaozhi.audio import SAMPLE_BYTES, Decoder
 from xiaozhi.endpointing import Endpointer, Hush, Limits, Pause, Resume, Speech
@@ -14,6 +14,8 @@ from xiaozhi.services.vad import Detector, Listener
 
 _WAKE_WORD = 0.4
 """Seconds of sound, at least, that a device sends with its wake word (up to two)."""
+_AT_ONCE = 0.2
+"""Seconds of sound that are looked at for voice in one go: a millisecond's work."""
 
 
 class Preroll:
@@ -55,6 +57,8 @@ class Ears:
         self._limits = limits
         self._endpointer = Endpointer(limits)
         self._preroll = Preroll()
+        self._unseen: deque[bytes] = deque()
+        """Sound that was not looked at for voice yet."""
         self._recording: Recording | None = None
         """The utterance under way, or the last one until it was answered."""
         self.corrupt = 0
@@ -72,7 +76,7 @@ class Ears:
 
     def follows_sound(self, now: float) -> bool:
         """Say whether as much sound as a wake word's was kept just now, not a stray packet."""
-        return sum(map(len, self._preroll.pieces(now))) >= _WAKE_WORD * BYTES_PER_SECOND
+        return _seconds(self._preroll.pieces(now)) >= _WAKE_WORD
 
     def keep(self, packet: bytes, now: float) -> None:
         """Remember a packet without listening to it."""
@@ -86,6 +90,20 @@ class Ears:
                 self._recording.feed(pcm)
             else:
                 self._preroll.keep(pcm, now)
+            self._unseen.append(pcm)
+            yield from self.go_on(now)
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is sound that was not looked at for voice: to `go_on` with, soon."""
+        return bool(self._unseen)
+
+    def go_on(self, now: float) -> Iterator[Speech | Hush]:
+        """Look for voice in the next of what came, and yield what it shows."""
+        seen = 0.0
+        while self._unseen and seen < _AT_ONCE:
+            pcm = self._unseen.popleft()
+            seen += len(pcm) / BYTES_PER_SECOND
             yield from self._detect(pcm, now)
 
     def listen(self, now: float, kept: bool = False) -> Iterator[Speech | Hush]:
@@ -93,8 +111,8 @@ class Ears:
         self._forget()
         self._endpointer.arm(now)
         if kept:
-            for pcm in self._preroll.pieces(now):
-                yield from self._detect(pcm, now)
+            self._unseen.extend(self._preroll.pieces(now))
+            yield from self.go_on(now)
 
     def open(
         self, recognition: Recognition, language: str, now: float, by_device: bool, resume: bool
@@ -107,14 +125,13 @@ class Ears:
         self._preroll.clear()
         if by_device:
             self._endpointer.arm(now, by_device=True)
-            for pcm in sound:
-                for _ in self._detect(pcm, now):
-                    pass  # the button has said it already
+            self._unseen.extend(sound)
         if resume and self._recording is not None:
             sound = [*self._recording.sound, *sound]
         self._forget()
         recording = self._recording = Recording(recognition, language, sound, self._limits.longest)
-        self._endpointer.begin(now, recording.length)
+        # What is still to be looked at will be counted then.
+        self._endpointer.begin(now, recording.length - _seconds(self._unseen))
 
     def endpoint(self, by_device: bool) -> None:
         """Let a button end the utterance under way, or silence."""
@@ -122,6 +139,9 @@ class Ears:
 
     async def finish(self, now: float) -> Transcript:
         """Get the text of the utterance; raises ServiceError."""
+        while self.behind:
+            for _ in self.go_on(now):
+                pass  # it is over, whatever else it shows
         voiced = self._endpointer.voiced
         self._endpointer.arm(now)
         if self._recording is None:
@@ -140,6 +160,7 @@ class Ears:
         """Forget all sound."""
         self._forget()
         self._preroll.clear()
+        self._unseen.clear()
         self._rest = b""
         self._listener = None
         self._endpointer.arm(now)
@@ -182,3 +203,7 @@ class Ears:
                     self._recording.resume()
                 case Speech() | Hush() as edge:
                     yield edge
+
+
+def _seconds(sound: Iterable[bytes]) -> float:
+    return sum(map(len, sound)) / BYTES_PER_SECOND

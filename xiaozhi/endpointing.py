@@ -88,6 +88,7 @@ class Endpointer:
     def begin(self, now: float, length: float = 0.0) -> None:
         """Take it that an utterance is under way, and `length` seconds of it were heard."""
         self.speaking = True
+        self._pausing = False  # who takes it up now has been told of no pause yet
         self._length = length
         self._sound_at = self._voice_at = now
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from xiaozhi import languages, moods
 from xiaozhi.channel import Channel
@@ -41,8 +42,8 @@ and a quick one does not take the encoder from others whose first packet is wait
 SETTLE = 0.12
 """Seconds a device's sound hardware is behind the pacer's model of it."""
 
-PATIENCE = 4.0
-"""Seconds without an answer after which the user is told that it is being thought about."""
+PATIENCE: Final[Sequence[tuple[float, Key]]] = ((4.0, "thinking"), (8.0, "still_thinking"))
+"""Seconds without an answer, and what the user is told then."""
 
 LONGEST = 3000
 """Characters of an answer that are spoken: some minutes. Then it is closed."""
@@ -131,12 +132,14 @@ class Reply:
             self._feel(self._cleaner.moods)
             if not await tracks.put(track):
                 return  # nobody listens any more
-            if self._mute() and not aside:
-                track.failed = True
-            else:
-                await self._synthesise(track)
-            track.complete = True
-            track.packets.close()
+            try:
+                if self._mute() and not aside:
+                    track.failed = True
+                else:
+                    await self._synthesise(track)
+                track.complete = True
+            finally:
+                track.packets.close()  # whatever went wrong: who plays it waits for the end
 
         async with aclosing(self._sentences(pieces)) as sentences:
             sentence = await self._first(sentences, say)
@@ -153,10 +156,29 @@ class Reply:
     async def _first(
         self, sentences: AsyncGenerator[str, None], say: Callable[..., Coroutine[Any, Any, None]]
     ) -> str | None:
-        """Wait for the first sentence; if that takes long, say so meanwhile."""
+        """Wait for the first sentence; while that takes long, say so."""
 
         async def step() -> str | None:
             return await anext(sentences, None)
+
+        failures: list[Failure] = []
+        sentence = Deferred.fromCoroutine(step())
+        sentence.addErrback(failures.append)  # raised below, and not where it arrives
+        try:
+            for patience, key in PATIENCE:
+                if await self._late(sentence, patience):
+                    await say(phrase(key, self._language), aside=True)
+            text = await sentence
+            for failure in failures:
+                failure.raiseException()
+            return text
+        finally:
+            # The stream can only be closed once its step is over.
+            sentence.cancel()
+            await sentence
+
+    async def _late(self, sentence: Deferred[Any], patience: float) -> bool:
+        """Wait for a sentence; say whether it takes more than `patience` seconds."""
 
         def arrived(result: T) -> T:
             if not either.called:
@@ -164,24 +186,14 @@ class Reply:
             return result
 
         either: Deferred[None] = Deferred()
-        filler = self._clock.callLater(PATIENCE, either.callback, None)
-        sentence = Deferred.fromCoroutine(step())
+        timer = self._clock.callLater(patience, either.callback, None)
         sentence.addBoth(arrived)
         try:
             await either
-            if filler.active():
-                filler.cancel()
-            elif not sentence.called:
-                await say(phrase("thinking", self._language), aside=True)
-            return await sentence
-        except CancelledError:
-            # The stream can only be closed once its step is over.
-            sentence.cancel()
-            await sentence
-            raise
         finally:
-            if filler.active():
-                filler.cancel()
+            if timer.active():
+                timer.cancel()
+        return not sentence.called
 
     async def _sentences(self, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
         """Cut what the model yields into sentences to speak, and note what goes wrong."""

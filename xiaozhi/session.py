@@ -161,7 +161,7 @@ class Session:
                 language = self._dialogue.language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm()
-                self._watch()
+                self._notice(iter(()))
             case e.Endpoint(by_device):
                 self._ears.endpoint(by_device)
             case e.Wait(number, seconds):
@@ -255,7 +255,13 @@ class Session:
     def _notice(self, edges: Iterator[Speech | Hush]) -> None:
         for edge in edges:
             self.post(edge)
+        if self._ears.behind:
+            self._after("behind", 0.0, self._catch_up)
         self._watch()
+
+    def _catch_up(self) -> None:
+        """Hear the rest of sound that came all at once, when others had their turn."""
+        self._notice(self._ears.go_on(self._clock.seconds()))
 
     def _watch(self) -> None:
         """See to it that an utterance ends even if its sound stops coming."""

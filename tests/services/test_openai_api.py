@@ -212,6 +212,22 @@ class ClientTests(TestCase):
         await self.ask(client)
         self.assertEqual(len(self.models.keys), 4)
 
+    async def test_warm_after_a_break(self) -> None:
+        """A request that was given up took its connection with it: another is opened before."""
+        client = self.client()
+        await self.ask(client)
+        self.models.answer, self.models.came = STALL, Deferred()
+        given_up = self.ask(client)
+        await within(self.models.came)
+        given_up.cancel()
+        await self.assertFailure(given_up, CancelledError)
+        self.models.answer = (200, "")
+        client.warm()
+        await settled()
+        self.assertEqual((self.server.connections, len(self.models.keys)), (2, 3))
+        await self.ask(client)
+        self.assertEqual(self.server.connections, 2)
+
     async def test_warm_in_vain(self) -> None:
         """What stalls or is not there is nobody's concern; stopping ends it."""
         client = self.client()

@@ -142,6 +142,9 @@ class Client(Service):
         except raised() as error:
             where = f"{link.server.shown}, {model}"
             raise explained(error, self._stage, where, link.server.key) from error
+        except (asyncio.CancelledError, GeneratorExit):
+            self._warmer.lost()  # half an answer cannot be left on a connection: it was closed
+            raise
         self._warmer.used()
 
     async def _prepare(self) -> None:

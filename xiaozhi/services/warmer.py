@@ -28,6 +28,10 @@ class Warmer:
         """Note that the connection was used, and is still there."""
         self._latest = self._clock.seconds()
 
+    def lost(self) -> None:
+        """Note that the connection is gone: a request was given up, say."""
+        self._latest = float("-inf")
+
     def warm(self) -> None:
         """Begin the work, if it is of use. Returns at once and raises nothing."""
         now = self._clock.seconds()
@@ -38,7 +42,7 @@ class Warmer:
 
     def stop(self) -> Deferred[None]:
         """Give the work up, and wait until it is over. It may begin at once another time."""
-        self._latest = float("-inf")
+        self.lost()
         if self._work is None:
             return succeed(None)
         ended: Deferred[None] = Deferred()

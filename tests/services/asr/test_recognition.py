@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.asr import DEADLINES, RATE, SPARE, Recognition, Transcript
+from xiaozhi.services.asr import BUDGET, DEADLINES, RATE, SPARE, Recognition, Transcript
 
 SECOND = bytes(RATE * 2)
 
@@ -167,6 +167,18 @@ class RecognitionTests(SynchronousTestCase):
         self.clock.advance(0.2)
         self.assertEqual(self.successResultOf(heard).text, "late")
         self.assertEqual(slow.log[-1], "cancel")
+
+    def test_budget(self) -> None:
+        """However many do not answer, there is an end to it, and to the last one's time."""
+        recognition = self.recognition(*(Scripted(Deferred()) for _ in range(4)))
+        hearing = recognition.open("en")
+        hearing.feed(SECOND)
+        heard = Deferred.fromCoroutine(hearing.finish())
+        self.clock.pump([1.0] * int(BUDGET))
+        self.assertNoResult(heard)
+        self.clock.advance(1.1)
+        self.assertEqual(self.why(heard), "r0: no text within 11 s; r1: no text within 6 s")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_bound(self) -> None:
         """A minute is kept for the next; the first hears everything."""

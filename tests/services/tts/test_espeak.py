@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -13,7 +17,7 @@ from tests.services.tts.contract import SENTENCE
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers
-from xiaozhi.services.tts import espeak
+from xiaozhi.services.tts import _espeak_library, espeak
 from xiaozhi.services.tts._espeak_library import RATE, library
 from xiaozhi.services.tts.espeak import Settings, Speaker, runs
 
@@ -58,7 +62,7 @@ class EspeakTests(contract.SpeakerContract):
 
     async def test_no_data(self) -> None:
         """A library without its data is a ServiceError, not the end of the process."""
-        self.patch(espeak, "library", library.__wrapped__)
+        self.patch(espeak, "library", _espeak_library.Library)
         with mock.patch("espeakng_loader.get_data_path", return_value="/nonexistent"):
             self.assertIn("data are not in", await self.failure(self.speaker()))
 
@@ -117,6 +121,23 @@ class RunTests(SynchronousTestCase):
             self.assertGreater(len(parts), 4)
             self.assertEqual("".join(parts), text)
             self.assertLessEqual(max(map(len, parts)), 201)
+
+
+class LibraryTests(SynchronousTestCase):
+    def test_one(self) -> None:
+        """There is one library, even if the first two to use it come at the same moment."""
+        together = threading.Barrier(2)
+
+        def make() -> object:
+            # Ends at once if both threads are here, which is what must not be.
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait(0.2)
+            return object()
+
+        self.patch(_espeak_library, "_library", functools.cache(make))
+        with ThreadPoolExecutor(2) as threads:
+            one, other = (threads.submit(library) for _ in range(2))
+            self.assertIs(one.result(), other.result())
 
 
 class MissingTests(SynchronousTestCase):

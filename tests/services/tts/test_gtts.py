@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.google_tts import Asked, Google
-from tests.services.streams import collect, within
+from tests.services.streams import collect, settled, within
 from tests.services.tts import contract
 from tests.services.tts.contract import SENTENCE
 from xiaozhi.errors import ServiceError, Unavailable
@@ -49,6 +49,14 @@ class GttsTests(contract.SpeakerContract):
                 Asked("hi", "en", True),
             ],
         )
+
+    async def test_warm(self) -> None:
+        """What is warmed before is used by the request."""
+        speaker = self.speaker()
+        speaker.warm()
+        await settled()
+        await collect(speaker.speak("hello", "en"))
+        self.assertEqual((self.google.connections, len(self.google.asked)), (1, 1))
 
     async def test_length(self) -> None:
         """The MP3 becomes PCM of the same length at the voice's rate."""

@@ -20,6 +20,8 @@ RATE = 16000
 DEADLINES: Final = Deadlines(first=10.0, gap=0.0, whole=10.0)
 """For the text, after the end of speech; longer by as much as the utterance is long. A last
 resort, since what speaks over a network has a shorter one of its own."""
+BUDGET: Final = 16.0
+"""The same for all recognisers together: then the user is told."""
 KEPT: Final = 60
 """Seconds of an utterance that are kept for the next recogniser."""
 SPARE: Final = 3
@@ -133,6 +135,8 @@ class Hearing:
         self._heard = bytearray()
         self._length = 0
         self._over = False
+        self._until = 0.0
+        """When the user will have waited long enough."""
         self._failures: list[str] = []
         self._waiter: Deferred[Transcript] | None = None
         self._member: Member[Recogniser] | None = None
@@ -158,6 +162,7 @@ class Hearing:
             self._waiting = list(self._others)
             self._open()
         self._recognition.busy += 1
+        self._until = self._recognition.reactor.seconds() + BUDGET + self._seconds
         try:
             while self._utterance is not None and self._member is not None:
                 try:
@@ -165,6 +170,8 @@ class Hearing:
                 except ServiceError as error:
                     self._note(self._member, error)
                     self._utterance.cancel()
+                    if self._recognition.reactor.seconds() >= self._until:
+                        break
                     self._open()
                 else:
                     self._recognition.worked(self._member)
@@ -184,8 +191,13 @@ class Hearing:
         if self._waiter is not None:
             self._waiter.cancel()
 
+    @property
+    def _seconds(self) -> float:
+        return self._length / (RATE * 2)
+
     async def _finish(self, utterance: Utterance, member: Member[Recogniser]) -> Transcript:
-        patience = self._recognition.patience(member).first + self._length / (RATE * 2)
+        left = self._until - self._recognition.reactor.seconds()
+        patience = min(left, self._recognition.patience(member).first + self._seconds)
         waiter = self._waiter = Deferred.fromCoroutine(utterance.finish())
         waiter.addTimeout(patience, self._recognition.reactor)
         with self._recognition.guard(member):

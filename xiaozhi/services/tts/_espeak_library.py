@@ -108,7 +108,16 @@ def data() -> Path:
     return Path(espeakng_loader.get_data_path())
 
 
-@functools.cache
+_making = threading.Lock()
+
+
 def library() -> Library:
     """Return the one library of the process; blocks at the first call."""
+    # A cache alone lets two threads make one each, at the first call: two locks for one state.
+    with _making:
+        return _library()
+
+
+@functools.cache
+def _library() -> Library:
     return Library()

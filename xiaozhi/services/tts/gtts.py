@@ -13,6 +13,7 @@ import base64
 import re
 import runpy
 from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -30,6 +31,7 @@ from xiaozhi.services.bridge import from_aio, to_aio
 from xiaozhi.services.http import failure, preload
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.tts import has_words
+from xiaozhi.services.warmer import Warmer
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,6 +40,8 @@ RATE = 24000
 ADDRESS: Final = "https://translate.google.{tld}/_/TranslateWebserverUi/data/batchexecute"
 _SOUND: Final = re.compile(rb'jQ1olc","\[\\"([^"\\]*)\\"\]')
 """An MP3 in base64, in JSON in JSON."""
+_WARMING: Final = 2.0
+"""Seconds that opening a connection ahead of time may take."""
 _RENAMED = {"iw": "he", "jw": "jv", "tl": "fil"}
 """Google's names of languages that have others now."""
 
@@ -71,6 +75,7 @@ class Speaker(Service):
         self._settings = settings
         self._pool = workshop.pool
         self._client = Lazy(workshop.pool, _connect)
+        self._warmer = Warmer(workshop.reactor, self._prepare)
 
     @cached_property
     def languages(self) -> Collection[str]:
@@ -80,8 +85,12 @@ class Speaker(Service):
     def stopService(self) -> Deferred[None]:
         """Close the connections."""
         super().stopService()
-        client = self._client.drop()
-        return succeed(None) if client is None else from_aio(client.aclose())
+        return self._warmer.stop().addCallback(lambda _: self._disconnect())
+
+    def warm(self) -> None:
+        """Have a connection to Google ready, in the background."""
+        if self.running:
+            self._warmer.warm()
 
     async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sound of the sentence, request by request; raise ServiceError."""
@@ -116,6 +125,19 @@ class Speaker(Service):
             raise ServiceError("tts", f"Google cannot be asked for this: {error}") from error
         return bodies
 
+    async def _prepare(self) -> None:
+        """Ask for next to nothing, for the connection's sake. Belongs to asyncio."""
+        client = await to_aio(self._client.get())
+        import httpx2
+
+        with suppress(httpx2.HTTPError, TimeoutError):  # the next request will tell
+            async with asyncio.timeout(_WARMING):
+                await client.head(ADDRESS.format(tld=self._settings.tld))
+
+    def _disconnect(self) -> Deferred[None]:
+        client = self._client.drop()
+        return succeed(None) if client is None else from_aio(client.aclose())
+
     async def _ask(self, body: str) -> bytes:
         """Send one request; return the MP3. Belongs to asyncio."""
         client = await to_aio(self._client.get())
@@ -127,6 +149,7 @@ class Speaker(Service):
         try:
             async with asyncio.timeout(patience):
                 answer = await client.post(url, content=body, headers=gTTS.GOOGLE_TTS_HEADERS)
+            self._warmer.used()
         except TimeoutError as error:
             raise ServiceError("tts", f"Google: no answer within {patience:g} s") from error
         except httpx2.HTTPError as error:
