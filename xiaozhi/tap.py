@@ -6,6 +6,7 @@ from xiaozhi._reactor import install
 install(fast=True)
 
 import os  # noqa: E402
+import time  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
 from datetime import datetime  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -22,10 +23,14 @@ from xiaozhi.announcement import Announcement, Lineup  # noqa: E402
 from xiaozhi.endpointing import Limits  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
 from xiaozhi.factory import DeviceFactory, Doors, House  # noqa: E402
+from xiaozhi.idling import Patience  # noqa: E402
+from xiaozhi.limits import Crowd  # noqa: E402
 from xiaozhi.modes.chat import Chat  # noqa: E402
 from xiaozhi.phrases import everything  # noqa: E402
+from xiaozhi.presence import Presence, Registry  # noqa: E402
 from xiaozhi.services import engine  # noqa: E402
 from xiaozhi.services.asr import Recognition  # noqa: E402
+from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.llm import Minds  # noqa: E402
 from xiaozhi.services.pool import Workers  # noqa: E402
@@ -39,6 +44,7 @@ from xiaozhi.session import Staff  # noqa: E402
 from xiaozhi.settings import Chosen, Config  # noqa: E402
 from xiaozhi.settings import Listen as ListenSettings  # noqa: E402
 from xiaozhi.turn import Manners  # noqa: E402
+from xiaozhi.visit import Terms  # noqa: E402
 from xiaozhi.voice import Solo, Voice  # noqa: E402
 from xiaozhi.wire import AudioParams  # noqa: E402
 
@@ -111,9 +117,18 @@ def build(
         warm,
         AudioParams("opus", config.audio.sample_rate, 1, config.audio.frame_duration),
         language,
+        config.end_prompt.prompt,
     )
-    house = House(staff, detector, _limits(config.listen), _manners(config.listen), devices)
-    factory = DeviceFactory(house, clock, config.server.max_connections)
+    house = House(
+        staff,
+        detector,
+        _limits(config.listen),
+        _manners(config),
+        devices,
+        _terms(config, Counters(), clock, None),
+    )
+    crowd = Crowd(config.server.max_connections, config.server.max_connections_per_address)
+    factory = DeviceFactory(house, clock, crowd)
     address = public(config.server.public_url)
     doors = site(factory, Offer(address, config.audio.framing, _now), devices)
     listening = [
@@ -209,8 +224,26 @@ def _limits(listen: ListenSettings) -> Limits:
     )
 
 
-def _manners(listen: ListenSettings) -> Manners:
-    return Manners(wakeup_words=listen.wakeup_words, greets=listen.enable_greeting)
+def _manners(config: Config) -> Manners:
+    return Manners(
+        wakeup_words=config.listen.wakeup_words,
+        greets=config.listen.enable_greeting,
+        farewell=config.end_prompt.enable,
+    )
+
+
+def _terms(config: Config, counters: Counters, clock: Any, registry: Registry | None) -> Terms:
+    return Terms(
+        presence=Presence(registry, config.server.max_devices, counters, clock, time.time),
+        counters=counters,
+        wall=time.time,
+        patience=Patience(
+            voice=config.idle.close_connection_no_voice_time,
+            grace=config.idle.idle_close_grace_seconds,
+            dialog=config.idle.dialog_idle_timeout_ms / 1000,
+        ),
+        rate=config.server.max_messages_per_second,
+    )
 
 
 def _now() -> datetime:
