@@ -287,6 +287,15 @@ class End(Case):
         self.assertEqual(memory.entries[0], Entry("user", "hello"))
         self.assertRegex(memory.entries[1].text, r"^I.*…$")
 
+    def test_unanswered(self) -> None:
+        """A question that was not answered yet is part of what was said."""
+        self.table.minds.pieces = (Deferred(),)
+        peer = self.connect()
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        peer.vanish()
+        (memory,) = self.memories
+        self.assertEqual(memory.entries, (Entry("user", "hello"),))
+
     def test_devices_goodbye(self) -> None:
         """A device that says goodbye is answered when all is kept."""
         peer = self.connect()

@@ -121,6 +121,25 @@ class Transport(StringTransportWithDisconnection):
             super().unregisterProducer()
 
 
+def masked(opcode: int, payload: bytes) -> bytes:
+    """Write a frame as a client does, with a mask that changes nothing."""
+    size = len(payload)
+    if size < 126:
+        head = struct.pack(">BB", 0x80 | opcode, 0x80 | size)
+    elif size < 65536:
+        head = struct.pack(">BBH", 0x80 | opcode, 0x80 | 126, size)
+    else:
+        head = struct.pack(">BBQ", 0x80 | opcode, 0x80 | 127, size)
+    return head + b"\0\0\0\0" + payload
+
+
+def request(path: str, **headers: str) -> bytes:
+    """Write the request for an upgrade."""
+    fields = HANDSHAKE | {name.replace("_", "-"): text for name, text in headers.items()}
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {text}" for name, text in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 class Peer:
     """One device at the other end of a connection."""
 
@@ -136,9 +155,7 @@ class Peer:
 
     def handshake(self, path: str = "/xiaozhi/v1/", **headers: str) -> str:
         """Ask for the upgrade; give the status line of the answer."""
-        fields = HANDSHAKE | {name.replace("_", "-"): text for name, text in headers.items()}
-        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {text}" for name, text in fields.items())]
-        self.protocol.dataReceived("\r\n".join([*lines, "", ""]).encode())
+        self.protocol.dataReceived(request(path, **headers))
         head: bytes = self.transport.value().partition(b"\r\n\r\n")[0]
         self._read = len(head) + 4
         return head.split(b"\r\n")[0].decode()
@@ -164,14 +181,7 @@ class Peer:
         self._frame(8, struct.pack(">H", 1000))
 
     def _frame(self, opcode: int, payload: bytes) -> None:
-        size = len(payload)
-        if size < 126:
-            head = struct.pack(">BB", 0x80 | opcode, 0x80 | size)
-        elif size < 65536:
-            head = struct.pack(">BBH", 0x80 | opcode, 0x80 | 126, size)
-        else:
-            head = struct.pack(">BBQ", 0x80 | opcode, 0x80 | 127, size)
-        self.protocol.dataReceived(head + b"\0\0\0\0" + payload)  # a mask that changes nothing
+        self.protocol.dataReceived(masked(opcode, payload))
 
     def frames(self) -> list[Any]:
         """Read what came since last time: JSON as values, sound as bytes, a close as its code."""

@@ -138,7 +138,7 @@ class Session:
         """End everything of this session. Idempotent; called when the connection is gone."""
         if self._events is not None:
             self._events = None
-            self._drop()
+            self._drop(closing=True)
             self._ears.clear(self._clock.seconds())
             self.link.closed()
 
@@ -193,8 +193,12 @@ class Session:
             case e.Leave():
                 self.link.close(1000, "nobody speaks")
 
-    def _drop(self) -> None:
-        """End what is done for the turn; remember what the user heard of it."""
+    def _drop(self, closing: bool = False) -> None:
+        """End what is done for the turn; remember what the user heard of it.
+
+        A question of which nothing was heard is one that is still being asked, until the session
+        closes.
+        """
         self._timers.stop()
         self._ears.drop()
         work, self._work = self._work, None
@@ -208,7 +212,7 @@ class Session:
                     "{session}: said {text!r}", session=self.link.session_id, text=text[:200]
                 )
                 self._dialogue.answer(text, whole)
-            else:
+            elif not closing:
                 self._dialogue.retract()
 
     def _start(self, number: int, work: Coroutine[Deferred[Any], Any, e.Event]) -> None:
