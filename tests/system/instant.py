@@ -31,6 +31,7 @@ from xiaozhi.services.devices import Devices
 from xiaozhi.services.journal import Journal
 from xiaozhi.services.llm import Message
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.store.records import SessionMemory
 from xiaozhi.services.tts import Sound
 from xiaozhi.services.web.listening import Listening
 from xiaozhi.services.web.ota import Offer
@@ -86,8 +87,16 @@ class Speech:
 class Store(FakeStore):
     """Takes a moment for each answer."""
 
+    def __init__(self, moment: float = 0.05) -> None:
+        super().__init__()
+        self._moment = moment
+
     def _answer(self, value: Any) -> Deferred[Any]:
-        return deferLater(reactor, random.uniform(0, 0.05), lambda: value)
+        return deferLater(reactor, random.uniform(0, self._moment), lambda: value)
+
+    def remember(self, memory: SessionMemory) -> Deferred[None]:
+        self.memories[memory.session_id] = memory
+        return deferLater(reactor, random.uniform(0, self._moment / 20))
 
 
 class Client(Protocol):

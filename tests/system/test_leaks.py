@@ -147,9 +147,13 @@ class Leaks(TestCase):
         await deferLater(reactor, 0)
         calls = len(reactor.getDelayedCalls())
         self.factory, self.port = server.factory, server.listening.port
+
+        def quiet() -> bool:
+            left = self.factory.sessions or os.listdir(self.folder)
+            return not left and len(reactor.getDelayedCalls()) == calls
+
         await self.many(AT_ONCE)  # what is made once is made
-        await self.settled(lambda: not self.factory.sessions and not os.listdir(self.folder))
-        await self.settled(lambda: len(reactor.getDelayedCalls()) == calls)
+        await self.settled(quiet)
         before = self.account()
         states.clear()
         self.ways.clear()
@@ -162,7 +166,8 @@ class Leaks(TestCase):
             store.known.clear()
             gc.collect()
             resident.append(_resident())
-        await self.settled(lambda: self.account() == before)
+        await self.settled(quiet)
+        self.assertEqual(self.account(), before)
         # The first half grows the heap to what so many at once need; the second adds nothing.
         self.assertLess(resident[1] - resident[0], 4 * 2**20, resident)
         for state in ("idle", "waking", "listening", "hearing", "thinking", "speaking"):
