@@ -13,13 +13,11 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.fakes import LoudDetector, Table
+from tests.fakes import Table
 from tests.loopback import Loopback
 from tests.services.auth.callers import FakeRegister
-from tests.websocket import HANDSHAKE, Peer, Transport, set_clock
-from xiaozhi.endpointing import Limits
+from tests.websocket import HANDSHAKE, Peer, Transport, factory, set_clock
 from xiaozhi.errors import ServiceError
-from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.identity import Identity
 from xiaozhi.services.auth import Gate
 from xiaozhi.services.auth.caller import Way
@@ -27,18 +25,12 @@ from xiaozhi.services.auth.devicetokens import DeviceTokens, Standing
 from xiaozhi.services.auth.lists import Neighbours, StaticTokens
 from xiaozhi.services.auth.settings import StaticToken
 from xiaozhi.services.counters import Counters
-from xiaozhi.services.devices import Devices
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import DeviceSocket
-from xiaozhi.turn import Manners
 
 TOKEN = "s3cret-s3cret"
 SWITCHING = "HTTP/1.1 101 Switching Protocols"
 UNAUTHORIZED = "HTTP/1.1 401 Unauthorized"
-
-
-def house(table: Table) -> House:
-    return House(table.session._staff, LoudDetector(), Limits(), Manners(), Devices())
 
 
 def gate(clock: Any, *ways: Way, counters: Counters | None = None) -> Gate:
@@ -63,7 +55,7 @@ class Handshake(SynchronousTestCase):
     def peer(self, *ways: Way, address: Any = None) -> Peer:
         door = gate(self.clock, *ways, counters=self.counters)
         self.addCleanup(door.stopService)
-        peer = Peer(house(self.table), self.clock, gate=door)
+        peer = Peer(factory(self.table, gate=door))
         if address is not None:
             peer.transport = self.rebuilt(peer, address)
         self.addCleanup(peer.vanish)
@@ -209,7 +201,7 @@ class Handshake(SynchronousTestCase):
             if isinstance(outcome, Standing):
                 asked.callback(outcome)  # a cancelled Deferred swallows what comes late
             self.assertEqual(peer.factory.sessions, set())
-            self.assertIsNone(peer.protocol.session)
+            self.assertIsNone(peer.protocol.visit)
             self.assertEqual(peer.transport.value(), b"")
             left: list[Any] = [c for c in self.clock.getDelayedCalls() if c not in before]
             # Autobahn's own timers end by themselves.
@@ -316,11 +308,12 @@ class OverTcp(TestCase):
     async def test_statuses(self) -> None:
         """The device sees 101 or 401, and the server closes the refused connection."""
         self.addCleanup(set_clock, set_clock(reactor))
-        factory = DeviceFactory(house(Table()), gate(reactor), reactor, 10)
-        factory.startFactory()
-        self.addCleanup(factory.stopFactory)
-        self.addCleanup(factory.gate.stopService)
-        server = Loopback(DeviceSocket(factory))
+        serving = factory(Table(), gate=gate(reactor))
+        serving.clock = reactor
+        serving.startFactory()
+        self.addCleanup(serving.stopFactory)
+        self.addCleanup(serving.gate.stopService)
+        server = Loopback(DeviceSocket(serving))
         self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
         refused = await self.ask(server, Device_Id="aa:bb", Authorization="Bearer nobodys")
         self.assertTrue(refused.startswith(b"HTTP/1.1 401 Unauthorized\r\n"))

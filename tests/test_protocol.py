@@ -7,12 +7,11 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes import LoudDetector, Table, packets, silence, tone
-from tests.websocket import Peer, Transport, set_clock
-from xiaozhi.endpointing import Limits
-from xiaozhi.factory import Doors, House
+from tests.fakes import Table, packets, silence, tone
+from tests.websocket import Peer, factory, set_clock
+from xiaozhi.factory import Doors
+from xiaozhi.limits import Crowd
 from xiaozhi.services.devices import Devices
-from xiaozhi.turn import Manners
 from xiaozhi.wire import encode_binary
 
 HELLO = {
@@ -31,15 +30,10 @@ class Case(SynchronousTestCase):
         self.devices = Devices()
         self.addCleanup(set_clock, set_clock(self.clock))
 
-    def peer(self, max_connections: int = 10) -> Peer:
-        house = House(
-            self.table.session._staff,
-            LoudDetector(),
-            Limits(),
-            Manners(wakeup_words=("hey jarvis",)),
-            self.devices,
-        )
-        peer = Peer(house, self.clock, max_connections)
+    def peer(self, other: Peer | None = None, address: str = "192.168.1.9", **house: Any) -> Peer:
+        """Connect a device, to the server of an `other` if there is one."""
+        made = other.factory if other else factory(self.table, devices=self.devices, **house)
+        peer = Peer(made, address)
         self.addCleanup(peer.vanish)
         return peer
 
@@ -125,16 +119,41 @@ class Handshake(Case):
         self.assertIn("我在", self.table.speech.sentences[0][0])
 
     def test_too_many(self) -> None:
-        """Over the limit a connection is refused in the handshake."""
-        peer = self.peer(max_connections=1)
-        peer.handshake()
-        second: Any = peer.factory.buildProtocol(None)
-        self.assertEqual(len(peer.factory.sessions), 1)
-        other = object.__new__(Peer)
-        other.factory, other.protocol, other.transport = peer.factory, second, Transport()
-        other.transport.protocol = second
-        second.makeConnection(other.transport)
-        self.assertIn("503", other.handshake())
+        """Over a limit a connection is refused in the handshake, told when to come again."""
+        for crowd, address, reason in (
+            (Crowd(1, 10), "192.168.1.10", "full"),
+            (Crowd(10, 1), "192.168.1.9", "address"),
+        ):
+            peer = self.peer(crowd=crowd)
+            peer.handshake()
+            other = self.peer(peer, address)
+            self.assertIn("503", other.handshake())
+            self.assertIn(b"\r\nRetry-After: 10\r\n", other.transport.value())
+            counters = peer.factory.counters
+            self.assertEqual(counters.value("connections_refused", reason=reason), 1)
+            peer.vanish()
+            third = self.peer(peer, address)
+            self.assertIn("101", third.handshake())
+            third.vanish()
+            self.assertEqual((crowd.total, crowd.addresses), (0, 0))
+
+    def test_loopback(self) -> None:
+        """A proxy on this machine may speak for many."""
+        peer = self.peer(address="127.0.0.1", crowd=Crowd(10, 1))
+        self.assertIn("101", peer.handshake())
+        self.assertIn("101", self.peer(peer, "127.0.0.1").handshake())
+
+    def test_pings(self) -> None:
+        """A device is pinged, but for firmware that breaks on it."""
+        for version, pinged in (("1.8.9", False), ("1.9.0", True), ("2.4.2", True), ("", True)):
+            self.devices.learn("aa", "", version)
+            peer = self.peer()
+            peer.handshake("/xiaozhi/v1/?device-id=aa")
+            peer.send(HELLO)
+            self.clock.pump([1.0] * 21)
+            self.assertEqual("ping" in peer.frames(), pinged, version)
+            peer.vanish()
+            self.clock.advance(2)
 
 
 class Versions(Case):
@@ -177,6 +196,18 @@ class Behaviour(Case):
         peer.send([])
         self.assertEqual(peer.frames(), [1002])
 
+    def test_flood(self) -> None:
+        """A burst of five seconds passes; who goes on beyond the rate is let go."""
+        peer = self.greeted()
+        for _ in range(998):
+            peer.send(b"")
+        peer.send({"type": "ping"})
+        self.assertEqual([frame["type"] for frame in peer.frames()], ["pong"])
+        peer.send(b"")
+        self.assertEqual(peer.frames(), [1008])
+        peer.vanish()
+        self.assertEqual(peer.factory.counters.value("connections_ended", code="1008"), 1)
+
     def test_ordinary_oddities(self) -> None:
         """Empty frames, odd packets, text that is not UTF-8: all ordinary."""
         peer = self.greeted()
@@ -196,8 +227,7 @@ class Behaviour(Case):
     def test_our_fault(self) -> None:
         """A fault of ours closes this one connection with 1011, and is logged."""
         peer = self.greeted()
-        peer.protocol.session = peer.protocol.session or self.fail()
-        self.patch(peer.protocol.session, "receive", lambda message: 1 / 0)
+        self.patch(peer.protocol.visit, "receive", lambda message: 1 / 0)
         peer.send({"type": "ping"})
         self.assertEqual(peer.frames(), [1011])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

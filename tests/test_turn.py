@@ -14,7 +14,16 @@ from tests.turn_table import documented, table
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
-from xiaozhi.wire import TTS_START, TTS_STOP, Abort, ListenStart, ListenStop, Sound, Stt
+from xiaozhi.wire import (
+    CANCEL_TONE,
+    TTS_START,
+    TTS_STOP,
+    Abort,
+    ListenStart,
+    ListenStop,
+    Sound,
+    Stt,
+)
 
 START, STOP = e.Send(TTS_START), e.Send(TTS_STOP)
 P = b"a packet"
@@ -257,6 +266,37 @@ class WokenTurn(SynchronousTestCase):
         book.ignores(e.Waited(1))
 
 
+class Parting(SynchronousTestCase):
+    def parting(self, book: Playbook) -> Playbook:
+        return book.on(e.Farewell()).does(e.Part(book.turn.number)).in_state("thinking")
+
+    def test_goodbye(self) -> None:
+        """Goodbye is said, and then the connection closed, whether a button begins turns or not."""
+        book = self.parting(listening()).on(e.Speaks(0)).does(START)
+        book.on(e.Finished(0)).does(e.Drop(0), STOP, e.Listen(), e.Leave())
+        self.parting(Playbook()).on(e.Failed(0)).does(e.Drop(0), e.Listen(), e.Leave())
+
+    def test_silent(self) -> None:
+        """Where no goodbye is said the connection is closed at once."""
+        Playbook(t.Manners(farewell=False)).on(e.Farewell()).does(e.Leave())
+
+    def test_somebody_is_there(self) -> None:
+        """Whoever speaks, types or aborts before the end of it stays."""
+        book = self.parting(listening()).on(Speech()).does(e.Drop(0), e.Open(2))
+        book.on(Hush()).does(e.Transcribe(2)).on(e.Heard(2, "")).does(e.Drop(2), e.Listen())
+        book = self.parting(listening("realtime")).on(e.Speaks(0)).does(START, e.Listen())
+        book.on(Speech()).does(e.Drop(0), STOP, e.Open(2)).in_state("hearing")
+        book = self.parting(listening()).on(Abort()).does(e.Drop(0), STOP, e.Listen())
+        self.parting(book).on(e.Detected("sing")).does(
+            e.Drop(1), e.Send(Stt("sing")), e.Answer(2, "sing")
+        )
+
+    def test_lapse(self) -> None:
+        """When nobody goes on, a badge is told that the dialog is over, and not heard any more."""
+        book = listening().on(e.Lapsed()).does(e.Send(CANCEL_TONE), e.Clear()).in_state("idle")
+        book.ignores(e.Lapsed()).on(Sound(P)).does(e.Keep(P))
+
+
 class TypedTurn(SynchronousTestCase):
     def test_every_state(self) -> None:
         """Typed text is a turn of its own, in every state."""
@@ -300,10 +340,12 @@ EVENTS = st.one_of(
     st.builds(e.Speaks, NUMBERS),
     st.builds(e.Finished, NUMBERS),
     st.builds(e.Failed, NUMBERS),
+    st.just(e.Farewell()),
+    st.just(e.Lapsed()),
 )
 CURRENT = st.sampled_from([e.Waited, e.Heard, e.Deaf, e.Speaks, e.Finished, e.Failed])
 """Results of the turn under way."""
-WORK = (e.Open, e.Transcribe, e.Answer, e.Greet, e.Apologise, e.Wait)
+WORK = (e.Open, e.Transcribe, e.Answer, e.Greet, e.Apologise, e.Part, e.Wait)
 
 
 class AnyEvents(SynchronousTestCase):

@@ -85,12 +85,36 @@ class Text(SynchronousTestCase):
         raw = b'{"type":"listen","state":"detect","text":"\xff\xfeab"}'
         self.assertEqual(wire.decode_text(raw), wire.Detect("\ufffd\ufffdab"))
 
+    def test_depth(self) -> None:
+        """Brackets are counted where they nest, up to 32 levels, and not inside of texts."""
+        for payload in (
+            b'{"a":' * 31 + b"1" + b"}" * 31,
+            b"[" + b"[],{}," * 5000 + b"0]",
+            json.dumps('[{"' * 50 + "\\").encode(),
+        ):
+            message = wire.decode_text(b'{"type":"mcp","payload":%b}' % payload)
+            self.assertEqual(message, wire.Other("mcp", known=True))
+
+    def test_badges(self) -> None:
+        """A badge shows itself by its hello, or by a message only badges send."""
+        for raw, badge in (
+            (b'{"type":"hello","features":{"badge":true}}', True),
+            (b'{"type":"hello","features":{"mcp":true}}', False),
+            (b'{"type":"ui.ack"}', True),
+            (b'{"type":"mcp"}', False),
+        ):
+            message = wire.decode_text(raw)
+            assert isinstance(message, wire.Hello | wire.Other)
+            self.assertEqual(message.badge, badge)
+
     def test_bad(self) -> None:
         """What cannot be understood says why, and names the field."""
         for raw, why in (
             (b"", "not JSON"),
             (b"{", "not JSON"),
-            (b"[" * 100_000, "not JSON"),
+            (b"[" * 100_000, "deeper than 32"),
+            (b'{"a":' * 33 + b"1" + b"}" * 33, "deeper than 32"),
+            (b'{"a":[' * 17 + b"]}" * 17, "deeper than 32"),
             (b"[]", "object was expected"),
             (b"true", "object was expected"),
             (b"{}", "`type`"),

@@ -10,7 +10,7 @@ from typing import get_args
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
-from xiaozhi.wire import Abort, Down, ListenStart, ListenStop, Mode, Sound, Stt, Tts
+from xiaozhi.wire import Abort, Control, Down, ListenStart, ListenStop, Mode, Sound, Stt, Tts
 
 DOCUMENT = Path(__file__).parent.parent / "ARCHITECTURE.md"
 BEGIN, END = "<!-- turn table: make docs -->\n", "<!-- end of the turn table -->\n"
@@ -39,6 +39,8 @@ EVENTS: dict[str, e.Event] = {
     "first sentence": e.Speaks(N),
     "answer played": e.Finished(N),
     "answer failed": e.Failed(N),
+    "farewell is due": e.Farewell(),
+    "dialog lapsed": e.Lapsed(),
     "any stale result": e.Heard(N - 1, "what time is it"),
 }
 
@@ -87,6 +89,8 @@ def _message(message: Down) -> str:
             return f"`tts {state}`"
         case Stt():
             return "`stt`"
+        case Control(_, name):
+            return f"{name} tone"
     raise AssertionError(message)
 
 

@@ -71,6 +71,16 @@ class Failed:
     turn: int
 
 
+@attrs.frozen
+class Farewell:
+    """Nobody has said anything for so long that the connection is not worth keeping."""
+
+
+@attrs.frozen
+class Lapsed:
+    """Nobody goes on with the dialog: it is over until the next wake word or button."""
+
+
 Event = (
     Sound
     | ListenStart
@@ -85,6 +95,8 @@ Event = (
     | Speaks
     | Finished
     | Failed
+    | Farewell
+    | Lapsed
 )
 
 
@@ -162,6 +174,18 @@ class Apologise:
 
 
 @attrs.frozen
+class Part:
+    """Say goodbye, since nobody has said anything for long."""
+
+    turn: int
+
+
+@attrs.frozen
+class Leave:
+    """Close the connection: all has been said."""
+
+
+@attrs.frozen
 class Drop:
     """End everything done for this turn: recogniser, model, speech, frames, timer."""
 
@@ -198,6 +222,8 @@ Command = (
     | Answer
     | Greet
     | Apologise
+    | Part
+    | Leave
     | Drop
     | Send
     | Wait

@@ -13,13 +13,17 @@ from xiaozhi import wire
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.identity import Identity
+from xiaozhi.limits import Crowd
 from xiaozhi.link import Link
+from xiaozhi.presence import Presence
 from xiaozhi.protocol import DeviceProtocol
 from xiaozhi.services.auth import Gate
+from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Session, Staff
 from xiaozhi.turn import Manners
+from xiaozhi.visit import Terms, Visit
 
 UPLINK_LIMIT = 65536
 """Bytes of a message: the firmware sends 65535 at most."""
@@ -34,6 +38,7 @@ class House:
     limits: Limits
     manners: Manners
     devices: Devices
+    terms: Terms
 
 
 class DeviceFactory(WebSocketServerFactory):
@@ -41,13 +46,14 @@ class DeviceFactory(WebSocketServerFactory):
 
     protocol: Any = DeviceProtocol
 
-    def __init__(self, house: House, gate: Gate, clock: Any, max_connections: int) -> None:
-        """Serve devices that the `gate` admits as `house` says; `clock` is the reactor."""
+    def __init__(self, house: House, gate: Gate, clock: Any, crowd: Crowd) -> None:
+        """Serve those the `gate` admits, as many as `crowd` lets in; `clock` is the reactor."""
         super().__init__()
         self._emptied: Deferred[None] = succeed(None)
         self.clock = clock
         self.gate = gate
         self.sessions: set[Session] = set()
+        self.crowd = crowd
         self._house = house
         self.setProtocolOptions(
             # The firmware does not check its UTF-8 (an SSID may be anything): see wire.
@@ -60,7 +66,6 @@ class DeviceFactory(WebSocketServerFactory):
             autoPingInterval=20,
             autoPingTimeout=50,
             tcpNoDelay=True,
-            maxConnections=max_connections,
         )
 
     @property
@@ -68,8 +73,22 @@ class DeviceFactory(WebSocketServerFactory):
         """The sound this server sends, which its hello declares."""
         return self._house.staff.downlink
 
-    def admit(self, link: Link, identity: Identity) -> Session:
-        """Make the session of a device that has connected."""
+    @property
+    def presence(self) -> Presence:
+        """Who is connected, by device."""
+        return self._house.terms.presence
+
+    @property
+    def counters(self) -> Counters:
+        """What is counted."""
+        return self._house.terms.counters
+
+    def answers_pings(self, identity: Identity) -> bool:
+        """Say whether a device can be sent WebSocket pings."""
+        return self._house.devices.answers_pings(identity.device)
+
+    def admit(self, link: Link, identity: Identity) -> Visit:
+        """Begin the visit of a device that has connected."""
         house = self._house
         session = Session(
             link,
@@ -80,7 +99,7 @@ class DeviceFactory(WebSocketServerFactory):
             self.clock,
         )
         self.sessions.add(session)
-        return session
+        return Visit(session, identity, house.terms, self.clock)
 
     def forget(self, session: Session) -> None:
         """Let go of a session whose connection is gone."""

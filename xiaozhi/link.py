@@ -51,6 +51,8 @@ class Link:
         """Audio frames that went out."""
         self.dropped = 0
         """Frames and messages that did not."""
+        self.spoke: float = clock.seconds()
+        """When anything last went out: a device takes a long silence for a dead connection."""
         self._played = 0
         """Milliseconds of sound so far: the timestamps, by which a device finds echoes."""
         self._socket = socket
@@ -91,6 +93,7 @@ class Link:
         if not (allowed and self._socket.can_send()):
             self.dropped += 1
             return False
+        self.spoke = self._clock.seconds()
         self._socket.write(payload, binary)
         return True
 

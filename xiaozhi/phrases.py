@@ -16,7 +16,9 @@ Key = Literal[
     "too_long",
     "thinking",
     "still_thinking",
+    "farewell",
 ]
+Notice = Literal["idle", "silent", "replaced"]
 
 _PHRASES: Mapping[Key, Mapping[str, str]] = {
     "greeting": {
@@ -51,12 +53,37 @@ _PHRASES: Mapping[Key, Mapping[str, str]] = {
         "zh": "还在想，请稍等。",
         "en": "Still thinking, one moment please.",
     },
+    "farewell": {
+        "zh": "我先去休息了，需要时再叫我。",
+        "en": "I will take a rest now. Call me when you need me.",
+    },
 }
+_NOTICES: Mapping[Notice, Mapping[str, str]] = {
+    "idle": {
+        "zh": "很久没有听到声音，连接即将关闭。",
+        "en": "Nobody has spoken for long: this connection is about to close.",
+    },
+    "silent": {
+        "zh": "很久没有收到消息，连接即将关闭。",
+        "en": "No message has come for long: this connection is about to close.",
+    },
+    "replaced": {
+        "zh": "此设备已在另一处连接，本连接即将关闭。",
+        "en": "This device has connected anew: this connection is about to close.",
+    },
+}
+"""What is shown and never spoken."""
 
 
 def phrase(key: Key, language: str) -> str:
     """Say it in `language` (a primary subtag); who speaks neither is spoken to in English."""
     texts = _PHRASES[key]
+    return texts.get(language, texts["en"])
+
+
+def notice(key: Notice, language: str) -> str:
+    """Write it in `language` (a primary subtag), or in English."""
+    texts = _NOTICES[key]
     return texts.get(language, texts["en"])
 
 

@@ -23,7 +23,7 @@ from xiaozhi.identity import identify
 from xiaozhi.link import Link
 from xiaozhi.services.auth.caller import Admitted, Caller, Verdict
 from xiaozhi.services.auth.credential import masked
-from xiaozhi.session import Session
+from xiaozhi.visit import Visit
 
 if TYPE_CHECKING:
     from xiaozhi.factory import DeviceFactory
@@ -37,6 +37,14 @@ _EARLY = 65536
 _ENOUGH = 10
 """So many malformed messages in a row end a connection."""
 
+_RETRY = ("Retry-After", "10")
+"""Tells who is refused for lack of room when to try again, in seconds."""
+
+_REFUSALS = {
+    "full": "maximum number of connections reached",
+    "address": "too many connections from this address",
+}
+
 
 class DeviceProtocol(WebSocketServerProtocol):
     """One device's WebSocket."""
@@ -47,8 +55,10 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def __init__(self) -> None:
         super().__init__()
-        self.session: Session | None = None
+        self.visit: Visit | None = None
         self._caller: Caller | None = None
+        self._address = ""
+        """Where the device is, once it has a place among the connections."""
         self._admission: Deferred[Verdict] | None = None
         self._how = ""
         self._version = 1
@@ -72,7 +82,10 @@ class DeviceProtocol(WebSocketServerProtocol):
         gate = self.factory.gate
         peer = getattr(self.transport.getPeer(), "host", "")
         self._caller = gate.caller(identity, peer, request.params, headers)
+        self._enter(self._caller.peer)
         self._version = _framing(headers.get("protocol-version", ""))
+        if not self.factory.answers_pings(identity):
+            self.autoPingInterval = 0
         answer: Deferred[None] = Deferred()
         admission = self._admission = gate.admit(self._caller)
         admission.addCallbacks(
@@ -90,7 +103,7 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
         """Refuse a handshake. Autobahn would write two lines for each: see `Refusals`."""
-        more = [("WWW-Authenticate", "Bearer")] if code == 401 else []
+        more = {401: [("WWW-Authenticate", "Bearer")], 503: [_RETRY]}.get(code, [])
         self.sendHttpErrorResponse(code, reason, [*(responseHeaders or ()), *more])
         self.wasClean = True
         self.dropConnection(abort=False)
@@ -104,7 +117,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         # HTTP was this transport's producer until now; who writes must know of slow readers.
         self.transport.unregisterProducer()
         self.transport.registerProducer(link, True)
-        self.session = self.factory.admit(link, identity)
+        self.visit = self.factory.admit(link, identity)
+        self.factory.counters.count("connections_opened")
         self._strangled = self.factory.clock.callLater(
             PATIENCE, self.say_goodbye, 1002, "no hello came"
         )
@@ -128,30 +142,48 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take one frame of the device's."""
-        if self.session is None or not self.can_send():
+        if self.visit is None or not self.can_send():
             return  # Autobahn still delivers what comes after our goodbye
+        if not self.visit.affords():
+            self.say_goodbye(1008, "too many messages")
+            return
         try:
-            self._take(payload, isBinary)
+            self._take(payload, isBinary, self.visit)
         except BadMessage as error:
-            self._refuse(str(error))
+            self._refuse(str(error), self.visit)
         except Exception:
-            self.logger.failure("{session}: our fault", session=self.session.link.session_id)
+            self.logger.failure("{session}: our fault", session=self.visit.session.link.session_id)
             self.say_goodbye(1011, "internal error")
 
-    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Say goodbye, or answer it; all ends first, so that who is told can rely on it."""
+        if self.visit is not None:
+            self.visit.close()
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is gone, whoever ended it; a device just drops it (1006)."""
         self._give_up()
         self._hello_came()
-        if self.session is not None:
+        if self._address:
+            self.factory.crowd.leave(self._address)
+            self._address = ""
+        ours: int | None = self.localCloseCode if self.closedByMe else None
+        if ours is not None:
+            self.factory.counters.count("connections_ended", code=str(ours))
+        if self.visit is not None:
+            session = self.visit.session
+            self.visit.close()
             self.logger.info(
                 "{session}: {how}, {account}",
-                session=self.session.link.session_id,
-                how="the device hung up" if code == 1006 else f"closed ({code})",
-                account=self.session.account(),
+                session=session.link.session_id,
+                how=_ending(ours, code),
+                account=self.visit.account(),
             )
-            self.session.close()
-            self.factory.forget(self.session)
-            self.session = None
+            self.factory.forget(session)
+            self.visit = None
 
     # -- what `Link` needs --
 
@@ -167,8 +199,6 @@ class DeviceProtocol(WebSocketServerProtocol):
         """Begin the closing handshake, with any code of RFC 6455 7.4.1."""
         if self.can_send():  # Autobahn's own sendClose refuses the codes that say what is wrong
             self.sendCloseFrame(code=code, reasonUtf8=reason.encode(), isReply=False)
-            if self.session is not None:
-                self.session.close()
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -199,41 +229,50 @@ class DeviceProtocol(WebSocketServerProtocol):
         if self._admission is not None:
             self._admission.cancel()
 
-    def _take(self, payload: bytes, binary: bool) -> None:
-        assert self.session is not None, "onMessage has looked"
+    def _enter(self, address: str) -> None:
+        """Take a place among the connections there may be."""
+        if (refusal := self.factory.crowd.enter(address)) is not None:
+            self.factory.counters.count("connections_refused", reason=refusal)
+            self.logger.warn("{peer} refused: {why}", peer=self.peer, why=_REFUSALS[refusal])
+            raise ConnectionDeny(503, _REFUSALS[refusal])
+        self._address = address
+
+    def _take(self, payload: bytes, binary: bool, visit: Visit) -> None:
         if binary:
-            message = wire.decode_binary(payload, self.session.link.version)
+            message = wire.decode_binary(payload, visit.session.link.version)
         else:
             message = wire.decode_text(payload)
         self._malformed = 0
         if isinstance(message, wire.Hello):
-            self._welcome(message, self.session)
+            self._welcome(message, visit)
         elif self._strangled is None:
-            self.session.receive(message)  # what comes before the hello is not for us
+            visit.receive(message)  # what comes before the hello is not for us
 
-    def _welcome(self, hello: wire.Hello, session: Session) -> None:
+    def _welcome(self, hello: wire.Hello, visit: Visit) -> None:
         """Answer the first hello; a second answer would poison the firmware's next talk."""
         if self._strangled is None:
             return
         self._hello_came()
+        link = visit.session.link
         if hello.version is not None:
-            session.link.version = _framing(str(hello.version))
-        session.link.send(wire.Welcome.declaring(1, self.factory.downlink))
+            link.version = _framing(str(hello.version))
+        link.send(wire.Welcome.declaring(1, self.factory.downlink))
+        visit.arrive(hello, self._address)
 
     def _hello_came(self) -> None:
         if self._strangled is not None and self._strangled.active():
             self._strangled.cancel()
         self._strangled = None
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, why: str, visit: Visit) -> None:
         """Note a malformed message, once; many in a row are no accident."""
-        assert self.session is not None, "onMessage has looked"
         self._malformed += 1
+        self.factory.counters.count("messages_malformed")
         if not self._complained:
             self._complained = True
             self.logger.info(
                 "{session}: malformed message ignored: {why}",
-                session=self.session.link.session_id,
+                session=visit.session.link.session_id,
                 why=why[:200],
             )
         if self._malformed >= _ENOUGH:
@@ -245,6 +284,13 @@ def _decoded(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: text.encode("latin-1").decode("utf-8", "replace") for name, text in headers.items()
     }
+
+
+def _ending(ours: int | None, theirs: int | None) -> str:
+    """Say who ended a connection, by the codes of their close frames."""
+    if ours is not None:
+        return f"we closed ({ours})"
+    return "the device hung up" if theirs in (None, 1006) else f"the device closed ({theirs})"
 
 
 def _framing(version: str) -> int:

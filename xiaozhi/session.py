@@ -8,22 +8,22 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi import wire
-from xiaozhi.dialogue import Dialogue
+from xiaozhi.dialogue import Dialogue, Entry
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
 from xiaozhi.modes.chat import Chat
-from xiaozhi.phrases import Key, phrase
+from xiaozhi.phrases import phrase
 from xiaozhi.reply import Reply
 from xiaozhi.services.asr import Recognition
+from xiaozhi.timers import Timers
 from xiaozhi.voice import Voice
 
 
@@ -41,6 +41,8 @@ class Staff:
     """What is sent, as the welcome declares it."""
     language: str
     """The server's language, spoken until the user's is known."""
+    farewell: str = ""
+    """What is said to who has not spoken for long; "" for a phrase in their language."""
 
 
 STUTTER = 0.3
@@ -67,9 +69,9 @@ class Session:
         self._work: Deferred[None] | None = None
         """The recognition or the answer under way."""
         self._reply: Reply | None = None
-        self._timers: dict[str, IDelayedCall] = {}
-        self._ignored = 0
-        """Messages nobody has a use for."""
+        self._timers = Timers(clock, link)
+        self.stirred: float = clock.seconds()
+        """When anything last happened but sound in which nobody speaks."""
         self._latest: tuple[wire.Message | None, float] = (None, 0.0)
         """The message before this one, and when it came."""
 
@@ -78,10 +80,15 @@ class Session:
         """Whose turn it is."""
         return self._turn.state
 
+    @property
+    def language(self) -> str:
+        """The user's language."""
+        return self._dialogue.language
+
     # -- in --
 
     def receive(self, message: wire.Message) -> None:
-        """Take a message of the device's, except its hello."""
+        """Take a message of the device's that concerns the turn."""
         if isinstance(message, wire.Detect) and self._repeats(message):
             return
         self._latest = message, self._clock.seconds()
@@ -90,18 +97,6 @@ class Session:
                 self.post(message)
             case wire.Detect(text):
                 self.post(e.Detected(text, self._ears.follows_sound(self._clock.seconds())))
-            case wire.Ping():
-                self.link.send(wire.Pong())
-            case wire.Number(value):
-                self.link.text(b"%d" % value)
-            case wire.Other(kind, known):
-                self._ignored += 1
-                if not known and self._ignored == 1:
-                    self.log.info(
-                        "{session}: unknown message type {kind!r}, ignored",
-                        session=self.link.session_id,
-                        kind=kind[:40],
-                    )
 
     def _repeats(self, message: wire.Message) -> bool:
         """Say whether the device stutters: the same message again, at once."""
@@ -112,6 +107,8 @@ class Session:
         """Let the turn decide on `event`; what comes of it meanwhile waits its turn."""
         if self._events is None:
             return
+        if not isinstance(event, wire.Sound | e.Lapsed):
+            self.stirred = self._clock.seconds()
         self._events.append(event)
         if len(self._events) > 1:
             return  # a call further down the stack is at it
@@ -130,16 +127,19 @@ class Session:
         """Sum up what went wrong on the wire, for the log."""
         return (
             f"{self.link.sent} frames sent, {self.link.dropped} dropped,"
-            f" {self._ears.corrupt} corrupt, {self._ignored} messages ignored"
+            f" {self._ears.corrupt} corrupt"
         )
+
+    def said(self) -> list[Entry]:
+        """Give what was said, the user first; of an answer under way, what was heard of it."""
+        return self._dialogue.render()
 
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""
         if self._events is not None:
             self._events = None
-            self._drop()
+            self._drop(closing=True)
             self._ears.clear(self._clock.seconds())
-            self._stop_timers()
             self.link.closed()
 
     # -- out: the turn's commands --
@@ -154,10 +154,10 @@ class Session:
             case e.Send(message):
                 self.link.send(message)
             case e.Listen(kept):
-                self._stop_timers()
+                self._timers.stop()
                 self._notice(self._ears.listen(now, kept))
             case e.Open(_, by_device, resume):
-                self._stop_timers()
+                self._timers.stop()
                 language = self._dialogue.language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm()
@@ -165,33 +165,41 @@ class Session:
             case e.Endpoint(by_device):
                 self._ears.endpoint(by_device)
             case e.Wait(number, seconds):
-                self._after("wait", seconds, self._waited, number)
+                self._timers.after("wait", seconds, self._waited, number)
             case e.Drop():
                 self._drop()
             case e.Clear():
-                self._stop_timers()
+                self._timers.stop()
                 self._ears.clear(now)
             case _:
                 self._begin(command)
 
     def _begin(self, command: e.Command) -> None:
-        """Begin the work that a turn consists of; what comes of it is posted."""
+        """Begin the work that a turn consists of; what comes of it is posted. Or be done."""
         match command:
             case e.Transcribe(number):
-                self._stop_timers()
+                self._timers.stop()
                 self._start(number, self._transcribe(number))
             case e.Answer(number, text, spoken):
                 language = self._dialogue.ask(text, spoken)
                 pieces = self._staff.chat.answer(self._dialogue.render(), language)
                 self._start(number, self._speak(number, pieces, language))
             case e.Greet(number):
-                self._say(number, "greeting")
+                self._say(number, phrase("greeting", self.language))
             case e.Apologise(number):
-                self._say(number, "deaf")
+                self._say(number, phrase("deaf", self.language))
+            case e.Part(number):
+                self._say(number, self._staff.farewell or phrase("farewell", self.language))
+            case e.Leave():
+                self.link.close(1000, "nobody speaks")
 
-    def _drop(self) -> None:
-        """End what is done for the turn; remember what the user heard of it."""
-        self._stop_timers()
+    def _drop(self, closing: bool = False) -> None:
+        """End what is done for the turn; remember what the user heard of it.
+
+        A question of which nothing was heard is one that is still being asked, until the session
+        closes.
+        """
+        self._timers.stop()
         self._ears.drop()
         work, self._work = self._work, None
         reply, self._reply = self._reply, None
@@ -204,7 +212,7 @@ class Session:
                     "{session}: said {text!r}", session=self.link.session_id, text=text[:200]
                 )
                 self._dialogue.answer(text, whole)
-            else:
+            elif not closing:
                 self._dialogue.retract()
 
     def _start(self, number: int, work: Coroutine[Deferred[Any], Any, e.Event]) -> None:
@@ -232,14 +240,13 @@ class Session:
         )
         return e.Heard(number, transcript.text, transcript.language)
 
-    def _say(self, number: int, key: Key) -> None:
-        """Speak one of the server's own phrases."""
-        language = self._dialogue.language
+    def _say(self, number: int, text: str) -> None:
+        """Speak something of the server's own."""
 
         async def piece() -> AsyncGenerator[str, None]:
-            yield phrase(key, language)
+            yield text
 
-        self._start(number, self._speak(number, piece(), language))
+        self._start(number, self._speak(number, piece(), self.language))
 
     async def _speak(
         self, number: int, pieces: AsyncGenerator[str, None], language: str
@@ -256,7 +263,7 @@ class Session:
         for edge in edges:
             self.post(edge)
         if self._ears.behind:
-            self._after("behind", 0.0, self._catch_up)
+            self._timers.after("behind", 0.0, self._catch_up)
         self._watch()
 
     def _catch_up(self) -> None:
@@ -267,7 +274,7 @@ class Session:
         """See to it that an utterance ends even if its sound stops coming."""
         deadline = self._ears.deadline()
         if deadline is not None and "overdue" not in self._timers:
-            self._after("overdue", max(0.0, deadline - self._clock.seconds()), self._overdue)
+            self._timers.after("overdue", max(0.0, deadline - self._clock.seconds()), self._overdue)
 
     def _overdue(self) -> None:
         hush = self._ears.overdue(self._clock.seconds())
@@ -277,23 +284,3 @@ class Session:
 
     def _waited(self, number: int) -> None:
         self.post(e.Waited(number, self._ears.voiced, self._ears.speaking))
-
-    def _after(self, name: str, seconds: float, call: Callable[..., None], *args: Any) -> None:
-        """Call once, later; replaces the timer of the same name."""
-
-        def ring() -> None:
-            del self._timers[name]
-            try:
-                call(*args)
-            except Exception:
-                self.log.failure("{session}: our fault", session=self.link.session_id)
-                self.link.close(1011, "internal error")
-
-        if (old := self._timers.pop(name, None)) is not None:
-            old.cancel()
-        self._timers[name] = self._clock.callLater(seconds, ring)
-
-    def _stop_timers(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()

@@ -153,6 +153,28 @@ class Server(Section, frozen=True):
         int,
         Meta(description="Connections at one time; more are refused.", ge=1, le=100_000),
     ] = 1000
+    max_connections_per_address: Annotated[
+        int,
+        Meta(
+            description="Connections at one time from one address; more are refused. Loopback is "
+            "exempt, since a proxy there speaks for many.",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 64
+    max_messages_per_second: Annotated[
+        int,
+        Meta(
+            description="Messages a device may send, on average; five seconds' worth may come at "
+            "once. Who sends more is disconnected. Sound alone is up to 50 a second.",
+            ge=60,
+            le=100_000,
+        ),
+    ] = 200
+    max_devices: Annotated[
+        int,
+        Meta(description="Devices that are known; further ones are sent away.", ge=1, le=1_000_000),
+    ] = 10_000
 
     def __post_init__(self) -> None:
         """Refuse two listeners on one port."""
@@ -280,6 +302,46 @@ class Listen(Section, frozen=True):
     ] = True
 
 
+class Idle(Section, frozen=True):
+    """When a connection on which nothing happens is closed."""
+
+    close_connection_no_voice_time: Annotated[
+        int,
+        Meta(
+            description="Seconds without anything said after which a connection is closed; a "
+            "minute more for one on which no message comes at all.",
+            ge=60,
+            le=86_400,
+        ),
+    ] = 600
+    idle_close_grace_seconds: Annotated[
+        int, Meta(description="So many seconds before that a badge is warned.", ge=5, le=30)
+    ] = 15
+    dialog_idle_timeout_ms: Annotated[
+        int,
+        Meta(
+            description="Silence after which a badge's dialog is over, until the next wake word; "
+            "in milliseconds. Other devices cannot be told, so they are heard on.",
+            ge=3000,
+            le=600_000,
+        ),
+    ] = 15_000
+
+
+class EndPrompt(Section, frozen=True):
+    """What is said before an idle connection is closed."""
+
+    enable: Annotated[
+        bool, Meta(description="Say goodbye. If not, the connection is closed silently.")
+    ] = True
+    prompt: Annotated[
+        str,
+        Meta(
+            description="What is said; if empty, a phrase in the user's language.", max_length=500
+        ),
+    ] = ""
+
+
 class Assistant(Section, frozen=True):
     """Who answers."""
 
@@ -331,6 +393,12 @@ class Config(Section, frozen=True, kw_only=True):
     auth: Annotated[Auth, Meta(description="Who may connect.")] = Auth()
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
+    idle: Annotated[
+        Idle, Meta(description="When a connection on which nothing happens is closed.")
+    ] = Idle()
+    end_prompt: Annotated[
+        EndPrompt, Meta(description="What is said before an idle connection is closed.")
+    ] = EndPrompt()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
     vad: Annotated[
         tuple[Chosen, ...],

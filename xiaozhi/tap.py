@@ -23,13 +23,17 @@ from xiaozhi.announcement import Announcement, Lineup  # noqa: E402
 from xiaozhi.endpointing import Limits  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
 from xiaozhi.factory import DeviceFactory, Doors, House  # noqa: E402
+from xiaozhi.idling import Patience  # noqa: E402
+from xiaozhi.limits import Crowd  # noqa: E402
 from xiaozhi.modes.chat import Chat  # noqa: E402
 from xiaozhi.phrases import everything  # noqa: E402
+from xiaozhi.presence import Presence  # noqa: E402
 from xiaozhi.services import engine  # noqa: E402
 from xiaozhi.services.asr import Recognition  # noqa: E402
 from xiaozhi.services.auth import make_gate  # noqa: E402
 from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
+from xiaozhi.services.journal import Journal  # noqa: E402
 from xiaozhi.services.llm import Minds  # noqa: E402
 from xiaozhi.services.pool import Workers  # noqa: E402
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf  # noqa: E402
@@ -44,6 +48,7 @@ from xiaozhi.session import Staff  # noqa: E402
 from xiaozhi.settings import Chosen, Config  # noqa: E402
 from xiaozhi.settings import Listen as ListenSettings  # noqa: E402
 from xiaozhi.turn import Manners  # noqa: E402
+from xiaozhi.visit import Terms  # noqa: E402
 from xiaozhi.voice import Solo, Voice  # noqa: E402
 from xiaozhi.wire import AudioParams  # noqa: E402
 
@@ -97,6 +102,9 @@ def build(
     server = MultiService()
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     store.setServiceParent(server)  # first to start, and last to stop
+    counters = Counters()
+    journal = Journal(state / "journal", store, counters, clock)
+    journal.setServiceParent(server)
     builder = _Builder(server, config, language, state, clock)
     recognition = Recognition(builder.engines("asr", config.asr), clock)
     minds = Minds(builder.engines("llm", config.llm), clock)
@@ -119,11 +127,20 @@ def build(
         warm,
         AudioParams("opus", config.audio.sample_rate, 1, config.audio.frame_duration),
         language,
+        config.end_prompt.prompt,
     )
-    house = House(staff, detector, _limits(config.listen), _manners(config.listen), devices)
+    house = House(
+        staff,
+        detector,
+        _limits(config.listen),
+        _manners(config),
+        devices,
+        _terms(config, counters, clock, store, journal),
+    )
     proxies = Proxies(config.server.trusted_proxies)
-    gate = make_gate(config.auth, proxies, Counters(), builder.workshop("auth"), time.time)
-    factory = DeviceFactory(house, gate, clock, config.server.max_connections)
+    gate = make_gate(config.auth, proxies, counters, builder.workshop("auth"), time.time)
+    crowd = Crowd(config.server.max_connections, config.server.max_connections_per_address)
+    factory = DeviceFactory(house, gate, clock, crowd)
     address = public(config.server.public_url)
     doors = site(factory, Offer(address, config.audio.framing, _now, proxies), devices)
     listening = [
@@ -224,8 +241,27 @@ def _limits(listen: ListenSettings) -> Limits:
     )
 
 
-def _manners(listen: ListenSettings) -> Manners:
-    return Manners(wakeup_words=listen.wakeup_words, greets=listen.enable_greeting)
+def _manners(config: Config) -> Manners:
+    return Manners(
+        wakeup_words=config.listen.wakeup_words,
+        greets=config.listen.enable_greeting,
+        farewell=config.end_prompt.enable,
+    )
+
+
+def _terms(config: Config, counters: Counters, clock: Any, store: Store, journal: Journal) -> Terms:
+    return Terms(
+        presence=Presence(store, config.server.max_devices, counters, clock, time.time),
+        counters=counters,
+        wall=time.time,
+        remember=journal.add,
+        patience=Patience(
+            voice=config.idle.close_connection_no_voice_time,
+            grace=config.idle.idle_close_grace_seconds,
+            dialog=config.idle.dialog_idle_timeout_ms / 1000,
+        ),
+        rate=config.server.max_messages_per_second,
+    )
 
 
 def _now() -> datetime:

@@ -38,13 +38,17 @@ from xiaozhi.events import (
     Endpoint,
     Event,
     Failed,
+    Farewell,
     Feed,
     Finished,
     Greet,
     Heard,
     Keep,
+    Lapsed,
+    Leave,
     Listen,
     Open,
+    Part,
     Send,
     Speaks,
     Transcribe,
@@ -53,6 +57,7 @@ from xiaozhi.events import (
 )
 from xiaozhi.wakewords import cut, same
 from xiaozhi.wire import (
+    CANCEL_TONE,
     TTS_START,
     TTS_STOP,
     Abort,
@@ -73,6 +78,8 @@ class Manners:
     wakeup_words: Collection[str] = ()
     greets: bool = True
     """Whether a wake word alone is answered with a greeting."""
+    farewell: bool = True
+    """Whether goodbye is said before a connection is closed on which nobody speaks."""
     tail: float = 0.15
     """So long after the button's release the microphone's last frames are waited for."""
     guard: float = 1.0
@@ -99,7 +106,9 @@ class Turn:
         self._woken_by = ""
         """The wake word its sound begins with, if it does."""
         self._greeting = False
-        """Whether the turn only answers a wake word."""
+        """Whether the turn is a greeting or a farewell, which gives way to speech."""
+        self._parting = False
+        """Whether the connection ends with the turn."""
         self._late = 0
         """Packets that came after the button's release."""
 
@@ -238,6 +247,15 @@ class Turn:
             else:
                 yield from self._over()
 
+    def _farewell(self) -> Iterator[Command]:
+        if self._manners.farewell:
+            self._spoken, self._greeting, self._parting = False, True, True
+            self._woken_by = ""
+            self.state = "thinking"
+            yield Part(self.number)
+        else:
+            yield Leave()
+
     def _result(self, event: Event) -> Iterator[Command]:
         match self.state, event:
             case "thinking", Heard(_, text, language):
@@ -257,6 +275,11 @@ class Turn:
                     yield Listen()  # for a voice that interrupts
             case "thinking" | "speaking", Finished() | Failed():
                 yield from self._over()
+            case "idle" | "listening", Farewell():
+                yield from self._farewell()
+            case "listening", Lapsed():
+                yield Send(CANCEL_TONE)
+                yield from self._idle()
 
     def _hear(
         self, *, by_device: bool = False, resume: bool = False, woken_by: str = ""
@@ -276,14 +299,17 @@ class Turn:
         if self.state not in ("idle", "listening"):
             yield Drop(self.number)
         self.number += 1
-        self._greeting = False
+        self._greeting = self._parting = False
         if self.state == "speaking":
             yield Send(TTS_STOP)
             self.state = "thinking"
 
     def _over(self) -> Iterator[Command]:
+        parting = self._parting
         yield from self._drop()
         yield from self._rest()
+        if parting:
+            yield Leave()
 
     def _rest(self) -> Iterator[Command]:
         """Go back to where the device is after a turn: idle if a button begins the next."""

@@ -20,6 +20,7 @@ the meaning does not depend on it, takes its default; what cannot be understood 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, cast
@@ -29,9 +30,21 @@ import msgspec
 
 from xiaozhi.errors import BadMessage
 
+DEEPEST = 32
+"""Levels of arrays and objects in a message; what is deeper is refused unread."""
+
 Mode = Literal["auto", "manual", "realtime"]
 """Who ends an utterance: the server (auto), the button (manual), the server while the
 microphone stays open during speech (realtime)."""
+
+_BADGE = frozenset(
+    "mode meeting coding workflow peer ui.ack ui.error ui.render device.control".split()
+)
+"""Types of message only badges send."""
+
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_OPENING = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 _V2 = struct.Struct(">HHIII")
 _V3 = struct.Struct(">BBH")
@@ -61,7 +74,12 @@ class Hello:
     audio: AudioParams = AudioParams()
     """What it will send."""
     features: frozenset[str] = frozenset()
-    """Names of what it can do: "mcp", "aec", "glyph_push"."""
+    """Names of what it can do: "mcp", "aec", "glyph_push", "badge"."""
+
+    @property
+    def badge(self) -> bool:
+        """Whether it takes a badge's messages, not only those every device knows."""
+        return "badge" in self.features
 
 
 @attrs.frozen
@@ -117,12 +135,19 @@ class Other:
     type: str
     known: bool = False
 
+    @property
+    def badge(self) -> bool:
+        """Whether only badges say so."""
+        return self.type in _BADGE
+
 
 Message = Hello | Sound | ListenStart | ListenStop | Detect | Abort | Ping | Number | Other
 
 
 def decode_text(payload: bytes) -> Message:
     """Understand one text frame. Text that is not UTF-8 is read with replacement characters."""
+    if _deeper(payload, DEEPEST):
+        raise BadMessage(f"nested deeper than {DEEPEST} levels")
     try:
         value = msgspec.json.decode(payload.decode("utf-8", "replace"))
     except (msgspec.DecodeError, RecursionError) as error:
@@ -136,6 +161,20 @@ def decode_text(payload: bytes) -> Message:
         raise BadMessage("the field `type` is missing")
     read = _READERS.get(kind)
     return read(value) if read else Other(kind)
+
+
+def _deeper(payload: bytes, levels: int) -> bool:
+    """Say whether a JSON text nests deeper than `levels`, without a step per character.
+
+    Each pass takes the innermost pairs of brackets away. Where they do not match, the text is
+    no JSON anyway.
+    """
+    if payload.count(b"[") + payload.count(b"{") <= levels:
+        return False
+    brackets = _TEXT.sub(b"", payload).translate(_OPENING, _NO_BRACKETS)
+    for _ in range(levels):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def decode_binary(payload: bytes, version: int) -> Message:
@@ -272,6 +311,23 @@ class Pong(Down, frozen=True):
     TYPE: ClassVar[str] = "pong"
 
 
+class System(Down, frozen=True):
+    """A word about the connection itself. Stock devices ignore it."""
+
+    TYPE: ClassVar[str] = "system"
+    message: str
+    event: str = ""
+
+
+class Control(Down, frozen=True):
+    """What a badge shall do: `action` "play.tone", with the `name` of the tone."""
+
+    TYPE: ClassVar[str] = "device.control"
+    action: str
+    name: str = ""
+
+
+CANCEL_TONE = Control("play.tone", "cancel")
 TTS_START = Tts("start")
 TTS_STOP = Tts("stop")
 

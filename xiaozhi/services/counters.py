@@ -47,6 +47,16 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "connections_refused": Metric(
             "counter", "Connections that were refused, by the reason.", ("reason",)
         ),
+        "connections_ended": Metric(
+            "counter", "Connections the server closed, by the code of RFC 6455.", ("code",)
+        ),
+        "takeovers": Metric("counter", "Connections that took a device over from an older one."),
+        "registrations_failed": Metric(
+            "counter", "Devices that were sent away after their hello, by why.", ("reason",)
+        ),
+        "memories_lost": Metric(
+            "counter", "Sessions whose memory could not be kept: the disk or the journal is full."
+        ),
         "sessions": Metric("gauge", "Sessions now, by whose turn it is.", ("state",)),
         "turns": Metric("counter", "Questions that were answered: spoken or typed.", ("how",)),
         "turns_failed": Metric("counter", "Turns that ended with an error of the server's own."),

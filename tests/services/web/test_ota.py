@@ -159,7 +159,7 @@ class OtaTest(SynchronousTestCase):
     def test_nobody_is_remembered(self) -> None:
         """Who does not name itself leaves nothing behind."""
         ask(self.site, "POST", "/xiaozhi/ota/", {"Accept-Language": "de"}, BODY)
-        self.assertEqual(len(self.devices._languages), 0)
+        self.assertEqual(len(self.devices._told), 0)
 
 
 class Pages(SynchronousTestCase):

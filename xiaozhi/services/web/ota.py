@@ -78,16 +78,18 @@ class Ota(Resource):
         headers = _headers(request)
         body = _body(request)
         identity = identify(_query(request), headers)
+        version = _version(body, headers)
         if identity.known:
             spoken = primary(_text(body.get("language")))
             self._devices.learn(
-                identity.device, spoken or accepted(headers.get("accept-language", ""))
+                identity.device, spoken or accepted(headers.get("accept-language", "")), version
             )
         _cors(request)
         request.setHeader(b"Content-Type", b"application/json; charset=utf-8")
         return msgspec.json.encode(
             self._time()
-            | _firmware(body, headers)
+            # The device's own version, which means: no update. Unknown ones are left out.
+            | ({"firmware": {"version": version, "url": ""}} if version else {})
             | {
                 # `version` is sticky in a device's memory, so it is always told.
                 "websocket": {
@@ -116,15 +118,13 @@ class Ota(Resource):
         }
 
 
-def _firmware(body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """Echo the device's own version, which means: no update. Unknown versions are left out."""
+def _version(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """Find the version of the device's firmware; "" if it tells none that is one."""
     application = body.get("application")
     version = _text(application.get("version")) if isinstance(application, dict) else ""
     # A body may be invalid JSON (an SSID with a quote in it); "<board>/<version>" is not.
     version = version or headers.get("user-agent", "").rpartition("/")[2]
-    if not _VERSION.fullmatch(version):
-        return {}
-    return {"firmware": {"version": version, "url": ""}}
+    return version if _VERSION.fullmatch(version) else ""
 
 
 def _body(request: Request) -> Mapping[str, Any]:

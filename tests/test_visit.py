@@ -1,0 +1,336 @@
+"""A device's connection from its hello to its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fakes import Table
+from tests.test_protocol import HELLO
+from tests.websocket import FakeStore, Peer, factory, set_clock
+from xiaozhi.errors import ServiceError
+from xiaozhi.factory import DeviceFactory
+from xiaozhi.services.store.records import Entry, SessionMemory
+from xiaozhi.turn import Manners
+
+BADGE = HELLO | {"features": {"badge": True}}
+PATH = "/xiaozhi/v1/?device-id=AA%3A01"
+FAILED = "设备注册失败"
+
+
+class Case(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.table = Table()
+        self.clock: Clock = self.table.clock
+        self.store = FakeStore()
+        self.memories: list[SessionMemory] = []
+        self.addCleanup(set_clock, set_clock(self.clock))
+        self.factory = self.serve()
+
+    def serve(self, **house: Any) -> DeviceFactory:
+        house.setdefault("remember", self.memories.append)
+        return factory(self.table, store=self.store, **house)
+
+    def connect(self, path: str = PATH, hello: object = HELLO) -> Peer:
+        """Connect a device that says hello; its welcome is read."""
+        peer = Peer(self.factory)
+        self.addCleanup(peer.vanish)
+        self.assertIn("101", peer.handshake(path))
+        peer.send(hello)
+        welcome = peer.frames()[0]
+        self.assertEqual(welcome["type"], "hello")
+        return peer
+
+    def wait(self, seconds: float, *peers: Peer) -> None:
+        """Let time pass in steps of a second, in which devices answer pings."""
+        for _ in range(round(seconds)):
+            self.clock.advance(1)
+            for peer in peers:
+                peer.pong()
+
+    def told(self, peer: Peer) -> list[str]:
+        """Tell what a device was sent, but for sound, pings and pongs."""
+        out = []
+        for frame in peer.frames():
+            if isinstance(frame, dict) and frame["type"] != "pong":
+                words = [frame.get(key) for key in ("type", "state", "event", "action")]
+                out.append(" ".join(filter(None, words)))
+            elif isinstance(frame, int | str) and frame != "ping":
+                out.append(str(frame))
+        return out
+
+
+class Registration(Case):
+    def test_known(self) -> None:
+        """A device that says hello is noted, with what is known of it."""
+        self.connect(PATH + "&client-id=C1")
+        record = self.store.known["aa:01"]
+        self.assertEqual(
+            (record.client_id, record.address, record.last_seen), ("c1", "192.168.1.9", 1000.0)
+        )
+        self.assertEqual(list(self.factory.presence), ["aa:01"])
+
+    def refused(self, peer: Peer, code: int, reason: str) -> None:
+        self.assertEqual(peer.frames()[-2:], [FAILED, code])
+        counters = self.factory.counters
+        self.assertEqual(counters.value("registrations_failed", reason=reason), 1)
+        self.assertEqual(list(self.factory.presence), [])
+        peer.vanish()
+        self.clock.advance(2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def open(self) -> Peer:
+        peer = Peer(self.factory)
+        self.addCleanup(peer.vanish)
+        peer.handshake(PATH)
+        peer.send(HELLO)
+        return peer
+
+    def test_blocked(self) -> None:
+        """A device that is blocked is told so, by the very words, and let go."""
+        self.store.block("aa:01")
+        self.refused(self.open(), 1008, "blocked")
+
+    def test_full(self) -> None:
+        """One device too many is let go; those that are known may come."""
+        self.factory = self.serve(most=1)
+        self.connect("/xiaozhi/v1/?device-id=first").vanish()
+        self.connect("/xiaozhi/v1/?device-id=first").vanish()
+        self.refused(self.open(), 1013, "max_devices")
+
+    def test_store_fails(self) -> None:
+        """A store that fails lets nobody in."""
+        self.store.failure = ServiceError("store", "the disk is gone")
+        self.refused(self.open(), 1013, "store")
+
+    def test_store_is_dead(self) -> None:
+        """The store has two seconds; meanwhile the device is served."""
+        self.store.dead = True
+        peer = self.connect()
+        peer.send({"type": "ping"})
+        self.wait(1)
+        self.assertEqual([frame["type"] for frame in peer.frames()], ["pong"])
+        self.wait(1)
+        self.refused(peer, 1013, "store")
+
+    def test_gone_meanwhile(self) -> None:
+        """A device that goes before the store has answered leaves nothing behind."""
+        self.store.dead = True
+        self.connect().vanish()
+        self.clock.advance(2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(list(self.factory.presence), [])
+
+    def test_made_up_names(self) -> None:
+        """Nothing is stored of a device that has no name."""
+        peer = self.connect("/xiaozhi/v1/")
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        self.table.pass_time(4)
+        peer.vanish()
+        self.assertEqual((self.store.asked, self.memories), (0, []))
+
+
+class Takeover(Case):
+    def speaking(self) -> Peer:
+        peer = self.connect(hello=BADGE)
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        self.table.pass_time(0.5)
+        peer.frames()
+        return peer
+
+    def test_overlap(self) -> None:
+        """The newer connection is served at once; the older one may finish its sentence."""
+        old = self.speaking()
+        new = self.connect()
+        new.send({"type": "ping"})
+        self.assertEqual([frame["type"] for frame in new.frames()], ["pong"])
+        old.send({"type": "listen", "state": "detect", "text": "and what else?"})
+        self.table.pass_time(1.45)
+        frames = old.frames()
+        self.assertEqual(frames[0]["type"], "system")
+        self.assertGreater(sum(isinstance(frame, bytes) for frame in frames), 15)
+        self.assertEqual(len(self.table.minds.asked), 1)
+        self.table.pass_time(0.1)
+        self.assertIn(1000, old.frames())
+        self.assertIs(self.factory.presence.find("aa:01"), new.protocol.visit)
+        self.assertEqual(self.factory.counters.value("takeovers"), 1)
+
+    def test_stock(self) -> None:
+        """A stock device is not told in words."""
+        old = self.connect()
+        self.connect()
+        self.wait(2, old)
+        self.assertEqual(self.told(old), ["1000"])
+
+    def test_older_goes_last(self) -> None:
+        """The end of the older connection takes nothing from the newer one."""
+        old = self.connect()
+        new = self.connect()
+        old.vanish()
+        self.assertIs(self.factory.presence.find("aa:01"), new.protocol.visit)
+        new.vanish()
+        self.assertEqual(list(self.factory.presence), [])
+
+    def test_two_at_most(self) -> None:
+        """A third connection ends the second at once; the first still has its moment."""
+        first, second = self.speaking(), self.connect()
+        third = self.connect()
+        self.assertEqual(self.told(second), ["1000"])
+        self.assertEqual(self.told(first), ["system", "tts sentence_end", "tts sentence_start"][:1])
+        self.wait(2, third)
+        self.assertEqual(self.told(first)[-1], "1000")
+        self.assertEqual(self.told(third), [])
+
+
+class Idle(Case):
+    def test_farewell(self) -> None:
+        """Who says nothing for ten minutes is told goodbye, and the connection closed."""
+        peer = self.connect(hello=BADGE)
+        self.wait(590, peer)
+        self.assertEqual(self.told(peer), ["system"])
+        self.wait(9, peer)
+        self.assertEqual(self.told(peer), [])
+        for _ in range(600):
+            self.clock.advance(0.02)
+        self.assertEqual(
+            self.told(peer),
+            [
+                *("tts start", "tts sentence_start", "tts sentence_end"),
+                *("tts sentence_start", "tts sentence_end", "tts stop", "1000"),
+            ],
+        )
+        self.assertIn("rest", self.table.speech.sentences[0][0])
+
+    def test_stock_is_not_warned(self) -> None:
+        """A stock device hears goodbye, and knows no other warning."""
+        peer = self.connect()
+        self.wait(599, peer)
+        self.assertEqual(self.told(peer), [])
+
+    def test_silent_end(self) -> None:
+        """Without a farewell the connection is just closed."""
+        self.factory = self.serve(manners=Manners(farewell=False))
+        peer = self.connect()
+        self.wait(600, peer)
+        self.assertEqual(self.told(peer), ["1000"])
+
+    def test_a_word_is_enough(self) -> None:
+        """Whoever says something has ten minutes again, counted from the answer's end."""
+        peer = self.connect()
+        self.wait(590, peer)
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        self.table.pass_time(4)
+        self.wait(590, peer)
+        self.assertEqual(self.told(peer)[-1], "tts stop")
+
+    def test_no_message(self) -> None:
+        """A device that sends nothing is warned, and ten seconds later the connection closed."""
+        peer = self.connect()
+        peer.protocol.visit._idling.factor = 3.0
+        self.wait(661, peer)
+        self.assertEqual(self.told(peer), ["system timeout_warning"])
+        peer.send({"type": "ping"})
+        self.wait(20, peer)
+        self.assertEqual(self.told(peer), [])
+        self.wait(650, peer)
+        self.assertEqual(self.told(peer), ["system timeout_warning", "1000"])
+
+    def test_dialog_of_a_badge(self) -> None:
+        """A badge that shows itself as one is not heard any more after 15 s of silence."""
+        for hello, more, lapses in (
+            (HELLO, [], False),
+            (BADGE, [], True),
+            (HELLO, [{"type": "ui.ack", "id": "1"}], True),
+        ):
+            peer = self.connect(hello=hello)
+            for message in more:
+                peer.send(message)
+            peer.send({"type": "listen", "state": "start", "mode": "auto"})
+            self.wait(31, peer)
+            self.assertEqual(self.told(peer), ["device.control play.tone"] * lapses)
+            session = peer.protocol.visit.session
+            self.assertEqual(session.state, "idle" if lapses else "listening")
+            peer.vanish()
+            self.clock.advance(2)
+
+    def test_downlink(self) -> None:
+        """A device that was sent nothing for 90 s is sent a pong; pings are no messages."""
+        peer = self.connect()
+        self.wait(89, peer)
+        self.assertEqual(set(peer.frames()), {"ping"})
+        self.wait(1, peer)
+        self.assertEqual([frame["type"] for frame in peer.frames() if frame != "ping"], ["pong"])
+
+
+class End(Case):
+    def test_memory(self) -> None:
+        """What was said is kept before goodbye is said, as far as it was heard."""
+        peer = self.connect()
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        self.table.pass_time(0.5)
+        kept: list[int] = []
+        write = peer.transport.write
+
+        def watch(data: bytes) -> None:
+            kept.append(len(self.memories))
+            write(data)
+
+        self.patch(peer.transport, "write", watch)
+        peer.protocol.say_goodbye(1001, "")
+        self.assertEqual(kept, [1])
+        peer.vanish()
+        (memory,) = self.memories
+        self.assertEqual((memory.device_id, memory.began), ("aa:01", 1000.0))
+        self.assertEqual(memory.entries[0], Entry("user", "hello"))
+        self.assertRegex(memory.entries[1].text, r"^I.*…$")
+
+    def test_unanswered(self) -> None:
+        """A question that was not answered yet is part of what was said."""
+        self.table.minds.pieces = (Deferred(),)
+        peer = self.connect()
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        peer.vanish()
+        (memory,) = self.memories
+        self.assertEqual(memory.entries, (Entry("user", "hello"),))
+
+    def test_devices_goodbye(self) -> None:
+        """A device that says goodbye is answered when all is kept."""
+        peer = self.connect()
+        peer.send({"type": "listen", "state": "detect", "text": "hello"})
+        self.table.pass_time(1)
+        peer.close()
+        self.assertEqual(len(self.memories), 1)
+
+    def test_nothing_said(self) -> None:
+        """A connection on which nothing was said is not remembered."""
+        self.connect().vanish()
+        self.assertEqual(self.memories, [])
+
+    def test_any_moment(self) -> None:
+        """A close is complete whatever is under way: no timer, no route, no session is left."""
+        for pieces, state, seconds in (
+            ((Deferred(),), "thinking", 0.5),
+            (("I am fine.",), "speaking", 0.5),
+            (("I am fine.",), "listening", 4.0),
+        ):
+            self.table.minds.pieces = pieces
+            peer = self.connect()
+            peer.send({"type": "listen", "state": "detect", "text": "hello"})
+            self.table.pass_time(seconds)
+            self.assertEqual(peer.protocol.visit.session.state, state)
+            peer.vanish()
+            self.assertEqual((list(self.factory.presence), self.factory.sessions), ([], set()))
+            self.clock.advance(3)  # Autobahn's own timers end by themselves
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_small_messages(self) -> None:
+        """Heartbeats and bare integers are answered, others are ignored and counted."""
+        peer = self.connect()
+        for message in ({"type": "ping"}, 42, {"type": "mystery"}, {"type": "mcp"}):
+            peer.send(message)
+        pong, number = peer.frames()
+        self.assertEqual((pong["type"], number), ("pong", 42))
+        self.assertIn("2 messages ignored", peer.protocol.visit.account())

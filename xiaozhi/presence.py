@@ -1,0 +1,138 @@
+"""Who is connected: which connection serves which device, and whether it may.
+
+A device has one route: its newest connection. That is entered at once, when the device has said
+hello; what the store says of the device comes up to two seconds later, and until then the
+device is served as any other. So a stock device waits for nothing, and one that is blocked is
+heard for a moment at most. Names made up for devices that have none are not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
+
+from xiaozhi.errors import ServiceError
+from xiaozhi.identity import Identity
+from xiaozhi.services.counters import Counters
+from xiaozhi.services.store.records import DeviceRecord, Seen
+
+PATIENCE = 2.0
+"""Seconds the store has to answer."""
+
+
+class Registry(Protocol):
+    """What is needed of the store. Its Deferreds fail with ServiceError."""
+
+    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
+        """Note that a device is here."""
+
+    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
+        """Tell what is known of a device."""
+
+    def count(self) -> Deferred[int]:
+        """Count the devices that are known."""
+
+
+class Guest(Protocol):
+    """A connection, as the others of the same device see it."""
+
+    identity: Identity
+
+    def overtaken(self) -> None:
+        """Hear that a newer connection has taken over: finish the sentence, and go."""
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Go at once."""
+
+
+class Unregistered(Exception):
+    """A device may not stay; `str()` says why, for the log."""
+
+    def __init__(self, code: int, reason: str, why: str) -> None:
+        """Take the `code` that closes its connection, the `reason` to count by, and `why`."""
+        super().__init__(why)
+        self.code = code
+        self.reason = reason
+
+
+class Presence:
+    """Know the newest connection of each device, and the one that is just leaving."""
+
+    def __init__(
+        self,
+        registry: Registry | None,
+        most: int,
+        counters: Counters,
+        clock: Any,
+        wall: Callable[[], float],
+    ) -> None:
+        """Let at most `most` devices into `registry`; without one, everybody may stay.
+
+        `wall` tells the seconds since 1970.
+        """
+        self._registry = registry
+        self._most = most
+        self._counters = counters
+        self._clock = clock
+        self._wall = wall
+        self._routes: dict[str, Guest] = {}
+        self._leaving: dict[str, Guest] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the ids of the devices that can be reached."""
+        return iter(self._routes)
+
+    def find(self, device: str) -> Guest | None:
+        """Find the connection of a device."""
+        return self._routes.get(device)
+
+    def take(self, guest: Guest) -> None:
+        """Let `guest` be the one connection of its device.
+
+        The one before it may finish its sentence; but if another still does, it must go now:
+        there are two at most.
+        """
+        device = guest.identity.device
+        older = self._routes.get(device)
+        self._routes[device] = guest
+        if older is None:
+            return
+        self._counters.count("takeovers")
+        if device in self._leaving:
+            older.dismiss(1000, "another connection of this device has taken over")
+        else:
+            self._leaving[device] = older
+            older.overtaken()
+
+    def leave(self, guest: Guest) -> None:
+        """Forget a connection that is gone; never the route of a newer one."""
+        for guests in (self._routes, self._leaving):
+            if guests.get(guest.identity.device) is guest:
+                del guests[guest.identity.device]
+
+    async def register(self, device: Seen) -> None:
+        """Note in the store that a device is here; raises Unregistered if it may not stay."""
+        if self._registry is None:
+            return
+        asking = Deferred.fromCoroutine(self._ask(self._registry, device))
+        try:
+            await asking.addTimeout(PATIENCE, self._clock)
+        except TimedOut:
+            raise Unregistered(
+                1013, "store", f"the store did not answer within {PATIENCE:g} s"
+            ) from None
+        except ServiceError as error:
+            raise Unregistered(1013, "store", str(error)) from error
+
+    async def _ask(self, registry: Registry, device: Seen) -> None:
+        known = await registry.device(device.id)
+        if known is None and await registry.count() >= self._most:
+            raise Unregistered(
+                1013, "max_devices", f"there are {self._most} devices already (server.max_devices)"
+            )
+        if known is not None and known.blocked:
+            raise Unregistered(1008, "blocked", "the device is blocked")
+        await registry.seen(device, self._wall())

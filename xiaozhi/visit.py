@@ -1,0 +1,217 @@
+"""One connection, from its hello to its end: may it stay, does it, what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xiaozhi import wire
+from xiaozhi.events import Farewell, Lapsed
+from xiaozhi.identity import Identity
+from xiaozhi.idling import Idling, Patience, Signs, Step
+from xiaozhi.limits import Bucket
+from xiaozhi.phrases import notice
+from xiaozhi.presence import Presence, Unregistered
+from xiaozhi.services.counters import Counters
+from xiaozhi.services.store.records import Entry, Seen, SessionMemory
+from xiaozhi.session import Session
+from xiaozhi.timers import Timers
+
+OVERLAP = 1.5
+"""Seconds a connection may go on after a newer one of the same device has taken over."""
+
+BURST = 5.0
+"""Seconds of messages that may come at once: a network that stalled catches up."""
+
+UNREGISTERED = "设备注册失败".encode()
+"""What a device is told that may not stay: this text as it is, no JSON."""
+
+
+@attrs.frozen
+class Terms:
+    """What holds for every visit."""
+
+    presence: Presence
+    counters: Counters
+    wall: Callable[[], float]
+    """Tells the seconds since 1970."""
+    remember: Callable[[SessionMemory], None] = lambda memory: None
+    """Keeps what was said, at once."""
+    patience: Patience = attrs.field(factory=Patience)
+    rate: int = 200
+    """Messages a device may send in a second, on average."""
+
+
+class Visit:
+    """One connection. The protocol tells what comes; `close` ends all of it."""
+
+    log = Logger()
+
+    def __init__(self, session: Session, identity: Identity, terms: Terms, clock: Any) -> None:
+        """Look after `session`, of the device that names itself `identity`."""
+        self.session = session
+        self.identity = identity
+        self._terms = terms
+        self._clock = clock
+        self._began = terms.wall()
+        self._came = clock.seconds()
+        self._stage: Literal["new", "here", "leaving", "gone"] = "new"
+        self._badge = False
+        """Whether the device takes a badge's messages."""
+        self._idling = Idling(terms.patience)
+        self._bucket = Bucket(terms.rate, terms.rate * BURST)
+        self._timers = Timers(clock, session.link)
+        self._ignored = 0
+        """Messages nobody has a use for."""
+        self._registering: Deferred[None] | None = None
+
+    # -- in --
+
+    def affords(self) -> bool:
+        """Say whether the device may send one more message."""
+        return self._bucket.take(self._clock.seconds())
+
+    def arrive(self, hello: wire.Hello, address: str) -> None:
+        """Take the route of the device, which was just welcomed; find out whether it may stay."""
+        self._stage = "here"
+        self._badge = hello.badge
+        self._came = self._clock.seconds()
+        self._terms.presence.take(self)
+        if self.identity.known:
+            seen = Seen(id=self.identity.device, client_id=self.identity.client, address=address)
+            self._registering = Deferred.fromCoroutine(self._register(seen))
+            self._registering.addErrback(self._failed)
+        self._look()
+
+    def receive(self, message: wire.Message) -> None:
+        """Take a message of the device's, except its hello."""
+        self._came = self._clock.seconds()
+        if self._stage != "here":
+            return  # a newer connection is the one that is heard
+        match message:
+            case wire.Ping():
+                self.session.link.send(wire.Pong())
+            case wire.Number(value):
+                self.session.link.text(b"%d" % value)
+            case wire.Other(kind, known):
+                self._ignored += 1
+                if message.badge and not self._badge:
+                    self._badge = True
+                    self._look()  # a badge has less time
+                if not known and self._ignored == 1:
+                    self._log("unknown message type {kind!r}, ignored", kind=kind[:40])
+            case _:
+                self.session.receive(message)
+
+    # -- the device's other connections --
+
+    def overtaken(self) -> None:
+        """Finish the sentence, since a newer connection has taken over, and go."""
+        self._stage = "leaving"
+        self._log("another connection of the device has taken over")
+        self._tell(wire.System(self._notice("replaced")))
+        self._timers.stop()
+        self._timers.after("overlap", OVERLAP, self.dismiss, 1000, "taken over")
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Close the connection, with the code of RFC 6455 and the reason to tell the device."""
+        self.session.link.close(code, reason)
+
+    # -- out --
+
+    def close(self) -> None:
+        """End everything, whatever is under way, and keep what was said. Idempotent."""
+        if self._stage == "gone":
+            return
+        self._stage = "gone"
+        self._timers.stop()
+        if self._registering is not None:
+            self._registering.cancel()
+        self._terms.presence.leave(self)
+        self.session.close()
+        said = tuple(Entry(role, text) for role, text in self.session.said())
+        if said and self.identity.known:
+            self._terms.remember(
+                SessionMemory(
+                    session_id=self.session.link.session_id,
+                    device_id=self.identity.device,
+                    began=self._began,
+                    ended=self._terms.wall(),
+                    entries=said,
+                )
+            )
+
+    def account(self) -> str:
+        """Sum up what went wrong on the wire, for the log."""
+        return f"{self.session.account()}, {self._ignored} messages ignored"
+
+    async def _register(self, device: Seen) -> None:
+        """Find out whether the device may stay; if not, say so and close."""
+        try:
+            await self._terms.presence.register(device)
+        except Unregistered as error:
+            self._terms.counters.count("registrations_failed", reason=error.reason)
+            self.log.warn(
+                "{session}: {device} is not registered: {why}",
+                session=self.session.link.session_id,
+                device=device.id,
+                why=error,
+            )
+            self.session.link.text(UNREGISTERED)
+            self.dismiss(error.code, "not registered")
+
+    def _failed(self, failure: Failure) -> None:
+        """We are wrong, or the device has gone meanwhile."""
+        if failure.check(CancelledError) is None:
+            self.log.failure("{session}: our fault", failure, session=self.session.link.session_id)
+            self.dismiss(1011, "internal error")
+
+    # -- time --
+
+    def _look(self) -> None:
+        """See whether the connection is idle, do what is due, and look again when more may be."""
+        now = self._clock.seconds()
+        signs = Signs(
+            self.session.state,
+            self.session.stirred,
+            self._came,
+            self.session.link.spoke,
+            self._badge,
+        )
+        steps, again = self._idling.look(now, signs)
+        for step in steps:
+            self._act(step)
+        if self._stage == "here":
+            self._timers.after("look", again - now, self._look)
+
+    def _act(self, step: Step) -> None:
+        match step:
+            case "pong":
+                self.session.link.send(wire.Pong())
+            case "warn":
+                self._tell(wire.System(self._notice("idle")))
+            case "farewell":
+                self._log("nobody has spoken for long")
+                self.session.post(Farewell())
+            case "alarm":
+                self.session.link.send(wire.System(self._notice("silent"), "timeout_warning"))
+            case "expire":
+                self.dismiss(1000, "no message came for long")
+            case "lapse":
+                self.session.post(Lapsed())
+
+    def _tell(self, message: wire.Down) -> None:
+        """Tell the device, if it is one that takes such messages."""
+        if self._badge:
+            self.session.link.send(message)
+
+    def _notice(self, key: Literal["idle", "silent", "replaced"]) -> str:
+        return notice(key, self.session.language)
+
+    def _log(self, what: str, **facts: object) -> None:
+        self.log.info(f"{{session}}: {what}", session=self.session.link.session_id, **facts)
