@@ -20,6 +20,9 @@ SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.
 """Upper ends, in seconds, of the classes a duration is counted in: what a user waits for."""
 MOMENTS: Final = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """The same for what nobody should notice."""
+_SUFFIXES: Final[Mapping[Kind, str]] = MappingProxyType(
+    {"counter": "_total", "histogram": "_seconds"}
+)
 
 
 @attrs.frozen
@@ -33,9 +36,7 @@ class Metric:
 
     def exported(self, name: str) -> str:
         """Tell how it is called outside, by the customs of Prometheus."""
-        return (
-            f"xiaozhi_{name}{ {'counter': '_total', 'histogram': '_seconds'}.get(self.kind, '') }"
-        )
+        return f"xiaozhi_{name}{_SUFFIXES.get(self.kind, '')}"
 
 
 METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
@@ -136,13 +137,16 @@ class Counters:
 
     def values(self, name: str) -> Iterator[tuple[Labels, float]]:
         """Yield the values of a counter or a gauge, each with its labels."""
-        if not METRICS[name].labels and METRICS[name].kind == "counter":
-            yield (), self.value(name)  # known to be nothing before the first time
+        metric = METRICS[name]
+        if metric.kind == "counter" and not metric.labels:
+            yield (), self.value(name)  # nothing is told, too, before the first time
             return
-        for known in (self._values, self._read):
-            for metric, labels in list(known):
-                if metric == name:
-                    yield labels, self.value(name, **dict(zip(METRICS[name].labels, labels)))
+        for (known, labels), value in list(self._values.items()):
+            if known == name:
+                yield labels, value
+        for (known, labels), read in list(self._read.items()):
+            if known == name:
+                yield labels, read()
 
     def spreads(self, name: str) -> Iterator[tuple[Labels, Spread]]:
         """Yield the durations of a histogram, with their labels."""
