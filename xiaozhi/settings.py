@@ -18,7 +18,9 @@ import msgspec
 from msgspec import Meta
 
 from xiaozhi import languages
+from xiaozhi.section import Section
 from xiaozhi.services import engine
+from xiaozhi.upkeep import Log, Metrics, Tls
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -60,10 +62,6 @@ def check_language(tag: str) -> None:
         raise ValueError("must be auto or a language, such as zh or en")
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of every section: frozen, checked, refusing unknown keys."""
-
-
 class Chosen(msgspec.Struct, frozen=True):
     """An engine and its settings, as `engine.make` takes them."""
 
@@ -103,6 +101,7 @@ class Server(Section, frozen=True):
             extra={"check": check_url},
         ),
     ] = ""
+    tls: Annotated[Tls, Meta(description="TLS on `port`; http_port stays without.")] = Tls()
     language: Annotated[
         str,
         Meta(
@@ -284,6 +283,10 @@ class Config(Section, frozen=True, kw_only=True):
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
+    log: Annotated[Log, Meta(description="What is written about what happens.")] = Log()
+    metrics: Annotated[
+        Metrics, Meta(description="Numbers about the server, and whether it is well.")
+    ] = Metrics()
     vad: Annotated[Chosen, Meta(description="The engine that tells speech from other sound.")]
     asr: Annotated[
         tuple[Chosen, ...],

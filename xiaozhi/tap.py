@@ -15,6 +15,7 @@ import attrs  # noqa: E402
 import msgspec  # noqa: E402
 from twisted.application.service import IService, MultiService  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
+from twisted.internet.interfaces import IProtocolFactory  # noqa: E402
 from twisted.python import usage  # noqa: E402
 
 from xiaozhi import config as configuration  # noqa: E402
@@ -35,9 +36,11 @@ from xiaozhi.services.web.address import public  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
 from xiaozhi.services.web.ota import Offer  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
+from xiaozhi.services.web.tls import Certificates  # noqa: E402
 from xiaozhi.session import Staff  # noqa: E402
 from xiaozhi.settings import Chosen, Config  # noqa: E402
 from xiaozhi.settings import Listen as ListenSettings  # noqa: E402
+from xiaozhi.settings import Server as ServerSettings  # noqa: E402
 from xiaozhi.turn import Manners  # noqa: E402
 from xiaozhi.voice import Solo, Voice  # noqa: E402
 from xiaozhi.wire import AudioParams  # noqa: E402
@@ -116,11 +119,7 @@ def build(
     factory = DeviceFactory(house, clock, config.server.max_connections)
     address = public(config.server.public_url)
     doors = site(factory, Offer(address, config.audio.framing, _now), devices)
-    listening = [
-        Listening(clock, doors, config.server.ip, port)
-        for port in (config.server.port, config.server.http_port)
-        if port is not None
-    ]
+    listening = _listening(config.server, doors, clock)
     lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
     services: Sequence[Any] = (
         recognition,
@@ -197,6 +196,16 @@ class _Builder:
             languages=lambda: speaker.languages,
             speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
         )
+
+
+def _listening(server: ServerSettings, pages: IProtocolFactory, clock: Any) -> list[Listening]:
+    """Make what listens: the port, by TLS if there is a certificate, and perhaps one without."""
+    files = server.tls.files()
+    certificates = None if files is None else Certificates(*files, clock)
+    listening = [Listening(clock, pages, server.ip, server.port, certificates)]
+    if server.http_port is not None:
+        listening.append(Listening(clock, pages, server.ip, server.http_port))
+    return listening
 
 
 def _limits(listen: ListenSettings) -> Limits:

@@ -38,15 +38,16 @@ def public(url: str) -> Address | None:
     return Address(host, parts.port or (443 if secure else 80), secure)
 
 
-def seen(host_header: str, local_host: str, local_port: int) -> Address:
+def seen(host_header: str, local_host: str, local_port: int, secure: bool = False) -> Address:
     """Tell the address a request came to, by its Host header.
 
-    The firmware's Host never carries a port; the request came to `local_port`, so that it is.
+    The firmware's Host never carries a port; the request came to `local_port`, so that it is,
+    and by TLS if it was `secure`.
     A header that is no host name is not believed at all.
     """
     match = _HOST.fullmatch(host_header.strip())
     if match is None:
         host = f"[{local_host}]" if ":" in local_host else local_host
-        return Address(host, local_port)
+        return Address(host, local_port, secure)
     port = int(match.group(2) or 0)
-    return Address(match.group(1), port if 0 < port < 65536 else local_port)
+    return Address(match.group(1), port if 0 < port < 65536 else local_port, secure)

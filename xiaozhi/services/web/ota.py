@@ -99,7 +99,8 @@ class Ota(Resource):
         if self._offer.public is not None:
             return self._offer.public
         local = request.getHost()
-        return seen(_headers(request).get("host", ""), local.host, local.port)
+        host = _headers(request).get("host", "")
+        return seen(host, local.host, local.port, bool(request.isSecure()))
 
     def _time(self) -> dict[str, Any]:
         now = self._offer.now()
