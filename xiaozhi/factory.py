@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import attrs
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -15,10 +16,11 @@ from xiaozhi.endpointing import Limits
 from xiaozhi.identity import Identity
 from xiaozhi.link import Link
 from xiaozhi.protocol import DeviceProtocol
+from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Session, Staff
-from xiaozhi.turn import Manners
+from xiaozhi.turn import Manners, State
 
 UPLINK_LIMIT = 65536
 """Bytes of a message: the firmware sends 65535 at most."""
@@ -33,6 +35,7 @@ class House:
     limits: Limits
     manners: Manners
     devices: Devices
+    counters: Counters = attrs.field(factory=Counters)
 
 
 class DeviceFactory(WebSocketServerFactory):
@@ -47,6 +50,8 @@ class DeviceFactory(WebSocketServerFactory):
         self.clock = clock
         self.sessions: set[Session] = set()
         self._house = house
+        self.counters = house.counters
+        self._measure()
         self.setProtocolOptions(
             # The firmware does not check its UTF-8 (an SSID may be anything): see wire.
             utf8validateIncoming=False,
@@ -79,6 +84,15 @@ class DeviceFactory(WebSocketServerFactory):
         )
         self.sessions.add(session)
         return session
+
+    def _measure(self) -> None:
+        """Have the metrics tell who is here."""
+        self.counters.gauge("connections", lambda: self.countConnections)
+        for state in get_args(State):
+            self.counters.gauge("sessions", partial(self._in_state, state), state=state)
+
+    def _in_state(self, state: State) -> float:
+        return sum(session.state == state for session in self.sessions)
 
     def forget(self, session: Session) -> None:
         """Let go of a session whose connection is gone."""

@@ -17,6 +17,7 @@ from xiaozhi import wire
 from xiaozhi.errors import BadMessage
 from xiaozhi.identity import Identity, identify
 from xiaozhi.link import Link
+from xiaozhi.scope import about
 from xiaozhi.session import Session
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Seconds a device may take to say hello."""
+
+_REFUSALS = {400: "malformed", 401: "unauthorised", 503: "full"}
+"""Why a handshake fails, by the status it is answered with."""
 
 _ENOUGH = 10
 """So many malformed messages in a row end a connection."""
@@ -55,49 +59,56 @@ class DeviceProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
         assert self._identity is not None, "Autobahn opens only after onConnect"
-        link = Link(self, secrets.token_hex(6), self.factory.clock)
+        clock, counters = self.factory.clock, self.factory.counters
+        link = Link(self, secrets.token_hex(6), clock, self._identity.device, counters)
         link.version = self._version
         # HTTP was this transport's producer until now; who writes must know of slow readers.
         self.transport.unregisterProducer()
         self.transport.registerProducer(link, True)
-        self.session = self.factory.admit(link, self._identity)
-        self._strangled = self.factory.clock.callLater(
-            PATIENCE, self.say_goodbye, 1002, "no hello came"
-        )
-        self.logger.info(
-            "{session}: {device} connected from {peer} (id from {source}, framing {version})",
-            session=link.session_id,
-            device=self._identity.device,
-            peer=self.peer,
-            source=self._identity.source,
-            version=self._version,
-        )
+        with about(link.scope):
+            self.session = self.factory.admit(link, self._identity)
+            self._strangled = clock.callLater(PATIENCE, self.say_goodbye, 1002, "no hello came")
+            self.logger.info(
+                "{device} connected from {peer} (id from {source}, framing {version})",
+                device=self._identity.device,
+                peer=self.peer,
+                source=self._identity.source,
+                version=self._version,
+            )
+        counters.count("connections_opened")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take one frame of the device's."""
         if self.session is None or not self.can_send():
             return  # Autobahn still delivers what comes after our goodbye
-        try:
-            self._take(payload, isBinary)
-        except BadMessage as error:
-            self._refuse(str(error))
-        except Exception:
-            self.logger.failure("{session}: our fault", session=self.session.link.session_id)
-            self.say_goodbye(1011, "internal error")
+        with about(self.session.link.scope):
+            try:
+                self._take(payload, isBinary)
+            except BadMessage as error:
+                self._refuse(str(error))
+            except Exception:
+                self.logger.failure("our fault")
+                self.say_goodbye(1011, "internal error")
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         """The connection is gone, whoever ended it; a device just drops it (1006)."""
         self._hello_came()
-        if self.session is not None:
+        if self.session is None:
+            return
+        with about(self.session.link.scope):
             self.logger.info(
-                "{session}: {how}, {account}",
-                session=self.session.link.session_id,
+                "{how}, {account}",
                 how="the device hung up" if code == 1006 else f"closed ({code})",
                 account=self.session.account(),
             )
             self.session.close()
-            self.factory.forget(self.session)
-            self.session = None
+        self.factory.forget(self.session)
+        self.session = None
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        """Count who is refused."""
+        self.factory.counters.count("connections_refused", reason=_REFUSALS.get(code, "other"))
+        super().failHandshake(reason, code, responseHeaders)
 
     # -- what `Link` needs --
 
@@ -125,6 +136,7 @@ class DeviceProtocol(WebSocketServerProtocol):
     def _take(self, payload: bytes, binary: bool) -> None:
         assert self.session is not None, "onMessage has looked"
         if binary:
+            self.factory.counters.count("frames_received")
             message = wire.decode_binary(payload, self.session.link.version)
         else:
             message = wire.decode_text(payload)
@@ -150,15 +162,11 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def _refuse(self, why: str) -> None:
         """Note a malformed message, once; many in a row are no accident."""
-        assert self.session is not None, "onMessage has looked"
         self._malformed += 1
+        self.factory.counters.count("messages_malformed")
         if not self._complained:
             self._complained = True
-            self.logger.info(
-                "{session}: malformed message ignored: {why}",
-                session=self.session.link.session_id,
-                why=why[:200],
-            )
+            self.logger.info("malformed message ignored: {why}", why=why[:200])
         if self._malformed >= _ENOUGH:
             self.say_goodbye(1002, "too many malformed messages")
 

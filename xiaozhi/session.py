@@ -23,7 +23,10 @@ from xiaozhi.link import Link
 from xiaozhi.modes.chat import Chat
 from xiaozhi.phrases import Key, phrase
 from xiaozhi.reply import Reply
+from xiaozhi.scope import about
 from xiaozhi.services.asr import Recognition
+from xiaozhi.services.counters import Counters
+from xiaozhi.tally import Tally
 from xiaozhi.voice import Voice
 
 
@@ -41,6 +44,8 @@ class Staff:
     """What is sent, as the welcome declares it."""
     language: str
     """The server's language, spoken until the user's is known."""
+    counters: Counters = attrs.field(factory=Counters)
+    """What happens is told to these."""
 
 
 STUTTER = 0.3
@@ -68,8 +73,7 @@ class Session:
         """The recognition or the answer under way."""
         self._reply: Reply | None = None
         self._timers: dict[str, IDelayedCall] = {}
-        self._ignored = 0
-        """Messages nobody has a use for."""
+        self._tally = Tally(staff.counters)
         self._latest: tuple[wire.Message | None, float] = (None, 0.0)
         """The message before this one, and when it came."""
 
@@ -95,13 +99,9 @@ class Session:
             case wire.Number(value):
                 self.link.text(b"%d" % value)
             case wire.Other(kind, known):
-                self._ignored += 1
-                if not known and self._ignored == 1:
-                    self.log.info(
-                        "{session}: unknown message type {kind!r}, ignored",
-                        session=self.link.session_id,
-                        kind=kind[:40],
-                    )
+                self._tally.ignored += 1
+                if not known and self._tally.ignored == 1:
+                    self.log.info("unknown message type {kind!r}, ignored", kind=kind[:40])
 
     def _repeats(self, message: wire.Message) -> bool:
         """Say whether the device stutters: the same message again, at once."""
@@ -116,11 +116,12 @@ class Session:
         if len(self._events) > 1:
             return  # a call further down the stack is at it
         try:
-            while self._events:
-                for command in self._turn.receive(self._events[0]):
-                    self._perform(command)
-                if self._events:
-                    self._events.popleft()
+            with about(self.link.scope):
+                while self._events:
+                    for command in self._turn.receive(self._events[0]):
+                        self._perform(command)
+                    if self._events:
+                        self._events.popleft()
         except BaseException:
             if self._events is not None:
                 self._events.clear()
@@ -130,7 +131,7 @@ class Session:
         """Sum up what went wrong on the wire, for the log."""
         return (
             f"{self.link.sent} frames sent, {self.link.dropped} dropped,"
-            f" {self._ears.corrupt} corrupt, {self._ignored} messages ignored"
+            f" {self._ears.corrupt} corrupt, {self._tally.ignored} messages ignored"
         )
 
     def close(self) -> None:
@@ -179,8 +180,10 @@ class Session:
         match command:
             case e.Transcribe(number):
                 self._stop_timers()
+                self._tally.utterance_over(self._clock.seconds())
                 self._start(number, self._transcribe(number))
             case e.Answer(number, text, spoken):
+                self._tally.answering()
                 language = self._dialogue.ask(text, spoken)
                 pieces = self._staff.chat.answer(self._dialogue.render(), language)
                 self._start(number, self._speak(number, pieces, language))
@@ -197,12 +200,11 @@ class Session:
         reply, self._reply = self._reply, None
         if work is not None:
             work.cancel()
+        self._tally.over(None if reply is None else reply.sounded)
         if reply is not None:
             text, whole = reply.heard()
             if text:
-                self.log.info(
-                    "{session}: said {text!r}", session=self.link.session_id, text=text[:200]
-                )
+                self.log.info("said {speech!r}", speech=text)
                 self._dialogue.answer(text, whole)
             else:
                 self._dialogue.retract()
@@ -214,22 +216,19 @@ class Session:
     def _failed(self, failure: Failure, number: int) -> None:
         """We are wrong: end the turn, so that the next one can begin."""
         if failure.check(CancelledError) is None:
-            self.log.failure(
-                "{session}: turn {turn} failed", failure, session=self.link.session_id, turn=number
-            )
+            self._tally.failed()
+            with about(self.link.scope):
+                self.log.failure("turn {turn} failed", failure, turn=number)
         self.post(e.Failed(number))  # stale if the turn was dropped: that cancels, too
 
     async def _transcribe(self, number: int) -> e.Event:
         try:
             transcript = await self._ears.finish(self._clock.seconds())
         except ServiceError as error:
-            self.log.info(  # the recognisers' failures have been said
-                "{session}: nothing recognised: {error}", session=self.link.session_id, error=error
-            )
+            # The recognisers' failures have been said.
+            self.log.info("nothing recognised: {error}", error=error)
             return e.Deaf(number)
-        self.log.info(
-            "{session}: heard {text!r}", session=self.link.session_id, text=transcript.text[:200]
-        )
+        self.log.info("heard {speech!r}", speech=transcript.text)
         return e.Heard(number, transcript.text, transcript.language)
 
     def _say(self, number: int, key: Key) -> None:
@@ -280,7 +279,7 @@ class Session:
             try:
                 call(*args)
             except Exception:
-                self.log.failure("{session}: our fault", session=self.link.session_id)
+                self.log.failure("our fault")
                 self.link.close(1011, "internal error")
 
         if (old := self._timers.pop(name, None)) is not None:
