@@ -30,10 +30,10 @@ def install(*, fast: bool = False) -> None:
         return
     loop = _uvloop() if fast else asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    installReactor(_Reactor(loop))
+    installReactor(Reactor(loop))
 
 
-class _Reactor(asyncioreactor.AsyncioSelectorReactor):
+class Reactor(asyncioreactor.AsyncioSelectorReactor):
     """Runs every timer in the context it was set in, as asyncio does.
 
     Twisted's would run it in that of whichever timer asyncio was told of last.
