@@ -135,6 +135,8 @@ class Handshake(Case):
         other.transport.protocol = second
         second.makeConnection(other.transport)
         self.assertIn("503", other.handshake())
+        refused = other.factory.counters.values("connections_refused")
+        self.assertEqual(list(refused), [(("full",), 1)])
 
 
 class Versions(Case):
