@@ -81,6 +81,10 @@ class ServerCase(TestCase):
 
     def command(self, *arguments: str, **environ: str) -> Process:
         """Run a Python command of this checkout; it is ended after the test."""
+        return self.program(sys.executable, *arguments, **environ)
+
+    def program(self, *command: str, **environ: str) -> Process:
+        """Run a program, of which the path is given; it is ended after the test."""
         process = Process()
         environment = {
             "PATH": os.environ["PATH"],
@@ -93,7 +97,7 @@ class ServerCase(TestCase):
             "HF_ENDPOINT": "http://127.0.0.1:9",
         } | environ
         transport = process.handle = reactor.spawnProcess(
-            process, sys.executable, [sys.executable, *arguments], environment, str(ROOT)
+            process, command[0], command, environment, str(ROOT)
         )
 
         async def end() -> None:
