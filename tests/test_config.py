@@ -140,7 +140,7 @@ class UnreadableTests(FileTestCase):
             ("a: !mine {}", 1, "tags (!) are not supported"),
             ("server:\n  port: !!int x\n", 2, "its tag (!!) does not fit it"),
             ("server:\n  port: " + "9" * 5000, 2, "a number out of range"),
-            ("vad:\n  speed: 1e999", 2, "a number out of range"),
+            ("vad:\n  use: webrtc\n  speed: 1e999", 3, "a number out of range"),
             ('a: "\\UFFFFFFFF"', 1, "a number out of range"),
             ("a:\n" + " [\n" * 5000, 21, "nested too deep"),
             (b"a: 1\nb: \xff", 2, "not UTF-8"),

@@ -89,6 +89,7 @@ class Layers(SynchronousTestCase):
                 "asr": "openai whisper pocketsphinx",
                 "llm": "openai ollama llamacpp offline",
                 "tts": "openai piper espeak gtts",
+                "vad": "silero webrtc",
             }.items()
             for name in names.split()
         }

@@ -19,8 +19,9 @@ class EngineTests(FileTestCase):
         """Without a word about engines, those of the box are used, in their order."""
         config = load(None, {"FAKE_KEY": "k"})
         wanted = FakeSettings(api_key="k", voices=V, deeper=Deeper(label="no name"))
-        self.assertEqual(Chosen("vad", "webrtc", wanted), config.vad)
-        for chosen, kind in ((config.asr, "asr"), (config.llm, "llm"), (config.tts, "tts")):
+        self.assertEqual(Chosen("vad", "silero", wanted), config.vad[0])
+        for kind in ENGINES:
+            chosen = getattr(config, kind)
             self.assertEqual(ENGINES[kind], tuple(one.name for one in chosen))
             self.assertEqual({kind}, {one.kind for one in chosen})
 
@@ -37,7 +38,7 @@ class EngineTests(FileTestCase):
               - {use: needy, path: here}
             asr: whisper
             llm: {use: offline, fast: true, seed: 3, extra: {a: [1, two, {b: }]}}
-            vad: {threads: 3}
+            vad: {use: webrtc, threads: 3}
             """)
         names = [one.name for one in config.tts]
         self.assertEqual(["espeak", "espeak", "espeak", "needy"], names)
@@ -47,13 +48,13 @@ class EngineTests(FileTestCase):
         self.assertEqual("whisper", config.asr[0].name)
         llm = cast(FakeSettings, config.llm[0].settings)
         self.assertEqual((True, 3, {"a": [1, "two", {}]}), (llm.fast, llm.seed, llm.extra))
-        self.assertEqual("webrtc", config.vad.name)
-        self.assertEqual(3, cast(FakeSettings, config.vad.settings).threads)
+        ((name, settings),) = ((one.name, one.settings) for one in config.vad)
+        self.assertEqual(("webrtc", 3), (name, cast(FakeSettings, settings).threads))
 
     def test_wrong(self) -> None:
         """What is wrong with an engine is told with its line, and with a better name."""
         found = self.problems("""\
-            vad: [webrtc]
+            vad: {threads: 3}
             asr: []
             llm:
               - use: olama
@@ -76,7 +77,7 @@ class EngineTests(FileTestCase):
             """)
         self.assertEqual(
             [
-                "1: vad: must be one engine",
+                "1: vad: must be an engine's name, or a mapping that has it under use",
                 "2: asr: is empty",
                 "4: llm.use: there is no llm engine called 'olama'; did you mean ollama?",
                 "5: llm: must be an engine's name, or a mapping that has it under use",
@@ -163,10 +164,10 @@ class ProblemTests(FileTestCase):
             ("server: {port: {a: 1}}", "a whole number from 0 to 65535, not a mapping"),
             ("server: {port: [1]}", "a whole number from 0 to 65535, not a list"),
             ("listen: {wakeup_words: [1]}", "a list of text"),
-            ("vad: {speed: .inf}", "a number above 0 to 4, not text"),
-            ("vad: {seed: x}", "a whole number, not text"),
-            ("vad: {headers: {a: 1}}", "a mapping of text"),
-            ("vad: {deeper: {depth: 11000}}", "a number from 0 below 11000"),
+            ("vad: {use: webrtc, speed: .inf}", "a number above 0 to 4, not text"),
+            ("vad: {use: webrtc, seed: x}", "a whole number, not text"),
+            ("vad: {use: webrtc, headers: {a: 1}}", "a mapping of text"),
+            ("vad: {use: webrtc, deeper: {depth: 11000}}", "a number from 0 below 11000"),
         ):
             (problem,) = self.problems(text)
             self.assertTrue(problem.endswith(f": must be {what}"), problem)
@@ -195,7 +196,7 @@ class ProblemTests(FileTestCase):
         )
         error = self.assertRaises(ConfigError, load, None, {"FAKE_KEY": "a\udcffb"})
         self.assertIn(
-            "defaults: vad.webrtc.api_key: has a character that no text may have", error.problems
+            "defaults: vad.silero.api_key: has a character that no text may have", error.problems
         )
 
     def test_environment_of_engines(self) -> None:
@@ -253,5 +254,5 @@ class ProblemTests(FileTestCase):
     def test_secrets_in_logs(self) -> None:
         """A configuration that is printed, by a log or a traceback, shows no engine's settings."""
         config = self.load("", FAKE_KEY="sk-0123456789")
-        self.assertEqual("sk-0123456789", cast(FakeSettings, config.vad.settings).api_key)
+        self.assertEqual("sk-0123456789", cast(FakeSettings, config.vad[0].settings).api_key)
         self.assertNotIn("sk-0123456789", repr(config))

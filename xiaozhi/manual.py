@@ -21,7 +21,7 @@ from msgspec import inspect as types
 from xiaozhi import services, yamltext
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
-from xiaozhi.settings import ENGINES, Chosen, Config
+from xiaozhi.settings import ENGINES, Config
 
 FILE = Path("etc/xiaozhi.yaml")
 REFERENCE = Path("docs/configuration.md")
@@ -72,10 +72,9 @@ _ENGINES_HEAD = """\
 
 ## Engines
 
-`vad` names one engine; `asr`, `llm` and `tts` list engines, and the first that can serve is used.
-Each is a mapping of `use` (the engine's name) and its settings; the name alone will do where the
-defaults do. An engine may be listed twice with different settings. A list in the file replaces
-the default list.
+`vad`, `asr`, `llm` and `tts` list engines, and the first that can serve is used. Each is a mapping
+of `use` (the engine's name) and its settings; the name alone will do where the defaults do. An
+engine may be listed twice with different settings. A list in the file replaces the default list.
 
 ```yaml
 vad: webrtc
@@ -215,7 +214,7 @@ def sections() -> Iterator[tuple[types.Field, type[msgspec.Struct]]]:
     """Yield the keys of the file that are mappings, and their structs; the engines are not."""
     for field in fields(Config):
         kind = bare(field.type)
-        if isinstance(kind, types.StructType) and kind.cls is not Chosen:
+        if isinstance(kind, types.StructType):
             yield field, kind.cls
 
 
@@ -233,11 +232,10 @@ def render() -> str:
 
 
 def _engines(kind: str) -> Iterator[str]:
-    many = kind != "vad"
     for name in ENGINES[kind]:
         module = load(kind, name)
-        head = [_comment(_summary(module), "  "), f"  {'- ' * many}use: {name}"]
-        yield "\n".join([*head, *_keys(fields(module.Settings), "    " if many else "  ")])
+        head = [_comment(_summary(module), "  "), f"  - use: {name}"]
+        yield "\n".join([*head, *_keys(fields(module.Settings), "    ")])
 
 
 def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:

@@ -149,7 +149,7 @@ class Reading:
         """Tell the value of a field; raises Wrong, or notes what is wrong further down."""
         kind = manual.bare(field.type)
         if key in engine.KINDS:
-            return self._engines(key, node, many=isinstance(kind, _LISTS))
+            return self._engines(key, node)
         if isinstance(kind, types.StructType):
             return self.struct(kind.cls, node, key, line)
         value = None if node is None else self._plain(node, kind, key)
@@ -199,17 +199,17 @@ class Reading:
             return {name: self._expanded(item) for name, item in value.items()}
         return value
 
-    def _engines(self, kind: str, node: yaml.Node | None, *, many: bool) -> Any:
+    def _engines(self, kind: str, node: yaml.Node | None) -> tuple[Chosen | None, ...]:
         """Tell the engines of `kind`; raises Wrong."""
         if node is None:
             chosen = [self._settled(kind, name, {}, None) for name in ENGINES[kind]]
         elif isinstance(node, yaml.SequenceNode):
-            if not many or not node.value:
-                raise Wrong(yamltext.line(node), "must be one engine" if not many else "is empty")
+            if not node.value:
+                raise Wrong(yamltext.line(node), "is empty")
             chosen = [self._chosen(kind, item) for item in node.value]
         else:
             chosen = [self._chosen(kind, node)]
-        return tuple(chosen) if many else chosen[0]
+        return tuple(chosen)
 
     def _chosen(self, kind: str, node: yaml.Node) -> Chosen | None:
         """Make one entry of an engine list: a name, or a mapping with `use`."""
@@ -220,8 +220,6 @@ class Reading:
             if isinstance(node, yaml.MappingNode):
                 entries = self._entries(node, kind)
                 line, node = entries.pop("use", (line, node))
-                if len(ENGINES[kind]) == 1:
-                    name = ENGINES[kind][0]
             if isinstance(node, yaml.ScalarNode):
                 name = self._plain(node, types.StrType(), kind)
         except Wrong as error:

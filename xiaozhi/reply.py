@@ -33,8 +33,9 @@ from xiaozhi.wire import Llm, Tts
 
 T = TypeVar("T")
 
-AHEAD = 250
-"""Packets of one sentence that may wait to be sent."""
+AHEAD = 100
+"""Packets of one sentence that may wait to be sent: some seconds, so that a slow voice is bridged
+and a quick one does not take the encoder from others whose first packet is waited for."""
 
 SETTLE = 0.12
 """Seconds a device's sound hardware is behind the pacer's model of it."""

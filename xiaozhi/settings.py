@@ -24,7 +24,7 @@ from xiaozhi.upkeep import Log, Metrics, Tls
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "vad": ("webrtc",),
+        "vad": ("silero", "webrtc"),
         "asr": ("openai", "whisper", "pocketsphinx"),
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
@@ -287,7 +287,10 @@ class Config(Section, frozen=True, kw_only=True):
     metrics: Annotated[
         Metrics, Meta(description="Numbers about the server, and whether it is well.")
     ] = Metrics()
-    vad: Annotated[Chosen, Meta(description="The engine that tells speech from other sound.")]
+    vad: Annotated[
+        tuple[Chosen, ...],
+        Meta(description="Speech or other sound: the first engine that can be had is used."),
+    ]
     asr: Annotated[
         tuple[Chosen, ...],
         Meta(description="Speech to text: the first engine that can serve is used."),

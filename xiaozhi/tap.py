@@ -120,8 +120,9 @@ def build(
     minds = Minds(builder.engines("llm", config.llm), clock)
     voices = builder.engines("tts", config.tts)
     speech = Speech(voices, clock)
-    ((_, detector),) = builder.engines("vad", [config.vad], required=True)
-    audio = builder.workers("audio")
+    (vad, detector), *_ = builder.engines("vad", config.vad, required=True)
+    # An answer has one piece at the encoder, so that none is refused however many there are.
+    audio = builder.workers("audio", config.server.max_connections)
     prompts = builder.prompts(voices, audio)
     devices = Devices()
     rosters: Sequence[Roster[Any]] = (recognition, minds, speech)
@@ -152,7 +153,7 @@ def build(
     listening = _listening(config.server, doors, clock, counters)
     conditions["port"] = lambda: "" if listening[0].accepting else "nobody is let in"
     _tell_of_itself(counters, log)
-    lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
+    lineup = Lineup(vad, recognition.lineup, minds.lineup, speech.lineup)
     services: Sequence[Any] = (
         *rosters,
         prompts,
@@ -179,9 +180,9 @@ class _Builder:
     lacking: dict[str, list[str]] = attrs.field(factory=dict)
     """The engines that cannot be had, by reason."""
 
-    def workers(self, kind: str) -> Workers:
-        """Make the thread pool of one kind of work."""
-        pool = Workers(self.clock, kind, self.config.server.threadpool_max_workers)
+    def workers(self, kind: str, queue: int = 64) -> Workers:
+        """Make the thread pool of one kind of work; so many calls may wait for a thread."""
+        pool = Workers(self.clock, kind, self.config.server.threadpool_max_workers, queue)
         pool.setServiceParent(self.server)
         pool.measure(self.counters)
         return pool

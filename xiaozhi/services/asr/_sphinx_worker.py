@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 from array import array
+from collections.abc import Sequence
 from typing import IO, Any, Final
 
 AUDIO: Final = b"A"
@@ -38,6 +39,11 @@ SECOND: Final = 32000
 _PAD: Final = bytes(SECOND * 3 // 10)
 _PIECE: Final = SECOND // 50
 _LEAD: Final = 15  # pieces
+
+STEADY: Final = 1.2
+"""So much louder (as a logarithm: 10 dB) something must be than the rest, or nobody spoke."""
+SLOWEST: Final = 18.0
+"""Hundredths of a second for a letter; who speaks clearly needs 5 to 14."""
 
 
 def write(pipe: IO[bytes], kind: bytes, body: bytes = b"") -> None:
@@ -70,6 +76,19 @@ def levels(pcm: bytes) -> list[float]:
     ]
 
 
+def steady(heard: list[float]) -> bool:
+    """Say whether the sound with these `levels` is an even one, which speech never is."""
+    heard = sorted(heard)
+    loud = heard[-max(1, min(15, len(heard) // 10)) :]
+    return not heard or loud[0] - heard[len(heard) // 10] < STEADY
+
+
+def drawn_out(words: Sequence[tuple[str, int]]) -> bool:
+    """Say whether nobody speaks so slowly. `words` come with their length in frames of 10 ms."""
+    letters = sum(len(word.partition("(")[0]) for word, _ in words)
+    return sum(frames for _, frames in words) > SLOWEST * letters
+
+
 class Ear:
     """One decoder, fed utterance by utterance.
 
@@ -77,6 +96,11 @@ class Ear:
     decoder would use is what *it* heard before, possibly somebody else, and at first a constant
     that fits quiet speech only. So the beginning is held back until some speech is in it, and
     its loudness gives the mean's energy term: then errors do not depend on the volume.
+
+    The decoder hears words in anything, and is sure of them. Two things give them away: the
+    sound is an even one, or the words are few and long. Of 82 pieces of noise and music, which
+    all became text, 10 of the music still do. No clear English sentence is lost; a third of those
+    in noise at 10 dB is, of which hardly one was understood.
     """
 
     def __init__(self, decoder: Any) -> None:
@@ -84,9 +108,11 @@ class Ear:
         self._decoder = decoder
         self._head = bytearray()
         self._begun = False
+        self._levels: list[float] = []
 
     def hear(self, pcm: bytes) -> None:
         """Take the next piece."""
+        self._levels += levels(pcm)
         if self._begun:
             self._decoder.process_raw(pcm)
             return
@@ -97,7 +123,8 @@ class Ear:
             self._begin()
 
     def finish(self) -> str:
-        """End the utterance and tell its text."""
+        """End the utterance and tell its text; "" where nobody can have spoken."""
+        heard = self._forget()
         if not self._begun:
             self._begin()
         # Silence at either end lets the decoder find the first and the last word.
@@ -105,14 +132,26 @@ class Ear:
         self._decoder.end_utt()
         self._begun = False
         best = self._decoder.hyp()
+        words = [
+            (part.word, part.end_frame - part.start_frame + 1)
+            for part in (self._decoder.seg() if best else ())
+            if part.word[0] not in "<[+"  # silences and the like
+        ]
+        if steady(heard) or drawn_out(words):
+            return ""
         return best.hypstr.strip() if best else ""
 
     def reset(self) -> None:
         """Give the utterance up."""
+        self._forget()
         self._head.clear()
         if self._begun:
             self._begun = False
             self._decoder.end_utt()
+
+    def _forget(self) -> list[float]:
+        heard, self._levels = self._levels, []
+        return heard
 
     def _begin(self) -> None:
         heard = levels(bytes(self._head)) or [0.0]

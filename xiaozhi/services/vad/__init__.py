@@ -1,4 +1,9 @@
-"""Voice activity: how likely it is that a piece of sound is speech."""
+"""Voice activity: how likely it is that a piece of sound is speech.
+
+Of the configured detectors the first that can be had is used. By default that is Silero's: both it
+and WebRTC's find every utterance, in noise too, but hum, keys and music are speech to WebRTC's
+nearly all the time, and hardly ever to Silero's. `bench/VAD.md` has the figures.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +15,6 @@ class Listener(Protocol):
 
     def probability(self, pcm: bytes) -> float:
         """Say how likely the piece (exactly `samples` samples) is speech, 0..1."""
-
-    def reset(self) -> None:
-        """Forget what was heard."""
 
 
 class Detector(Protocol):
