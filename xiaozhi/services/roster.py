@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi.errors import Absent, Refused, ServiceError
+from xiaozhi.scope import about
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.deadline import Deadlines
 
@@ -64,8 +65,8 @@ class Member(Generic[E]):
     """False while it rests after a failure."""
     failures: int = 0
     """How often it has failed, ever."""
-    absent: bool = False
-    """Whether it was not there when it was last asked."""
+    away_until: float = 0.0
+    """Till when it is taken to be absent, since it was when it was last asked."""
     refusals: int = 0
     """How often it has refused since it last worked."""
     blamed: bool = False
@@ -109,8 +110,13 @@ class Roster(MultiService, ABC, Generic[E]):
 
     @property
     def able(self) -> bool:
-        """Whether an engine is fit and there, as far as is known."""
-        return any(member.fit and not member.absent for member in self.members)
+        """Whether an engine is fit and there, as far as is known.
+
+        What is absent is not probed. So it is taken to be back after a while: where nobody is
+        sent to a server that is not able, nobody would find out.
+        """
+        now = self.reactor.seconds()
+        return any(member.fit and member.away_until <= now for member in self.members)
 
     def measure(self, counters: Counters) -> None:
         """Have the metrics tell how the engines do. Two of one name are told as one."""
@@ -187,7 +193,8 @@ class Roster(MultiService, ABC, Generic[E]):
     def failed(self, member: Member[E], error: ServiceError) -> None:
         """Note a failure: it is said once; the engine rests, unless it is none of its health."""
         member.failures += 1
-        member.absent = isinstance(error, Absent)
+        if isinstance(error, Absent):
+            member.away_until = self.reactor.seconds() + LONGEST
         if not member.blamed:
             member.blamed = True
             say = self.log.info if isinstance(error, Absent) else self.log.warn
@@ -219,7 +226,7 @@ class Roster(MultiService, ABC, Generic[E]):
     def _back(self, member: Member[E]) -> None:
         recovery, member.recovery = member.recovery, None
         member.fit = True
-        member.absent = False
+        member.away_until = 0.0
         if recovery is not None:
             recovery.cancel()
         if member.blamed:
@@ -230,7 +237,8 @@ class Roster(MultiService, ABC, Generic[E]):
         """Probe it later. One that its probe finds well, and users do not, rests longer too."""
         if self.running:
             pause = max(member.pause, least)
-            member.recovery = self.reactor.callLater(pause, self._probe, member)
+            with about(None):  # it is no longer about who found out
+                member.recovery = self.reactor.callLater(pause, self._probe, member)
         member.pause = min(2 * member.pause, LONGEST)
 
     def _probe(self, member: Member[E]) -> None:
