@@ -34,9 +34,14 @@ class Files(SynchronousTestCase):
         self.assertEqual(self.path.read_text("utf-8"), "before\n你好\n")
 
     def test_private(self) -> None:
-        """A new file is not for everybody to read."""
-        self.file()
+        """A new file is not for everybody to read, and the next one is for the same."""
+        file = self.file()
         self.assertEqual(self.path.stat().st_mode & 0o007, 0)
+        mode = self.path.stat().st_mode & 0o777
+        file.write("x\n")
+        self.addCleanup(os.umask, os.umask(0o077))
+        file.rotate()
+        self.assertEqual(self.path.stat().st_mode & 0o777, mode)
 
     def test_size(self) -> None:
         """A full file is put aside; no line is lost or torn."""

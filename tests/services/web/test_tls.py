@@ -157,17 +157,18 @@ class Outcome(Protocol):
             self.secured.errback(reason)
 
 
-class Handshakes(TestCase):
+class Case(TestCase):
     """Devices on loopback, through the real port."""
 
     timeout = 20
+    protocol: type[WebSocketServerProtocol] = Echo
 
     def setUp(self) -> None:
         self.pair = certify(Path(self.mktemp()))
         self.trust(self.pair)
         factory = WebSocketServerFactory()
         factory.setProtocolOptions(closeHandshakeTimeout=1)
-        factory.protocol = Echo
+        factory.protocol = self.protocol
         pages = site(factory, Offer(None, 1, lambda: datetime.now().astimezone()), Devices())
         self.certificates = Certificates(*self.pair, reactor)
         self.listening = Listening(reactor, pages, ["127.0.0.1"], 0, self.certificates)
@@ -194,6 +195,10 @@ class Handshakes(TestCase):
         channel = await open_channel(reactor, ear, address, {}, reactor.seconds() + 10)
         self.channels.append(channel)
         return channel, ear
+
+
+class Handshakes(Case):
+    """How a device and the port come to terms."""
 
     def serial(self, channel: Channel) -> int:
         transport: Any = channel.transport
@@ -250,3 +255,52 @@ class Handshakes(TestCase):
                 await outcome.secured
             else:
                 await self.assertFailure(outcome.secured, SSL.Error)
+
+
+class Tap:
+    """A producer that notes how it is treated, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.paused: Deferred[None] = Deferred()
+        self.resumed: Deferred[None] = Deferred()
+
+    def pauseProducing(self) -> None:
+        if not self.paused.called:
+            self.paused.callback(None)
+
+    def resumeProducing(self) -> None:
+        if not self.resumed.called:
+            self.resumed.callback(None)
+
+    def stopProducing(self) -> None:
+        pass
+
+
+class Flood(WebSocketServerProtocol):
+    """Sends more than a slow reader takes, and listens to its transport as a `Link` does."""
+
+    tap: Tap
+    transport: Any
+
+    def onOpen(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.registerProducer(self.tap, True)
+        for _ in range(200):
+            self.sendMessage(bytes(100_000), True)
+
+
+class Slow(Case):
+    """Devices that do not read what they are sent."""
+
+    protocol = Flood
+
+    async def test_slow_reader(self) -> None:
+        """Who writes is told that the peer does not read, and when it does again."""
+        Flood.tap = Tap()
+        channel, ear = await self.connect()
+        channel.hold(True)
+        await Flood.tap.paused
+        self.assertFalse(Flood.tap.resumed.called)
+        ear.received = lambda message: None  # type: ignore[method-assign]
+        channel.hold(False)
+        await Flood.tap.resumed

@@ -66,6 +66,8 @@ class File:
         """Whether only a part of the last line was written."""
         self._file = self._size = -1
         self._day = 0
+        self._mode = 0
+        """Who may read it: the next file is for them, too, whatever the umask is by then."""
         self._open()
 
     def write(self, line: str) -> None:
@@ -105,7 +107,10 @@ class File:
         opened = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         if new and self._owner != (-1, -1):
             os.fchown(opened, *self._owner)
+        if new and self._mode:
+            os.fchmod(opened, self._mode)
         status = os.fstat(opened)
+        self._mode = status.st_mode & 0o777
         self._file, self._size = opened, status.st_size
         self._day = _day(status.st_mtime if status.st_size else self._now())
 
