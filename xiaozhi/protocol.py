@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 """Seconds a device may take to say hello."""
 
-_REFUSALS = {400: "malformed", 401: "unauthorised", 503: "full"}
+_REFUSALS = {400: "malformed", 503: "full"}
 """Why a handshake fails, by the status it is answered with."""
 
 _ENOUGH = 10
@@ -106,8 +106,10 @@ class DeviceProtocol(WebSocketServerProtocol):
         self.session = None
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
-        """Count who is refused."""
-        self.factory.counters.count("connections_refused", reason=_REFUSALS.get(code, "other"))
+        """Count who is refused, but not who may not come in: whoever says so has the reason."""
+        if code != 401:
+            kind = _REFUSALS.get(code, "other")
+            self.factory.counters.count("connections_refused", reason=kind)
         super().failHandshake(reason, code, responseHeaders)
 
     # -- what `Link` needs --
