@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -102,6 +103,16 @@ class Files(SynchronousTestCase):
         file.write("x\n")
         file.write("y\n")
         self.assertEqual(file.lost, 2)
+
+    def test_torn(self) -> None:
+        """A line of which the disk took only a part is lost; the next one is whole."""
+        file = self.file()
+        write = os.write
+        with mock.patch.object(os, "write", lambda to, data: write(to, data[:3])):
+            file.write("torn apart\n")
+        file.write("whole\n")
+        self.assertEqual(self.path.read_text(), "tor\nwhole\n")
+        self.assertEqual(file.lost, 1)
 
     def test_unwritable(self) -> None:
         """A file that cannot be written is an error at the start."""

@@ -85,6 +85,14 @@ class Files(SynchronousTestCase):
         self.clock.advance(EVERY)
         self.assertIs(self.connect(certificates), after)
 
+    def test_modern(self) -> None:
+        """TLS 1.2 and 1.3 are spoken, and nothing before."""
+        options = self.connect(Certificates(*self.pair, self.clock)).set_options(0)
+        for old in (SSL.OP_NO_SSLv3, SSL.OP_NO_TLSv1, SSL.OP_NO_TLSv1_1):
+            self.assertTrue(options & old)
+        for good in (SSL.OP_NO_TLSv1_2, SSL.OP_NO_TLSv1_3):
+            self.assertFalse(options & good)
+
     def test_broken(self) -> None:
         """Files that cannot be used are said once, and what was there is used on."""
         certificates = Certificates(*self.pair, self.clock)
