@@ -87,7 +87,7 @@ class Files(SynchronousTestCase):
 
     def test_modern(self) -> None:
         """TLS 1.2 and 1.3 are spoken, and nothing before."""
-        options = self.connect(Certificates(*self.pair, self.clock)).set_options(0)
+        options = Certificates(*self.pair, self.clock)._context.set_options(0)
         for old in (SSL.OP_NO_SSLv3, SSL.OP_NO_TLSv1, SSL.OP_NO_TLSv1_1):
             self.assertTrue(options & old)
         for good in (SSL.OP_NO_TLSv1_2, SSL.OP_NO_TLSv1_3):
