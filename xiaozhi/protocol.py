@@ -1,6 +1,6 @@
 """The Autobahn side of a session: handshake, and bytes turned into messages.
 
-Autobahn swallows what its hooks raise, so `onMessage` is one of the two boundaries where
+Autobahn swallows what its hooks raise, so `onMessage` is one of the boundaries where
 any exception is caught: it is logged and ends this one connection (1011).
 """
 

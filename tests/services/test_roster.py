@@ -142,6 +142,18 @@ class RosterTests(SynchronousTestCase):
         self.assertEqual(len(broken.probed), 2)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
+    def test_mistake(self) -> None:
+        """An engine with a mistake of its own failed: it is not hidden, but another takes over."""
+        broken = Engine(ZeroDivisionError())
+        roster = self.roster(broken, Engine("yes"))
+        for _ in range(2):
+            self.assertEqual(self.ask(roster), ["yes"])
+        self.assertEqual(broken.asked, 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        alone = self.asking(self.roster(Engine("half", ZeroDivisionError())))
+        self.failureResultOf(alone, ServiceError)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_last_resort(self) -> None:
         """Where all rest they are asked all the same, with less time; what works is well again."""
         broken = Engine(GONE)
@@ -186,6 +198,17 @@ class RosterTests(SynchronousTestCase):
             engine.script = script
             self.ask(roster)
         self.assertEqual(engine.asked, 6)
+
+    def test_refused_and_failed(self) -> None:
+        """One that refused something and then fails is ill, like any other."""
+        engine = Engine(Refused("llm", "too long"))
+        roster = self.roster(engine, Engine("yes"))
+        self.ask(roster)
+        engine.script = (GONE,)
+        self.ask(roster)
+        self.assertFalse(roster.members[0].fit)
+        self.ask(roster)
+        self.assertEqual(engine.asked, 2)
 
     def test_log(self) -> None:
         """A failure is said once and counted, and that it works again once more."""

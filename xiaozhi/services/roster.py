@@ -8,8 +8,8 @@ Meanwhile it is asked only where nobody else is left, and given little time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
@@ -165,12 +165,13 @@ class Roster(MultiService, ABC, Generic[E]):
             begun = False
             asked = self.reactor.seconds()
             try:
-                async with aclosing(attempt(member)) as items:
-                    async for item in items:
-                        if not begun:
-                            self.answered(member, asked)
-                        begun = True
-                        yield item
+                with self.guard(member):
+                    async with aclosing(attempt(member)) as items:
+                        async for item in items:
+                            if not begun:
+                                self.answered(member, asked)
+                            begun = True
+                            yield item
             except ServiceError as error:
                 self.failed(member, error)
                 if begun:
@@ -190,6 +191,21 @@ class Roster(MultiService, ABC, Generic[E]):
             engine=member.name,
         )
 
+    @contextmanager
+    def guard(self, member: Member[E]) -> Iterator[None]:
+        """Take an engine's mistake for a failure, or it would silence those behind it, too.
+
+        An engine may be anybody's code: this is a boundary, where all that goes wrong is caught.
+        """
+        try:
+            yield
+        except (ServiceError, CancelledError):
+            raise
+        except Exception as error:
+            self.log.failure("{title} {name} has a mistake", title=self.title, name=member.name)
+            why = f"a mistake of its own ({type(error).__name__})"
+            raise ServiceError(self.stage, why) from error
+
     def failed(self, member: Member[E], error: ServiceError) -> None:
         """Note a failure: it is said once; the engine rests, unless it is none of its health."""
         member.failures += 1
@@ -199,10 +215,10 @@ class Roster(MultiService, ABC, Generic[E]):
             member.blamed = True
             say = self.log.info if isinstance(error, Absent) else self.log.warn
             say("{title} {name} failed: {why}", title=self.title, name=member.name, why=error.why)
-        if isinstance(error, Refused):
-            member.refusals += 1
+        refused = isinstance(error, Refused)
+        member.refusals += refused
         # One that is absent says so at once, and one that refuses something is well.
-        harmless = isinstance(error, Absent) or 0 < member.refusals < OFTEN
+        harmless = isinstance(error, Absent) or (refused and member.refusals < OFTEN)
         if member.fit and not harmless:
             member.fit = False
             self._rest(member, error.rest)

@@ -120,6 +120,16 @@ class RecognitionTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(heard).text, "yes")
         self.assertEqual(second.log, ["open en", "feed 4", "feed 4", "finish", "cancel"])
 
+    def test_mistake(self) -> None:
+        """One with a mistake of its own is one that failed, whenever it makes it."""
+        for when in ("open", "finish"):
+            first, second = Scripted(ZeroDivisionError()), Scripted("hello again")
+            if when == "open":
+                self.patch(first, "open", lambda language: 1 / 0)
+            heard = self.hear(self.recognition(first, second))
+            self.assertEqual(self.successResultOf(heard).text, "hello again")
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_all_fail(self) -> None:
         """When all fail, who says so says why of each."""
         heard = self.hear(self.recognition(Scripted(GONE), Scripted(ServiceError("asr", "full"))))

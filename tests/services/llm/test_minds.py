@@ -156,11 +156,6 @@ class MindsTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(read()))
         self.assertEqual(model.closed, 1)
 
-    def test_our_mistakes(self) -> None:
-        """What is no ServiceError is a mistake in the code, and nobody hides it."""
-        answer = self.ask(self.minds(Scripted(ZeroDivisionError()), Scripted("no")))
-        self.failureResultOf(answer, ZeroDivisionError)
-
     def test_rests(self) -> None:
         """A model that failed is not asked at the next question."""
         model = Scripted(GONE)

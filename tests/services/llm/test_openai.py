@@ -141,8 +141,8 @@ class OpenAITests(contract.ModelContract):
 
     async def test_garbage(self) -> None:
         """What is no chat completion is a failure."""
-        for garbage in (b"data: {nonsense\n\n", b"data: [1, 2]\n\n", b'data: "x"\n\n'):
-            self.server.script = (garbage,)
+        for garbage in (b"{nonsense", b"[1, 2]", b'"x"', b'{"choices": {"index": 0}}'):
+            self.server.script = (b"data: " + garbage + b"\n\n",)
             self.assertRegex(await self.why(), "no chat completion|makes no sense")
 
     async def test_error_in_stream(self) -> None:

@@ -171,11 +171,6 @@ class SpeechTests(SynchronousTestCase):
         self.assertEqual(len(self.say(self.speech(a=a, b=b), "Hello there.")), 1)
         self.assertEqual(len(b.heard), 1)
 
-    def test_our_own_fault(self) -> None:
-        """An error that is no ServiceError is ours: it is not taken for a failure of the voice."""
-        result = self.start(self.speech(a=FakeSpeaker([KeyError("bug")]), b=FakeSpeaker([b"ok"])))
-        self.failureResultOf(result, KeyError)
-
     def test_rests(self) -> None:
         """A voice that failed is not tried at the next sentence."""
         a = FakeSpeaker([BROKEN])

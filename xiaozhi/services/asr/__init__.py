@@ -190,12 +190,13 @@ class Hearing:
         patience = self._recognition.patience(member).first + self._length / (RATE * 2)
         waiter = self._waiter = Deferred.fromCoroutine(utterance.finish())
         waiter.addTimeout(patience, self._recognition.reactor)
-        try:
-            return await waiter
-        except TimedOut as error:
-            raise ServiceError("asr", f"no text within {patience:.0f} s") from error
-        finally:
-            self._waiter = None
+        with self._recognition.guard(member):
+            try:
+                return await waiter
+            except TimedOut as error:
+                raise ServiceError("asr", f"no text within {patience:.0f} s") from error
+            finally:
+                self._waiter = None
 
     def _open(self) -> None:
         """Go to the next recogniser that can serve, with all that was said so far."""
@@ -203,7 +204,8 @@ class Hearing:
         while self._waiting and self._utterance is None:
             member = self._member = self._waiting.pop(0)
             try:
-                self._utterance = member.engine.open(self._language)
+                with self._recognition.guard(member):
+                    self._utterance = member.engine.open(self._language)
             except ServiceError as error:
                 self._note(member, error)
             else:

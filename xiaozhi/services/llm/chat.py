@@ -47,11 +47,12 @@ async def _deltas(api: AsyncOpenAI, request: dict[str, Any]) -> AsyncGenerator[s
     # Leaving the stream's context closes the connection: that stops the generation.
     async with await api.chat.completions.create(stream=True, **request) as chunks:
         async for chunk in chunks:
-            if not isinstance(chunk, ChatCompletionChunk):
-                raise BadAnswer("sent what is no chat completion")
             # The chunks are not checked by the package: usage chunks have no choices, and some
             # servers leave fields out or set them to null.
-            for choice in (chunk.choices or ())[:1]:
+            choices = chunk.choices or [] if isinstance(chunk, ChatCompletionChunk) else None
+            if not isinstance(choices, list):
+                raise BadAnswer("sent what is no chat completion")
+            for choice in choices[:1]:
                 content = getattr(getattr(choice, "delta", None), "content", None)
                 if content and isinstance(content, str):
                     yield content
