@@ -19,6 +19,7 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
 from xiaozhi.modes.chat import Chat
 from xiaozhi.services.asr import Transcript
+from xiaozhi.services.counters import Counters
 from xiaozhi.services.llm import Message
 from xiaozhi.services.tts import Sound
 from xiaozhi.session import Session, Staff
@@ -173,11 +174,11 @@ class Event(NamedTuple):
 class FakeLink(Link):
     """Notes what it is told to send."""
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: Any, counters: Counters | None = None) -> None:
         self.events: list[Event] = []
         self.open = True
         self._now = clock.seconds
-        super().__init__(self, "s1", clock)
+        super().__init__(self, "s1", clock, counters=counters)
 
     def can_send(self) -> bool:
         return self.open
@@ -216,7 +217,8 @@ class Table:
         self.recognition = recognition or FakeRecognition(*["hello"] * 9)
         self.minds = minds or FakeMinds("I am fine. ", "And you?")
         self.speech = speech or FakeSpeech()
-        self.link = FakeLink(self.clock)
+        self.counters = Counters()
+        self.link = FakeLink(self.clock, self.counters)
         settings = Audio(sample_rate=16000)
         chat = Chat(self.minds, Assistant(), lambda: datetime(2026, 11, 22, 9, 30))  # type: ignore[arg-type]
         staff = Staff(
@@ -226,6 +228,7 @@ class Table:
             self._warm,
             AudioParams("opus", 16000, 1, 60),
             "en",
+            counters=self.counters,
         )
         ears = Ears(LoudDetector(), limits or Limits())
         manners = manners or Manners(wakeup_words=("hey jarvis",))

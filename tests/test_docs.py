@@ -9,6 +9,7 @@ from twisted.trial.unittest import TestCase
 from xiaozhi import manual
 from xiaozhi.config import load
 from xiaozhi.services import engine
+from xiaozhi.services.counters import METRICS
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,6 +21,19 @@ class DocumentTests(TestCase):
         """The files in the tree are the ones `make docs` writes."""
         for path, text in manual.written().items():
             self.assertEqual(text, (ROOT / path).read_text("utf-8"), f"{path}: run `make docs`")
+
+    def test_metrics(self) -> None:
+        """The table of the metrics has every one there is, and no other."""
+        text = (ROOT / "docs/operations.md").read_text("utf-8")
+        rows = [line for line in text.splitlines() if line.startswith("| `xiaozhi_")]
+        self.assertEqual(
+            rows,
+            [
+                f"| `{metric.exported(name)}` | {metric.kind} "
+                f"| {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help} |"
+                for name, metric in METRICS.items()
+            ],
+        )
 
     def test_loads(self) -> None:
         """The file in the tree is read without complaint, and means the defaults."""

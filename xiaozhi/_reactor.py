@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
 
 from twisted.internet import asyncioreactor
+from twisted.internet.base import DelayedCall
+from twisted.internet.main import installReactor
 from twisted.python.usage import UsageError
 
 
@@ -25,7 +30,21 @@ def install(*, fast: bool = False) -> None:
         return
     loop = _uvloop() if fast else asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    asyncioreactor.install(loop)
+    installReactor(Reactor(loop))
+
+
+class Reactor(asyncioreactor.AsyncioSelectorReactor):
+    """Runs every timer in the context it was set in, as asyncio does.
+
+    Twisted's would run it in that of whichever timer asyncio was told of last.
+    """
+
+    def callLater(
+        self, delay: float, callable: Callable[..., Any], *args: object, **kwargs: object
+    ) -> DelayedCall:
+        """Call later, and in this context."""
+        call: DelayedCall = super().callLater(delay, copy_context().run, callable, *args, **kwargs)
+        return call
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:

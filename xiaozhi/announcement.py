@@ -97,7 +97,9 @@ class Announcement(Service):
     def lines(self) -> list[str]:
         """Write the announcement."""
         texts, port = self._texts, self._listening.port
-        address = self._public or Address(_own_address(self._listening.addresses), port)
+        address = self._public or Address(
+            _own_address(self._listening.addresses), port, self._listening.secure
+        )
         return [
             texts["title"].format(version=__version__, port=port),
             texts["settings"].format(path=self._path or texts["defaults"]),
@@ -109,7 +111,7 @@ class Announcement(Service):
                 for why, names in self._lacking.items()
             ),
             texts["next"].format(ota=address.http("/xiaozhi/ota/")),
-            texts["try"].format(command=_command(address.port)),
+            texts["try"].format(command=_command(port, self._listening.secure)),
         ]
 
     def _engines(self, engines: Engines) -> str:
@@ -132,13 +134,15 @@ class Announcement(Service):
         )
 
 
-def _command(port: int) -> str:
+def _command(port: int, secure: bool) -> str:
     """Write the command that talks to this server, as it can be typed here."""
     command = Path(sys.executable).parent / "xiaozhi"
     if command.is_relative_to(Path.cwd()):
         command = command.relative_to(Path.cwd())
-    ota = "" if port == 8000 else f" --ota http://127.0.0.1:{port}/xiaozhi/ota/"
-    return f"{command} device say{ota}"
+    ota = Address("127.0.0.1", port, secure).http("/xiaozhi/ota/")
+    if ota == "http://127.0.0.1:8000/xiaozhi/ota/":  # what it takes by itself
+        return f"{command} device say"
+    return f"{command} device say --ota {ota}"
 
 
 def _own_address(listening: Sequence[str]) -> str:

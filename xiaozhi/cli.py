@@ -47,13 +47,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what `twistd -n xiaozhi` does, with a log for people."""
+    """Do what `twistd -n xiaozhi` does."""
     from twisted.python.usage import UsageError
     from twisted.scripts import twistd
 
     import xiaozhi.tap  # noqa: F401 - installs the reactor before twistd imports one
 
-    command = ["--nodaemon", "--pidfile=", "--logger=xiaozhi.logs.console", "xiaozhi"]
+    command = ["--nodaemon", "--pidfile=", "xiaozhi"]
     if options.config:
         command += ["--config", options.config]
     parsed: Any = twistd.ServerOptions()  # type: ignore[attr-defined]

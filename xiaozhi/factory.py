@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import attrs
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -22,7 +23,7 @@ from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Session, Staff
-from xiaozhi.turn import Manners
+from xiaozhi.turn import Manners, State
 from xiaozhi.visit import Terms, Visit
 
 UPLINK_LIMIT = 65536
@@ -55,6 +56,7 @@ class DeviceFactory(WebSocketServerFactory):
         self.sessions: set[Session] = set()
         self.crowd = crowd
         self._house = house
+        self._measure()
         self.setProtocolOptions(
             # The firmware does not check its UTF-8 (an SSID may be anything): see wire.
             utf8validateIncoming=False,
@@ -100,6 +102,15 @@ class DeviceFactory(WebSocketServerFactory):
         )
         self.sessions.add(session)
         return Visit(session, identity, house.terms, self.clock)
+
+    def _measure(self) -> None:
+        """Have the metrics tell who is here."""
+        self.counters.gauge("connections", lambda: self.countConnections)
+        for state in get_args(State):
+            self.counters.gauge("sessions", partial(self._in_state, state), state=state)
+
+    def _in_state(self, state: State) -> float:
+        return sum(session.state == state for session in self.sessions)
 
     def forget(self, session: Session) -> None:
         """Let go of a session whose connection is gone."""

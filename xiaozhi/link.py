@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
+from xiaozhi.scope import Scope
+from xiaozhi.services.counters import Counters
 from xiaozhi.wire import Down, encode, encode_binary
 
 PATIENCE = 20.0
@@ -42,9 +44,18 @@ class Link:
     does not recover in time, is cut off. So a stalled device costs a bounded memory.
     """
 
-    def __init__(self, socket: Socket, session_id: str, clock: Any) -> None:
-        """Send through `socket`, as session `session_id`."""
+    def __init__(
+        self,
+        socket: Socket,
+        session_id: str,
+        clock: Any,
+        device: str = "",
+        counters: Counters | None = None,
+    ) -> None:
+        """Send through `socket`, as session `session_id` of `device`; tell `counters`."""
         self.session_id = session_id
+        self.scope = Scope(session_id, device)
+        """Of whom the log speaks."""
         self.version = 1
         """The device's binary framing."""
         self.sent = 0
@@ -56,6 +67,7 @@ class Link:
         self._played = 0
         """Milliseconds of sound so far: the timestamps, by which a device finds echoes."""
         self._socket = socket
+        self._counters = counters or Counters()
         self._clock = clock
         self._waiting = 0
         self._impatience: IDelayedCall | None = None
@@ -77,7 +89,9 @@ class Link:
         self._played += length
         frame = encode_binary(packet, self.version, self._played)
         went = self._write(frame, True, self._impatience is None)
-        self.sent += went
+        if went:
+            self.sent += 1
+            self._counters.count("frames_sent")
         return went
 
     def close(self, code: int, reason: str = "") -> None:
@@ -92,6 +106,7 @@ class Link:
     def _write(self, payload: bytes, binary: bool, allowed: bool) -> bool:
         if not (allowed and self._socket.can_send()):
             self.dropped += 1
+            self._counters.count("frames_dropped")
             return False
         self.spoke = self._clock.seconds()
         self._socket.write(payload, binary)

@@ -21,6 +21,7 @@ from xiaozhi import wire
 from xiaozhi.errors import BadMessage
 from xiaozhi.identity import identify
 from xiaozhi.link import Link
+from xiaozhi.scope import about
 from xiaozhi.services.auth.caller import Admitted, Caller, Verdict
 from xiaozhi.services.auth.credential import masked
 from xiaozhi.visit import Visit
@@ -103,6 +104,8 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
         """Refuse a handshake. Autobahn would write two lines for each: see `Refusals`."""
+        if code == 400:  # who refuses otherwise has counted it, by the reason
+            self.factory.counters.count("connections_refused", reason="malformed")
         more = {401: [("WWW-Authenticate", "Bearer")], 503: [_RETRY]}.get(code, [])
         self.sendHttpErrorResponse(code, reason, [*(responseHeaders or ()), *more])
         self.wasClean = True
@@ -111,34 +114,17 @@ class DeviceProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
         assert self._caller is not None, "Autobahn opens only after onConnect"
-        identity = self._caller.identity
-        link = Link(self, secrets.token_hex(6), self.factory.clock)
+        identity, clock = self._caller.identity, self.factory.clock
+        link = Link(self, secrets.token_hex(6), clock, identity.device, self.factory.counters)
         link.version = self._version
         # HTTP was this transport's producer until now; who writes must know of slow readers.
         self.transport.unregisterProducer()
         self.transport.registerProducer(link, True)
-        self.visit = self.factory.admit(link, identity)
+        with about(link.scope):
+            self.visit = self.factory.admit(link, identity)
+            self._strangled = clock.callLater(PATIENCE, self.say_goodbye, 1002, "no hello came")
+            self._report(self._caller)
         self.factory.counters.count("connections_opened")
-        self._strangled = self.factory.clock.callLater(
-            PATIENCE, self.say_goodbye, 1002, "no hello came"
-        )
-        self.logger.info(
-            "{session}: {device} connected from {peer} to {path} "
-            "(id from {source}, let in by {how}, framing {version})",
-            session=link.session_id,
-            device=identity.device,
-            peer=self._caller.peer,
-            path=masked(self.http_request_uri),
-            source=identity.source,
-            how=self._how,
-            version=self._version,
-        )
-        if not identity.known:
-            self.logger.warn(
-                "{session}: names no device, so nothing is kept for it; its headers: {headers}",
-                session=link.session_id,
-                headers=" ".join(self.http_headers)[:256],
-            )
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Take one frame of the device's."""
@@ -147,13 +133,14 @@ class DeviceProtocol(WebSocketServerProtocol):
         if not self.visit.affords():
             self.say_goodbye(1008, "too many messages")
             return
-        try:
-            self._take(payload, isBinary, self.visit)
-        except BadMessage as error:
-            self._refuse(str(error), self.visit)
-        except Exception:
-            self.logger.failure("{session}: our fault", session=self.visit.session.link.session_id)
-            self.say_goodbye(1011, "internal error")
+        with about(self.visit.session.link.scope):
+            try:
+                self._take(payload, isBinary, self.visit)
+            except BadMessage as error:
+                self._refuse(str(error))
+            except Exception:
+                self.logger.failure("our fault")
+                self.say_goodbye(1011, "internal error")
 
     def sendCloseFrame(
         self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
@@ -173,17 +160,16 @@ class DeviceProtocol(WebSocketServerProtocol):
         ours: int | None = self.localCloseCode if self.closedByMe else None
         if ours is not None:
             self.factory.counters.count("connections_ended", code=str(ours))
-        if self.visit is not None:
-            session = self.visit.session
+        if self.visit is None:
+            return
+        session = self.visit.session
+        with about(session.link.scope):
             self.visit.close()
             self.logger.info(
-                "{session}: {how}, {account}",
-                session=session.link.session_id,
-                how=_ending(ours, code),
-                account=self.visit.account(),
+                "{how}, {account}", how=_ending(ours, code), account=self.visit.account()
             )
-            self.factory.forget(session)
-            self.visit = None
+        self.factory.forget(session)
+        self.visit = None
 
     # -- what `Link` needs --
 
@@ -229,6 +215,25 @@ class DeviceProtocol(WebSocketServerProtocol):
         if self._admission is not None:
             self._admission.cancel()
 
+    def _report(self, caller: Caller) -> None:
+        """Say who has connected, and how."""
+        identity = caller.identity
+        self.logger.info(
+            "{device} connected from {peer} to {path} "
+            "(id from {source}, let in by {how}, framing {version})",
+            device=identity.device,
+            peer=caller.peer,
+            path=masked(self.http_request_uri),
+            source=identity.source,
+            how=self._how,
+            version=self._version,
+        )
+        if not identity.known:
+            self.logger.warn(
+                "it names no device, so nothing is kept for it; its headers: {headers}",
+                headers=" ".join(self.http_headers)[:256],
+            )
+
     def _enter(self, address: str) -> None:
         """Take a place among the connections there may be."""
         if (refusal := self.factory.crowd.enter(address)) is not None:
@@ -239,6 +244,7 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def _take(self, payload: bytes, binary: bool, visit: Visit) -> None:
         if binary:
+            self.factory.counters.count("frames_received")
             message = wire.decode_binary(payload, visit.session.link.version)
         else:
             message = wire.decode_text(payload)
@@ -264,17 +270,13 @@ class DeviceProtocol(WebSocketServerProtocol):
             self._strangled.cancel()
         self._strangled = None
 
-    def _refuse(self, why: str, visit: Visit) -> None:
+    def _refuse(self, why: str) -> None:
         """Note a malformed message, once; many in a row are no accident."""
         self._malformed += 1
         self.factory.counters.count("messages_malformed")
         if not self._complained:
             self._complained = True
-            self.logger.info(
-                "{session}: malformed message ignored: {why}",
-                session=visit.session.link.session_id,
-                why=why[:200],
-            )
+            self.logger.info("malformed message ignored: {why}", why=why[:200])
         if self._malformed >= _ENOUGH:
             self.say_goodbye(1002, "too many malformed messages")
 

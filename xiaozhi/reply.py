@@ -32,7 +32,6 @@ from xiaozhi.speakable import Cleaner
 from xiaozhi.voice import Voice
 from xiaozhi.wire import Llm, Tts
 
-log = Logger()
 T = TypeVar("T")
 
 AHEAD = 100
@@ -81,6 +80,8 @@ class Track:
 class Reply:
     """Speak one answer to one device."""
 
+    log = Logger()
+
     def __init__(
         self, turn: int, link: Link, voice: Voice, frame: float, language: str, clock: Any
     ) -> None:
@@ -96,6 +97,8 @@ class Reply:
         self._closing: Key | None = None
         """What is still to be said about an answer that failed."""
         self._felt = False
+        self.sounded: float | None = None
+        """When the first sound left."""
 
     def heard(self) -> tuple[str, bool]:
         """Give what the user can have heard of the answer so far, and whether it is all of it."""
@@ -210,7 +213,7 @@ class Reply:
                         self._closing = "too_long"
                         return
         except ServiceError as error:
-            log.info("turn {turn}: {error}", turn=self._turn, error=error)
+            self.log.info("turn {turn}: {error}", turn=self._turn, error=error)
             self._closing = "mindless"
         for sentence in splitter.feed(cleaner.flush()) + splitter.flush():
             length += 1
@@ -227,7 +230,7 @@ class Reply:
                     await track.packets.put(packet)
                     track.made += 1
         except ServiceError as error:
-            log.info("turn {turn}: {error}", turn=self._turn, error=error)
+            self.log.info("turn {turn}: {error}", turn=self._turn, error=error)
             track.failed = True
 
     def _mute(self) -> bool:
@@ -250,7 +253,9 @@ class Reply:
             async for packet in packets:
                 await self._sleep_until(pacer.next_at())
                 self._show(track)
-                track.sent += self._link.sound(packet, round(self._frame * 1000))
+                if self._link.sound(packet, round(self._frame * 1000)):
+                    track.sent += 1
+                    self.sounded = self.sounded or self._clock.seconds()
                 pacer.sent(self._clock.seconds())
         self._show(track)
         self._link.send(Tts("sentence_end", track.text))

@@ -22,7 +22,10 @@ from xiaozhi.link import Link
 from xiaozhi.modes.chat import Chat
 from xiaozhi.phrases import phrase
 from xiaozhi.reply import Reply
+from xiaozhi.scope import about
 from xiaozhi.services.asr import Recognition
+from xiaozhi.services.counters import Counters
+from xiaozhi.tally import Tally
 from xiaozhi.timers import Timers
 from xiaozhi.voice import Voice
 
@@ -43,6 +46,8 @@ class Staff:
     """The server's language, spoken until the user's is known."""
     farewell: str = ""
     """What is said to who has not spoken for long; "" for a phrase in their language."""
+    counters: Counters = attrs.field(factory=Counters)
+    """What happens is told to these."""
 
 
 STUTTER = 0.3
@@ -70,6 +75,7 @@ class Session:
         """The recognition or the answer under way."""
         self._reply: Reply | None = None
         self._timers = Timers(clock, link)
+        self._tally = Tally(staff.counters)
         self.stirred: float = clock.seconds()
         """When anything last happened but sound in which nobody speaks."""
         self._latest: tuple[wire.Message | None, float] = (None, 0.0)
@@ -113,11 +119,12 @@ class Session:
         if len(self._events) > 1:
             return  # a call further down the stack is at it
         try:
-            while self._events:
-                for command in self._turn.receive(self._events[0]):
-                    self._perform(command)
-                if self._events:
-                    self._events.popleft()
+            with about(self.link.scope):
+                while self._events:
+                    for command in self._turn.receive(self._events[0]):
+                        self._perform(command)
+                    if self._events:
+                        self._events.popleft()
         except BaseException:
             if self._events is not None:
                 self._events.clear()
@@ -179,8 +186,10 @@ class Session:
         match command:
             case e.Transcribe(number):
                 self._timers.stop()
+                self._tally.utterance_over(self._clock.seconds())
                 self._start(number, self._transcribe(number))
             case e.Answer(number, text, spoken):
+                self._tally.answering()
                 language = self._dialogue.ask(text, spoken)
                 pieces = self._staff.chat.answer(self._dialogue.render(), language)
                 self._start(number, self._speak(number, pieces, language))
@@ -205,12 +214,11 @@ class Session:
         reply, self._reply = self._reply, None
         if work is not None:
             work.cancel()
+        self._tally.over(None if reply is None else reply.sounded)
         if reply is not None:
             text, whole = reply.heard()
             if text:
-                self.log.info(
-                    "{session}: said {text!r}", session=self.link.session_id, text=text[:200]
-                )
+                self.log.info("said {speech!r}", speech=text)
                 self._dialogue.answer(text, whole)
             elif not closing:
                 self._dialogue.retract()
@@ -222,22 +230,19 @@ class Session:
     def _failed(self, failure: Failure, number: int) -> None:
         """We are wrong: end the turn, so that the next one can begin."""
         if failure.check(CancelledError) is None:
-            self.log.failure(
-                "{session}: turn {turn} failed", failure, session=self.link.session_id, turn=number
-            )
+            self._tally.failed()
+            with about(self.link.scope):
+                self.log.failure("turn {turn} failed", failure, turn=number)
         self.post(e.Failed(number))  # stale if the turn was dropped: that cancels, too
 
     async def _transcribe(self, number: int) -> e.Event:
         try:
             transcript = await self._ears.finish(self._clock.seconds())
         except ServiceError as error:
-            self.log.info(  # the recognisers' failures have been said
-                "{session}: nothing recognised: {error}", session=self.link.session_id, error=error
-            )
+            # The recognisers' failures have been said.
+            self.log.info("nothing recognised: {error}", error=error)
             return e.Deaf(number)
-        self.log.info(
-            "{session}: heard {text!r}", session=self.link.session_id, text=transcript.text[:200]
-        )
+        self.log.info("heard {speech!r}", speech=transcript.text)
         return e.Heard(number, transcript.text, transcript.language)
 
     def _say(self, number: int, text: str) -> None:

@@ -22,6 +22,7 @@ from xiaozhi.section import Section
 from xiaozhi.services import engine
 from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.networks import check_networks
+from xiaozhi.upkeep import Log, Metrics, Tls
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -129,6 +130,7 @@ class Server(Section, frozen=True):
             extra={"check": check_networks},
         ),
     ] = ()
+    tls: Annotated[Tls, Meta(description="TLS on `port`; http_port stays without.")] = Tls()
     language: Annotated[
         str,
         Meta(
@@ -400,6 +402,10 @@ class Config(Section, frozen=True, kw_only=True):
         EndPrompt, Meta(description="What is said before an idle connection is closed.")
     ] = EndPrompt()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
+    log: Annotated[Log, Meta(description="What is written about what happens.")] = Log()
+    metrics: Annotated[
+        Metrics, Meta(description="Numbers about the server, and whether it is well.")
+    ] = Metrics()
     vad: Annotated[
         tuple[Chosen, ...],
         Meta(description="Speech or other sound: the first engine that can be had is used."),

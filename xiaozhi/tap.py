@@ -6,9 +6,12 @@ from xiaozhi._reactor import install
 install(fast=True)
 
 import os  # noqa: E402
+import platform  # noqa: E402
+import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
 from datetime import datetime  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -16,8 +19,11 @@ import attrs  # noqa: E402
 import msgspec  # noqa: E402
 from twisted.application.service import IService, MultiService  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
+from twisted.internet.interfaces import IProtocolFactory  # noqa: E402
 from twisted.python import usage  # noqa: E402
+from twisted.web.resource import Resource  # noqa: E402
 
+from xiaozhi import __version__  # noqa: E402
 from xiaozhi import config as configuration  # noqa: E402
 from xiaozhi.announcement import Announcement, Lineup  # noqa: E402
 from xiaozhi.endpointing import Limits  # noqa: E402
@@ -34,19 +40,28 @@ from xiaozhi.services.auth import make_gate  # noqa: E402
 from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.journal import Journal  # noqa: E402
+from xiaozhi.services.lag import Lag  # noqa: E402
 from xiaozhi.services.llm import Minds  # noqa: E402
+from xiaozhi.services.logs import Log  # noqa: E402
+from xiaozhi.services.logs.masking import secrets_in  # noqa: E402
+from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
 from xiaozhi.services.pool import Workers  # noqa: E402
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf  # noqa: E402
+from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.tts import Speaker, Speech, espeak  # noqa: E402
 from xiaozhi.services.web.address import public  # noqa: E402
+from xiaozhi.services.web.health import Alive, Condition, Ready  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
+from xiaozhi.services.web.metrics import Metrics  # noqa: E402
 from xiaozhi.services.web.ota import Offer  # noqa: E402
 from xiaozhi.services.web.proxies import Proxies  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
+from xiaozhi.services.web.tls import Certificates  # noqa: E402
 from xiaozhi.session import Staff  # noqa: E402
 from xiaozhi.settings import Chosen, Config  # noqa: E402
 from xiaozhi.settings import Listen as ListenSettings  # noqa: E402
+from xiaozhi.settings import Server as ServerSettings  # noqa: E402
 from xiaozhi.turn import Manners  # noqa: E402
 from xiaozhi.visit import Terms  # noqa: E402
 from xiaozhi.voice import Solo, Voice  # noqa: E402
@@ -68,7 +83,8 @@ def makeService(options: Mapping[str, Any]) -> IService:
         state = config.state_path(environ)
         owner = getattr(options, "parent", None) or {}
         make_folder(state, owner.get("uid"), owner.get("gid"))
-        server = build(config, config.language(environ), state, reactor, path)
+        log = make_log(config.log, set(secrets_in(config)), owner, sys.stdout)
+        server = build(config, config.language(environ), state, reactor, path, log)
         # Now, while whoever started us still reads what we say, and before twistd forks.
         for service in server:
             if isinstance(service, Listening):
@@ -77,7 +93,9 @@ def makeService(options: Mapping[str, Any]) -> IService:
         raise SystemExit(f"xiaozhi: the configuration is wrong:\n{error}") from None
     except (OSError, Unavailable) as error:
         raise SystemExit(f"xiaozhi: {error}") from None
-    return server
+    whole = Logged(log, reactor)
+    server.setServiceParent(whole)
+    return whole
 
 
 def make_folder(state: Path, uid: int | None, gid: int | None) -> None:
@@ -96,16 +114,21 @@ def make_folder(state: Path, uid: int | None, gid: int | None) -> None:
 
 
 def build(
-    config: Config, language: str, state: Path, clock: Any, path: Path | None = None
+    config: Config,
+    language: str,
+    state: Path,
+    clock: Any,
+    path: Path | None = None,
+    log: Log | None = None,
 ) -> MultiService:
     """Put the server together, to run on the reactor `clock`."""
     server = MultiService()
+    counters = Counters()
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     store.setServiceParent(server)  # first to start, and last to stop
-    counters = Counters()
     journal = Journal(state / "journal", store, counters, clock)
     journal.setServiceParent(server)
-    builder = _Builder(server, config, language, state, clock)
+    builder = _Builder(server, config, language, state, clock, counters)
     recognition = Recognition(builder.engines("asr", config.asr), clock)
     minds = Minds(builder.engines("llm", config.llm), clock)
     voices = builder.engines("tts", config.tts)
@@ -115,9 +138,12 @@ def build(
     audio = builder.workers("audio", config.server.max_connections)
     prompts = builder.prompts(voices, audio)
     devices = Devices()
+    rosters: Sequence[Roster[Any]] = (recognition, minds, speech)
+    for roster in rosters:
+        roster.measure(counters)
 
     def warm() -> None:
-        for engines in (recognition, minds, speech):
+        for engines in rosters:
             engines.warm()
 
     staff = Staff(
@@ -128,6 +154,7 @@ def build(
         AudioParams("opus", config.audio.sample_rate, 1, config.audio.frame_duration),
         language,
         config.end_prompt.prompt,
+        counters,
     )
     house = House(
         staff,
@@ -142,19 +169,18 @@ def build(
     crowd = Crowd(config.server.max_connections, config.server.max_connections_per_address)
     factory = DeviceFactory(house, gate, clock, crowd)
     address = public(config.server.public_url)
-    doors = site(factory, Offer(address, config.audio.framing, _now, proxies), devices)
-    listening = [
-        Listening(clock, doors, config.server.ip, port)
-        for port in (config.server.port, config.server.http_port)
-        if port is not None
-    ]
+    conditions: dict[str, Condition] = {roster.stage: partial(_lacks, roster) for roster in rosters}
+    pages = _pages(config.metrics.open_to, counters, conditions)
+    doors = site(factory, Offer(address, config.audio.framing, _now, proxies), devices, pages)
+    listening = _listening(config.server, doors, clock, counters)
+    conditions["port"] = lambda: "" if listening[0].accepting else "nobody is let in"
+    _tell_of_itself(counters, log)
     lineup = Lineup(vad, recognition.lineup, minds.lineup, speech.lineup)
     services: Sequence[Any] = (
-        recognition,
-        minds,
-        speech,
+        *rosters,
         prompts,
         gate,
+        Lag(counters, clock),
         Doors(factory, clock),
         *listening,
         Announcement(listening[0], address, lineup, builder.lacking, language, path),
@@ -173,6 +199,7 @@ class _Builder:
     language: str
     state: Path
     clock: Any
+    counters: Counters
     lacking: dict[str, list[str]] = attrs.field(factory=dict)
     """The engines that cannot be had, by reason."""
 
@@ -180,6 +207,7 @@ class _Builder:
         """Make the thread pool of one kind of work; so many calls may wait for a thread."""
         pool = Workers(self.clock, kind, self.config.server.threadpool_max_workers, queue)
         pool.setServiceParent(self.server)
+        pool.measure(self.counters)
         return pool
 
     def workshop(self, kind: str) -> engine.Workshop:
@@ -229,6 +257,43 @@ class _Builder:
             languages=lambda: speaker.languages,
             speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
         )
+
+
+def _pages(
+    networks: Sequence[str], counters: Counters, conditions: Mapping[str, Condition]
+) -> dict[str, Resource]:
+    """Make the pages for whoever runs the server."""
+    return {
+        "healthz": Alive(networks),
+        "readyz": Ready(networks, conditions),
+        "metrics": Metrics(networks, counters),
+    }
+
+
+def _lacks(roster: Roster[Any]) -> str:
+    return "" if roster.able else f"no {roster.title} can serve now"
+
+
+def _tell_of_itself(counters: Counters, log: Log | None) -> None:
+    """Have the metrics tell what runs, and how its log does."""
+    running = {"version": __version__, "python": platform.python_version()}
+    counters.gauge("build_info", lambda: 1, **running)
+    if log is not None:
+        counters.gauge("log_lost", lambda: log.sink.lost)
+
+
+def _listening(
+    server: ServerSettings, doors: IProtocolFactory, clock: Any, counters: Counters
+) -> list[Listening]:
+    """Make what listens: the port, by TLS if there is a certificate, and perhaps one without."""
+    files = server.tls.files()
+    certificates = None if files is None else Certificates(*files, clock)
+    if certificates is not None:
+        counters.gauge("tls_expiry_timestamp_seconds", lambda: certificates.expires)
+    listening = [Listening(clock, doors, server.ip, server.port, certificates)]
+    if server.http_port is not None:
+        listening.append(Listening(clock, doors, server.ip, server.http_port))
+    return listening
 
 
 def _limits(listen: ListenSettings) -> Limits:

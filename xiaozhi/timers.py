@@ -34,7 +34,7 @@ class Timers:
             try:
                 call(*args)
             except Exception:
-                self.log.failure("{session}: our fault", session=self._link.session_id)
+                self.log.failure("our fault")
                 self._link.close(1011, "internal error")
 
         self.cancel(name)

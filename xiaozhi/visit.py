@@ -17,6 +17,7 @@ from xiaozhi.idling import Idling, Patience, Signs, Step
 from xiaozhi.limits import Bucket
 from xiaozhi.phrases import notice
 from xiaozhi.presence import Presence, Unregistered
+from xiaozhi.scope import about
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.store.records import Entry, Seen, SessionMemory
 from xiaozhi.session import Session
@@ -104,7 +105,7 @@ class Visit:
                     self._badge = True
                     self._look()  # a badge has less time
                 if not known and self._ignored == 1:
-                    self._log("unknown message type {kind!r}, ignored", kind=kind[:40])
+                    self.log.info("unknown message type {kind!r}, ignored", kind=kind[:40])
             case _:
                 self.session.receive(message)
 
@@ -113,10 +114,11 @@ class Visit:
     def overtaken(self) -> None:
         """Finish the sentence, since a newer connection has taken over, and go."""
         self._stage = "leaving"
-        self._log("another connection of the device has taken over")
-        self._tell(wire.System(self._notice("replaced")))
-        self._timers.stop()
-        self._timers.after("overlap", OVERLAP, self.dismiss, 1000, "taken over")
+        with about(self.session.link.scope):  # it is the newer one's message that brings this
+            self.log.info("another connection of the device has taken over")
+            self._tell(wire.System(self._notice("replaced")))
+            self._timers.stop()
+            self._timers.after("overlap", OVERLAP, self.dismiss, 1000, "taken over")
 
     def dismiss(self, code: int, reason: str) -> None:
         """Close the connection, with the code of RFC 6455 and the reason to tell the device."""
@@ -157,8 +159,7 @@ class Visit:
         except Unregistered as error:
             self._terms.counters.count("registrations_failed", reason=error.reason)
             self.log.warn(
-                "{session}: {device} is not registered: {why}",
-                session=self.session.link.session_id,
+                "{device} is not registered: {why}",
                 device=device.id,
                 why=error,
             )
@@ -168,7 +169,7 @@ class Visit:
     def _failed(self, failure: Failure) -> None:
         """We are wrong, or the device has gone meanwhile."""
         if failure.check(CancelledError) is None:
-            self.log.failure("{session}: our fault", failure, session=self.session.link.session_id)
+            self.log.failure("our fault", failure)
             self.dismiss(1011, "internal error")
 
     # -- time --
@@ -196,7 +197,7 @@ class Visit:
             case "warn":
                 self._tell(wire.System(self._notice("idle")))
             case "farewell":
-                self._log("nobody has spoken for long")
+                self.log.info("nobody has spoken for long")
                 self.session.post(Farewell())
             case "alarm":
                 self.session.link.send(wire.System(self._notice("silent"), "timeout_warning"))
@@ -212,6 +213,3 @@ class Visit:
 
     def _notice(self, key: Literal["idle", "silent", "replaced"]) -> str:
         return notice(key, self.session.language)
-
-    def _log(self, what: str, **facts: object) -> None:
-        self.log.info(f"{{session}}: {what}", session=self.session.link.session_id, **facts)

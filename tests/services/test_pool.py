@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from xiaozhi.errors import ServiceError
+from xiaozhi.services.counters import Counters
 from xiaozhi.services.pool import Workers
 
 
@@ -73,8 +74,14 @@ class WorkersTests(TestCase):
         workers = self.workers(size=2)
         tasks = [self.task() for _ in range(3)]
         results = [workers.run(task) for task in tasks]
+        counters = Counters()
+        workers.measure(counters)
         await gatherResults([tasks[0].begun, tasks[1].begun])
         self.assertNoResult(tasks[2].begun)
+        told = [
+            counters.value(f"pool_{what}", pool="tts") for what in ("threads", "busy", "waiting")
+        ]
+        self.assertEqual(told, [2, 2, 1])
         tasks[0].end.set()
         await tasks[2].begun
         for task in tasks:

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.streams import collect, play
 from xiaozhi.errors import Absent, Refused, ServiceError
+from xiaozhi.services.counters import Counters
 from xiaozhi.services.deadline import Deadlines
 from xiaozhi.services.roster import LAST_RESORT, LONGEST, PATIENCE, UNABLE, Member, Roster
 
@@ -229,6 +230,44 @@ class RosterTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.ask(self.roster(Engine(Absent("llm", "no")), Engine("yes")))
         self.assertEqual([event["log_level"] for event in logs], [LogLevel.info])
+
+    def test_measured(self) -> None:
+        """The metrics tell how each engine does, and how long its first result took."""
+        broken, well = Engine(GONE), Engine("yes", "indeed")
+        roster, counters = self.roster(broken, well), Counters()
+        roster.measure(counters)
+        self.ask(roster)
+        self.ask(roster)
+        told = {
+            name: dict(counters.values(name))
+            for name in ("engine_requests", "engine_failures", "engine_fit")
+        }
+        self.assertEqual(told["engine_requests"], {("llm", "e1"): 2})
+        self.assertEqual(told["engine_failures"], {("llm", "e0"): 1, ("llm", "e1"): 0})
+        self.assertEqual(told["engine_fit"], {("llm", "e0"): 0, ("llm", "e1"): 1})
+        first = dict(counters.spreads("engine_first_result"))
+        self.assertEqual(sum(first["llm", "e1"].counts), 2)
+
+    def test_able(self) -> None:
+        """A list can serve as long as one is fit and there; what refuses once is both."""
+        for script, able in (
+            (("yes",), True),
+            ((GONE,), False),
+            ((Absent("llm", "not there"),), False),
+            ((Refused("llm", "too long"),), True),
+        ):
+            engine = Engine(*script)
+            roster = self.roster(engine)
+            self.assertTrue(roster.able)
+            asking = self.asking(roster)
+            asking.addErrback(lambda failure: failure.trap(ServiceError))
+            self.assertEqual(roster.able, able, script)
+            if isinstance(script[0], Absent):
+                self.advance(LONGEST)
+                self.assertTrue(roster.able)
+            engine.script, engine.health = ("back",), succeed(None)
+            self.ask(roster)
+            self.assertTrue(roster.able)
 
     def test_warm(self) -> None:
         """Who will answer gets ready, if it knows how to."""

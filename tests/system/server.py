@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from twisted.internet import reactor as the_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -79,6 +81,10 @@ class ServerCase(TestCase):
 
     def command(self, *arguments: str, **environ: str) -> Process:
         """Run a Python command of this checkout; it is ended after the test."""
+        return self.program(sys.executable, *arguments, **environ)
+
+    def program(self, *command: str, **environ: str) -> Process:
+        """Run a program, of which the path is given; it is ended after the test."""
         process = Process()
         environment = {
             "PATH": os.environ["PATH"],
@@ -91,7 +97,7 @@ class ServerCase(TestCase):
             "HF_ENDPOINT": "http://127.0.0.1:9",
         } | environ
         transport = process.handle = reactor.spawnProcess(
-            process, sys.executable, [sys.executable, *arguments], environment, str(ROOT)
+            process, command[0], command, environment, str(ROOT)
         )
 
         async def end() -> None:
@@ -101,6 +107,15 @@ class ServerCase(TestCase):
 
         self.addCleanup(lambda: Deferred.fromCoroutine(end()))
         return process
+
+    async def eventually(
+        self, condition: Callable[[], bool], why: Callable[[], str] = str, seconds: float = 20.0
+    ) -> None:
+        """Wait until `condition()` holds; if it never does, say `why()`."""
+        deadline = reactor.seconds() + seconds
+        while not condition():
+            self.assertLess(reactor.seconds(), deadline, why())
+            await deferLater(reactor, 0.02)
 
     def configuration(self, text: str) -> str:
         """Write a configuration file; give its name."""

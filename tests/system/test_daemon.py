@@ -13,7 +13,6 @@ from pathlib import Path
 
 import treq
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.web.client import Agent
 
 from tests.system.server import ServerCase, reactor
@@ -31,14 +30,6 @@ class Daemon(ServerCase):
         self.folder.chmod(0o755)
         self.pidfile = self.folder / "pid"
         self.logfile = self.folder / "log"
-
-    async def eventually(self, condition: object, seconds: float = 20.0) -> None:
-        """Wait until `condition()` holds."""
-        assert callable(condition)
-        deadline = reactor.seconds() + seconds
-        while not condition():
-            self.assertLess(reactor.seconds(), deadline, self._log())
-            await deferLater(reactor, 0.02)
 
     def _log(self) -> str:
         return self.logfile.read_text() if self.logfile.exists() else "(no log)"
@@ -62,15 +53,16 @@ class Daemon(ServerCase):
         self.assertEqual(await launcher.ended, 0, launcher.text)
         pid = self._pid()
         self.addCleanup(self.kill, pid)
-        await self.eventually(lambda: "next " in self._log())
+        await self.eventually(lambda: "next " in self._log(), self._log)
         match = re.search(r"is listening on port (\d+)", self._log())
         assert match is not None
+        await self.get(int(match[1]), "/")  # it listens before it heeds signals
         return int(match[1]), pid
 
     async def kill(self, pid: int) -> None:
         """Stop the daemon; it takes its pidfile with it."""
         os.kill(pid, signal.SIGTERM)
-        await self.eventually(lambda: not self.pidfile.exists())
+        await self.eventually(lambda: not self.pidfile.exists(), self._log)
         await self.eventually(lambda: not Path(f"/proc/{pid}").exists())
 
     async def test_daemonizes(self) -> None:

@@ -89,6 +89,9 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "pool_threads": Metric("gauge", "Threads a pool may have.", ("pool",)),
         "pool_busy": Metric("gauge", "Calls that run in a pool now.", ("pool",)),
         "pool_waiting": Metric("gauge", "Calls that wait for a thread of a pool.", ("pool",)),
+        "tls_expiry_timestamp_seconds": Metric(
+            "gauge", "When the certificate of the port ends, in seconds since 1970."
+        ),
         "log_lost": Metric("counter", "Lines of the log that could not be written."),
     }
 )

@@ -78,7 +78,7 @@ class Journal(Service):
         except OSError as error:
             self._counters.count("memories_lost")
             self.log.error(
-                "{session}: what was said is not remembered: {error}",
+                "what was said in {session} is not remembered: {error}",
                 session=memory.session_id,
                 error=error.strerror or error,
             )

@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from xiaozhi.errors import Refused, ServiceError
+from xiaozhi.services.counters import Counters
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +43,23 @@ class Workers(Service):
         self._limit = size + queue
         self._busy = 0
         self._pool: _Threads | None = None
+
+    @property
+    def running_calls(self) -> int:
+        """Calls that are in a thread now."""
+        return min(self._busy, self._size)
+
+    @property
+    def waiting_calls(self) -> int:
+        """Calls that wait for a thread."""
+        return self._busy - self.running_calls
+
+    def measure(self, counters: Counters) -> None:
+        """Have the metrics tell how busy the pool is."""
+        pool = self._stage
+        counters.gauge("pool_threads", lambda: self._size, pool=pool)
+        counters.gauge("pool_busy", lambda: self.running_calls, pool=pool)
+        counters.gauge("pool_waiting", lambda: self.waiting_calls, pool=pool)
 
     def startService(self) -> None:
         """Accept work. Threads are made when there is some."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import attrs
@@ -20,6 +21,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi.errors import Absent, Refused, ServiceError
+from xiaozhi.scope import about
+from xiaozhi.services.counters import Counters
 from xiaozhi.services.deadline import Deadlines
 
 SHORTEST: Final = 1.0
@@ -62,6 +65,8 @@ class Member(Generic[E]):
     """False while it rests after a failure."""
     failures: int = 0
     """How often it has failed, ever."""
+    away_until: float = 0.0
+    """Till when it is taken to be absent, since it was when it was last asked."""
     refusals: int = 0
     """How often it has refused since it last worked."""
     blamed: bool = False
@@ -88,6 +93,7 @@ class Roster(MultiService, ABC, Generic[E]):
         self.reactor = reactor
         self.deadlines = deadlines
         self.members = tuple(Member(name, engine) for name, engine in engines)
+        self._counters = Counters()
         for _, engine in engines:
             service: Any = engine
             if IService.providedBy(service):
@@ -101,6 +107,25 @@ class Roster(MultiService, ABC, Generic[E]):
     def lineup(self) -> list[tuple[str, Collection[str]]]:
         """Who is here and what they can, in order, for the report at start."""
         return [(member.name, member.engine.languages) for member in self.members]
+
+    @property
+    def able(self) -> bool:
+        """Whether an engine is fit and there, as far as is known.
+
+        What is absent is not probed. So it is taken to be back after a while: where nobody is
+        sent to a server that is not able, nobody would find out.
+        """
+        now = self.reactor.seconds()
+        return any(member.fit and member.away_until <= now for member in self.members)
+
+    def measure(self, counters: Counters) -> None:
+        """Have the metrics tell how the engines do. Two of one name are told as one."""
+        self._counters = counters
+        for name in {member.name for member in self.members}:
+            same = [member for member in self.members if member.name == name]
+            labels = {"kind": self.stage, "engine": name}
+            counters.gauge("engine_failures", partial(_failures, same), **labels)
+            counters.gauge("engine_fit", partial(_fitness, same), **labels)
 
     def order(self, rank: Callable[[E], int] = lambda _: 0) -> list[Member[E]]:
         """Tell whom to ask, in order: by `rank` (0 is best, see `UNABLE`), the fit first.
@@ -138,10 +163,13 @@ class Roster(MultiService, ABC, Generic[E]):
         failures = []
         for member in members:
             begun = False
+            asked = self.reactor.seconds()
             try:
                 with self.guard(member):
                     async with aclosing(attempt(member)) as items:
                         async for item in items:
+                            if not begun:
+                                self.answered(member, asked)
                             begun = True
                             yield item
             except ServiceError as error:
@@ -153,6 +181,15 @@ class Roster(MultiService, ABC, Generic[E]):
                 self.worked(member)
                 return
         raise ServiceError(self.stage, "; ".join(failures) or f"there is no {self.title}")
+
+    def answered(self, member: Member[E], asked: float) -> None:
+        """Note that the first result is there of what was `asked` for then."""
+        self._counters.observe(
+            "engine_first_result",
+            self.reactor.seconds() - asked,
+            kind=self.stage,
+            engine=member.name,
+        )
 
     @contextmanager
     def guard(self, member: Member[E]) -> Iterator[None]:
@@ -172,6 +209,8 @@ class Roster(MultiService, ABC, Generic[E]):
     def failed(self, member: Member[E], error: ServiceError) -> None:
         """Note a failure: it is said once; the engine rests, unless it is none of its health."""
         member.failures += 1
+        if isinstance(error, Absent):
+            member.away_until = self.reactor.seconds() + LONGEST
         if not member.blamed:
             member.blamed = True
             say = self.log.info if isinstance(error, Absent) else self.log.warn
@@ -187,6 +226,7 @@ class Roster(MultiService, ABC, Generic[E]):
     def worked(self, member: Member[E]) -> None:
         """Note that an engine did what a user needed."""
         member.pause = SHORTEST
+        self._counters.count("engine_requests", kind=self.stage, engine=member.name)
         member.refusals = 0
         self._back(member)
 
@@ -202,6 +242,7 @@ class Roster(MultiService, ABC, Generic[E]):
     def _back(self, member: Member[E]) -> None:
         recovery, member.recovery = member.recovery, None
         member.fit = True
+        member.away_until = 0.0
         if recovery is not None:
             recovery.cancel()
         if member.blamed:
@@ -212,7 +253,8 @@ class Roster(MultiService, ABC, Generic[E]):
         """Probe it later. One that its probe finds well, and users do not, rests longer too."""
         if self.running:
             pause = max(member.pause, least)
-            member.recovery = self.reactor.callLater(pause, self._probe, member)
+            with about(None):  # it is no longer about who found out
+                member.recovery = self.reactor.callLater(pause, self._probe, member)
         member.pause = min(2 * member.pause, LONGEST)
 
     def _probe(self, member: Member[E]) -> None:
@@ -231,6 +273,14 @@ class Roster(MultiService, ABC, Generic[E]):
                 self._rest(member, getattr(failure.value, "rest", 0.0))
 
         probing.addCallbacks(passed, failed)
+
+
+def _failures(members: Iterable[Member[Any]]) -> float:
+    return sum(member.failures for member in members)
+
+
+def _fitness(members: Iterable[Member[Any]]) -> float:
+    return any(member.fit for member in members)
 
 
 def _do_nothing() -> None:

@@ -165,6 +165,7 @@ class Hearing:
         self._until = self._recognition.reactor.seconds() + BUDGET + self._seconds
         try:
             while self._utterance is not None and self._member is not None:
+                asked = self._recognition.reactor.seconds()
                 try:
                     transcript = await self._finish(self._utterance, self._member)
                 except ServiceError as error:
@@ -174,6 +175,7 @@ class Hearing:
                         break
                     self._open()
                 else:
+                    self._recognition.answered(self._member, asked)
                     self._recognition.worked(self._member)
                     return transcript._replace(text=transcript.text[:_TEXT])
             raise ServiceError("asr", "; ".join(self._failures) or "there is no recogniser")

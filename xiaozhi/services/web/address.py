@@ -59,7 +59,8 @@ def forwarded(origin: Origin, host_header: str) -> Address | None:
 def seen(host_header: str, local_host: str, local_port: int, secure: bool = False) -> Address:
     """Tell the address a request came to, by its Host header.
 
-    The firmware's Host never carries a port; the request came to `local_port`, so that it is.
+    The firmware's Host never carries a port; the request came to `local_port`, so that it is,
+    and by TLS if it was `secure`.
     A header that is no host name is not believed at all.
     """
     match = _HOST.fullmatch(host_header.strip())

@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
+from xiaozhi.services.web.tls import Certificates
+
 BACKLOG = 1024
 """Connections the kernel holds until they are accepted."""
 
@@ -25,15 +27,31 @@ class Listening(Service):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, factory: IProtocolFactory, addresses: Sequence[str], port: int
+        self,
+        reactor: Any,
+        factory: IProtocolFactory,
+        addresses: Sequence[str],
+        port: int,
+        certificates: Certificates | None = None,
     ) -> None:
-        """Listen on `port` (0: any free one, the same at all addresses)."""
+        """Listen on `port` (0: any free one, the same at all addresses), by TLS if so secured."""
         self.port = port
         self._reactor = reactor
-        self._factory = factory
+        self._certificates = certificates
+        self._factory = factory if certificates is None else certificates.wrap(factory)
         self.addresses = addresses
         self._sockets: list[socket.socket] = []
         self._ports: list[IListeningPort] = []
+
+    @property
+    def secure(self) -> bool:
+        """Whether it speaks TLS."""
+        return self._certificates is not None
+
+    @property
+    def accepting(self) -> bool:
+        """Whether connections are accepted."""
+        return bool(self._ports)
 
     def privilegedStartService(self) -> None:
         """Bind, if that was not done."""
@@ -69,6 +87,8 @@ class Listening(Service):
                 self._reactor.adoptStreamPort(bound.fileno(), bound.family, self._factory)
             )
         self._close_sockets()  # the reactor has its own copies
+        if self._certificates is not None:
+            self._certificates.warn()
 
     def stopService(self) -> Deferred[Any]:
         """Accept no more."""

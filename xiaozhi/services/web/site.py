@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.web.http import Request, combinedLogFormatter
@@ -38,10 +41,17 @@ class DeviceSocket(Resource):
         return b"Server is running"
 
 
-def site(factory: WebSocketServerFactory, offer: Offer, devices: Devices) -> Site:
-    """Lay out the paths. `factory` serves devices; see `Ota` for the rest."""
+def site(
+    factory: WebSocketServerFactory,
+    offer: Offer,
+    devices: Devices,
+    pages: Mapping[str, Resource] = MappingProxyType({}),
+) -> Site:
+    """Lay out the paths. `factory` serves devices, `pages` are below the root; see `Ota`, too."""
     root = _Branch()
     root.putChild(b"", _Front())
+    for name, page in pages.items():
+        root.putChild(name.encode(), page)
     for brand in BRANDS:
         branch = _Branch()
         root.putChild(brand.encode(), branch)

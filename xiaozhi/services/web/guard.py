@@ -1,0 +1,47 @@
+"""Pages for whoever runs the server: who may see them, by the address they come from."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from twisted.web.http import Request
+from twisted.web.pages import forbidden
+from twisted.web.resource import Resource
+
+
+class Guarded(Resource):
+    """A page without pages below it, for some networks only."""
+
+    isLeaf = True
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """Show it to `networks`, such as 10.0.0.0/8."""
+        super().__init__()
+        self._networks = [ipaddress.ip_network(network) for network in networks]
+
+    def render(self, request: Request) -> Any:
+        """Answer, or say that it is not for everybody."""
+        if all(self._admits(address) for address in _addresses(request)):
+            return super().render(request)
+        return forbidden("This page is not for your network (metrics.open_to).").render(request)
+
+    def _admits(self, text: str) -> bool:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self._networks)
+
+
+def _addresses(request: Request) -> Iterator[str]:
+    """Yield whom a request comes from: the peer and, by X-Forwarded-For, whom it asks for.
+
+    Nobody gains by inventing more of them, as every one must be allowed.
+    """
+    yield str(getattr(request.getClientAddress(), "host", ""))
+    for header in request.requestHeaders.getRawHeaders("X-Forwarded-For") or ():
+        for address in header.split(","):
+            yield address.strip()
