@@ -1,7 +1,8 @@
 """What can be wrong, by whose fault it is.
 
 The fourth kind, "we are wrong", has no class: any other exception is that, and is caught
-at two boundaries only (`protocol.onMessage` and the session's failure of a turn).
+at the named boundaries only (`protocol.onMessage`, the failure of a turn or of a visit's
+registration, `timers`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Autobahn side of a session: handshake, and bytes turned into messages.
 
-Autobahn swallows what its hooks raise, so `onMessage` is one of the two boundaries where
+Autobahn swallows what its hooks raise, so `onMessage` is one of the boundaries where
 any exception is caught: it is logged and ends this one connection (1011).
 """
 
@@ -104,6 +104,13 @@ class DeviceProtocol(WebSocketServerProtocol):
         except Exception:
             self.logger.failure("{session}: our fault", session=self.visit.session.link.session_id)
             self.say_goodbye(1011, "internal error")
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer a ping; it counts as a message."""
+        if self.visit is None or self.visit.affords():
+            super().onPing(payload)
+        else:
+            self.say_goodbye(1008, "too many messages")
 
     def sendCloseFrame(
         self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
