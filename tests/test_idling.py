@@ -12,10 +12,10 @@ class Watch(SynchronousTestCase):
     """A connection that is looked at whenever `Idling` asks for it."""
 
     def setUp(self) -> None:
-        self.idling = Idling(Patience())
+        self.idling = Idling(Patience(), 0.0)
         self.now = 0.0
         self.state: State = "listening"
-        self.stirred = self.came = self.sent = 0.0
+        self.stirred = self.sent = 0.0
         self.badge = False
         self.looks = 0
         self.next = 0.0
@@ -26,8 +26,8 @@ class Watch(SynchronousTestCase):
         while self.next <= end:
             self.now = self.next
             if hears:
-                self.came = self.now
-            signs = Signs(self.state, self.stirred, self.came, self.sent, self.badge)
+                self.idling.came = self.now
+            signs = Signs(self.state, self.stirred, self.sent, self.badge)
             steps, self.next = self.idling.look(self.now, signs)
             self.looks += 1
             assert self.next > self.now
@@ -87,7 +87,7 @@ class Watch(SynchronousTestCase):
         """Any message within the last ten seconds cancels."""
         self.idling.factor = 3.0
         self.assertEqual(self.until(669, hears=False), [(660, "alarm")])
-        self.came = 669
+        self.idling.came = 669
         self.assertEqual(self.until(1339, hears=False), [(1329, "alarm"), (1339, "expire")])
 
     def test_dialog(self) -> None:
@@ -99,7 +99,7 @@ class Watch(SynchronousTestCase):
 
     def test_downlink(self) -> None:
         """Who was sent nothing for 90 s is sent something harmless; while it is idle, too."""
-        signs = Signs("idle", 0, 0, 0)
+        signs = Signs("idle", 0, 0)
         self.assertEqual(self.idling.look(89, signs), ([], 90))
         steps, again = self.idling.look(90, signs)
         self.assertEqual((steps, again), (["pong"], 180))

@@ -7,7 +7,7 @@ from typing import get_args
 from twisted.trial.unittest import SynchronousTestCase
 
 from xiaozhi.languages import spoken
-from xiaozhi.phrases import Key, everything, phrase
+from xiaozhi.phrases import Key, Notice, everything, notice, phrase
 from xiaozhi.sentences import Splitter
 from xiaozhi.speakable import Cleaner
 
@@ -19,6 +19,14 @@ class Phrases(SynchronousTestCase):
             self.assertEqual(spoken(phrase(key, "zh")), {"zh"})
             self.assertEqual(spoken(phrase(key, "en")), {"en"})
             self.assertEqual(phrase(key, "vi"), phrase(key, "en"))
+
+    def test_notices(self) -> None:
+        """What is only shown exists in both languages, and is never spoken."""
+        texts = {text for text, _ in everything("en")}
+        for key in get_args(Notice):
+            self.assertEqual(spoken(notice(key, "zh")), {"zh"})
+            self.assertEqual(notice(key, "vi"), notice(key, "en"))
+            self.assertTrue(texts.isdisjoint({notice(key, "zh"), notice(key, "en")}))
 
     def test_everything(self) -> None:
         """All that may be spoken is listed once, as a whole and as an answer would cut it."""

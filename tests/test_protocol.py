@@ -208,6 +208,13 @@ class Behaviour(Case):
         peer.vanish()
         self.assertEqual(peer.factory.counters.value("connections_ended", code="1008"), 1)
 
+    def test_flood_of_pings(self) -> None:
+        """Pings count as messages."""
+        peer = self.greeted()
+        for _ in range(1000):
+            peer.ping()
+        self.assertEqual(peer.frames()[-1], 1008)
+
     def test_ordinary_oddities(self) -> None:
         """Empty frames, odd packets, text that is not UTF-8: all ordinary."""
         peer = self.greeted()

@@ -177,6 +177,10 @@ class Peer:
         """Send a text frame of any bytes."""
         self._frame(1, payload)
 
+    def ping(self) -> None:
+        """Ask whether the server is there."""
+        self._frame(9, b"")
+
     def pong(self) -> None:
         """Answer a ping, if one came."""
         if self.transport.connected and self.protocol.autoPingPending:

@@ -1,8 +1,9 @@
 """What can be wrong, by whose fault it is.
 
-The fourth kind, "we are wrong", has no class: any other exception is that, and is caught at
-three boundaries only: `protocol.onMessage`, the session's failure of a turn, and the lists of
-engines (`Roster.guard`), where it is a failure of the engine, and the next takes over.
+The fourth kind, "we are wrong", has no class: any other exception is that, and is caught at the
+named boundaries only: `protocol.onMessage`, `timers`, the failure of a turn or of a visit's
+registration, and the lists of engines (`Roster.guard`), where it is a failure of the engine, and
+the next takes over.
 """
 
 from __future__ import annotations

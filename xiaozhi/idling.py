@@ -56,8 +56,6 @@ class Signs:
     """Whose turn it is."""
     stirred: float
     """When anything was said or pressed, or an answer ended."""
-    came: float
-    """When the device's last message came."""
     sent: float
     """When it was last sent anything."""
     badge: bool = False
@@ -92,8 +90,10 @@ class _Countdown:
 class Idling:
     """Watch over one connection."""
 
-    def __init__(self, patience: Patience) -> None:
-        """Have `patience`."""
+    def __init__(self, patience: Patience, now: float) -> None:
+        """Have `patience` from `now` on, in the clock's seconds."""
+        self.came = now
+        """When the device's last message came."""
         self._patience = patience
         self.factor = 1.0
         """Some modes have so many times the patience for silence."""
@@ -114,7 +114,7 @@ class Idling:
         silent = patience.voice + patience.beyond
         for step, at in (
             self._voice.look(now, signs.stirred, quiet),
-            self._message.look(now, max(signs.came, signs.stirred), silent),
+            self._message.look(now, max(self.came, signs.stirred), silent),
         ):
             if step is not None:
                 steps.append(step)

@@ -142,6 +142,13 @@ class DeviceProtocol(WebSocketServerProtocol):
                 self.logger.failure("our fault")
                 self.say_goodbye(1011, "internal error")
 
+    def onPing(self, payload: bytes) -> None:
+        """Answer a ping; it counts as a message."""
+        if self.visit is None or self.visit.affords():
+            super().onPing(payload)
+        else:
+            self.say_goodbye(1008, "too many messages")
+
     def sendCloseFrame(
         self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
     ) -> None:

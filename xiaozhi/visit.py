@@ -60,11 +60,10 @@ class Visit:
         self._terms = terms
         self._clock = clock
         self._began = terms.wall()
-        self._came = clock.seconds()
         self._stage: Literal["new", "here", "leaving", "gone"] = "new"
         self._badge = False
         """Whether the device takes a badge's messages."""
-        self._idling = Idling(terms.patience)
+        self._idling = Idling(terms.patience, clock.seconds())
         self._bucket = Bucket(terms.rate, terms.rate * BURST)
         self._timers = Timers(clock, session.link)
         self._ignored = 0
@@ -81,7 +80,7 @@ class Visit:
         """Take the route of the device, which was just welcomed; find out whether it may stay."""
         self._stage = "here"
         self._badge = hello.badge
-        self._came = self._clock.seconds()
+        self._idling.came = self._clock.seconds()
         self._terms.presence.take(self)
         if self.identity.known:
             seen = Seen(id=self.identity.device, client_id=self.identity.client, address=address)
@@ -91,7 +90,7 @@ class Visit:
 
     def receive(self, message: wire.Message) -> None:
         """Take a message of the device's, except its hello."""
-        self._came = self._clock.seconds()
+        self._idling.came = self._clock.seconds()
         if self._stage != "here":
             return  # a newer connection is the one that is heard
         match message:
@@ -180,7 +179,6 @@ class Visit:
         signs = Signs(
             self.session.state,
             self.session.stirred,
-            self._came,
             self.session.link.spoke,
             self._badge,
         )
