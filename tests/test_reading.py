@@ -122,7 +122,7 @@ class ProblemTests(FileTestCase):
               name: 5
               name: five
               prompt: [a]
-            motor:
+            jukebox:
               level: loud
             sever:
               port: 1
@@ -145,7 +145,7 @@ class ProblemTests(FileTestCase):
                 "put it in quotes",
                 "16: assistant.name: was given before, in line 15",
                 "17: assistant.prompt: must be text of at most 20000 characters, not a list",
-                "18: motor: unknown key",
+                "18: jukebox: unknown key",
                 "20: sever: unknown key; did you mean server?",
             ],
             found,
