@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import LoopingCall
 
 from xiaozhi import wire
 from xiaozhi.ears import Ears
@@ -61,10 +63,18 @@ class DeviceFactory(WebSocketServerFactory):
             maxConnections=max_connections,
         )
 
-    @property
-    def downlink(self) -> wire.AudioParams:
-        """The sound this server sends, which its hello declares."""
-        return self._house.staff.downlink
+    def furnish(self, house: House, staff: Callable[[wire.AudioParams], Staff]) -> None:
+        """Serve as `house` says from now on.
+
+        Sessions there are go on with `staff`, made for the sound each was promised.
+        """
+        self._house = house
+        for session in self.sessions:
+            session.engage(staff(session.downlink))
+
+    def limit(self, max_connections: int) -> None:
+        """Accept so many connections at one time from now on."""
+        self.setProtocolOptions(maxConnections=max_connections)
 
     def admit(self, link: Link, identity: Identity) -> Session:
         """Make the session of a device that has connected."""
@@ -98,20 +108,39 @@ class Doors(Service):
     """Says goodbye when the server stops."""
 
     patience = 2.0
+    step = 0.1
+    """Seconds between two looks at who is being answered."""
 
     def __init__(self, factory: DeviceFactory, clock: Any) -> None:
         """Close the connections of `factory`."""
         self._factory = factory
         self._clock = clock
+        self._draining: LoopingCall | None = None
 
     def startService(self) -> None:
         """Open."""
         super().startService()
         self._factory.startFactory()
 
+    def drain(self, seconds: float) -> Deferred[None]:
+        """Tell every device that we go, when its answer is over, or after `seconds`."""
+        if self._draining is None:
+            self._draining = LoopingCall(self._dismiss)
+            self._draining.clock = self._clock
+            self._draining.start(self.step)
+        gone = self._factory.empty()
+        return gone.addTimeout(seconds, self._clock, onTimeoutCancel=lambda *_: None)
+
+    def _dismiss(self) -> None:
+        for session in list(self._factory.sessions):
+            if not session.answering:
+                session.link.close(1001, "the server stops")
+
     def stopService(self) -> Deferred[None]:
         """Tell every device, and wait until they are gone, but not for ever."""
         super().stopService()
+        if self._draining is not None and self._draining.running:
+            self._draining.stop()
         for session in list(self._factory.sessions):
             session.link.close(1001, "the server stops")
         gone = self._factory.empty()

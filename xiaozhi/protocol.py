@@ -141,7 +141,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._hello_came()
         if hello.version is not None:
             session.link.version = _framing(str(hello.version))
-        session.link.send(wire.Welcome.declaring(1, self.factory.downlink))
+        session.link.send(wire.Welcome.declaring(1, session.downlink))
 
     def _hello_came(self) -> None:
         if self._strangled is not None and self._strangled.active():

@@ -41,6 +41,8 @@ class Staff:
     """What is sent, as the welcome declares it."""
     language: str
     """The server's language, spoken until the user's is known."""
+    obey: Callable[[wire.Order], Deferred[wire.Obeyed]]
+    """Does what an operator asks for, and answers always."""
 
 
 STUTTER = 0.3
@@ -74,6 +76,20 @@ class Session:
         """The message before this one, and when it came."""
 
     @property
+    def downlink(self) -> wire.AudioParams:
+        """The sound that is sent, as it is declared once and for all."""
+        return self._staff.downlink
+
+    def engage(self, staff: Staff) -> None:
+        """Be served by `staff` from the next turn on; it must send the same sound."""
+        self._staff = staff
+
+    @property
+    def answering(self) -> bool:
+        """Whether the user waits for an answer, or hears it."""
+        return self._turn.state in ("thinking", "speaking")
+
+    @property
     def state(self) -> t.State:
         """Whose turn it is."""
         return self._turn.state
@@ -92,6 +108,10 @@ class Session:
                 self.post(e.Detected(text, self._ears.follows_sound(self._clock.seconds())))
             case wire.Ping():
                 self.link.send(wire.Pong())
+            case wire.Order():
+                self._staff.obey(message).addCallback(self.link.send)
+            case wire.ConfigUpdate():
+                self.link.send(wire.CONFIG_UPDATED)
             case wire.Number(value):
                 self.link.text(b"%d" % value)
             case wire.Other(kind, known):

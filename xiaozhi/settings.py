@@ -127,11 +127,33 @@ class Server(Section, frozen=True):
         int,
         Meta(description="Connections at one time; more are refused.", ge=1, le=100_000),
     ] = 1000
+    secret: Annotated[
+        str,
+        Meta(
+            description="What a `server` message must know to reload or restart the server; "
+            "if empty, none is obeyed."
+        ),
+    ] = ""
+    shutdown_grace: Annotated[
+        float,
+        Meta(
+            description="Seconds a stop may take, whatever still runs. Answers under way have "
+            "half of it to finish.",
+            ge=1,
+            le=600,
+        ),
+    ] = 10.0
 
     def __post_init__(self) -> None:
         """Refuse two listeners on one port."""
         if self.http_port is not None and self.http_port == self.port:
             raise ValueError("http_port must not be the same as port")
+
+
+class ManagerApi(Section, frozen=True):
+    """The old place of a key."""
+
+    secret: Annotated[str, Meta(description="The same as `server.secret`, which comes first.")] = ""
 
 
 class Audio(Section, frozen=True):
@@ -297,6 +319,15 @@ class Config(Section, frozen=True, kw_only=True):
         tuple[Chosen, ...],
         Meta(description="Text to speech: the first engine that can serve is used."),
     ]
+
+    manager_api: Annotated[ManagerApi, Meta(description="Where a key used to be.")] = msgspec.field(
+        default=ManagerApi(), name="manager-api"
+    )
+
+    @property
+    def secret(self) -> str:
+        """What an operator's message must know; "" if none is obeyed."""
+        return self.server.secret or self.manager_api.secret
 
     def language(self, environ: Mapping[str, str]) -> str:
         """Tell the language of the house, as a primary subtag."""

@@ -6,41 +6,27 @@ from xiaozhi._reactor import install
 install(fast=True)
 
 import os  # noqa: E402
-from collections.abc import Mapping, Sequence  # noqa: E402
-from datetime import datetime  # noqa: E402
+import signal  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-import attrs  # noqa: E402
-import msgspec  # noqa: E402
-from twisted.application.service import IService, MultiService  # noqa: E402
+from twisted.application.service import IService  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.python import usage  # noqa: E402
 
 from xiaozhi import config as configuration  # noqa: E402
-from xiaozhi.announcement import Announcement, Lineup  # noqa: E402
-from xiaozhi.endpointing import Limits  # noqa: E402
+from xiaozhi.announcement import Announcement  # noqa: E402
+from xiaozhi.ending import Command, Ending, begun_anew  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
-from xiaozhi.factory import DeviceFactory, Doors, House  # noqa: E402
-from xiaozhi.modes.chat import Chat  # noqa: E402
-from xiaozhi.phrases import everything  # noqa: E402
-from xiaozhi.services import engine  # noqa: E402
-from xiaozhi.services.asr import Recognition  # noqa: E402
-from xiaozhi.services.devices import Devices  # noqa: E402
-from xiaozhi.services.llm import Minds  # noqa: E402
-from xiaozhi.services.pool import Workers  # noqa: E402
-from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf  # noqa: E402
-from xiaozhi.services.tts import Speaker, Speech, espeak  # noqa: E402
-from xiaozhi.services.web.address import public  # noqa: E402
+from xiaozhi.factory import Doors  # noqa: E402
+from xiaozhi.operating import Operator, Process  # noqa: E402
+from xiaozhi.rooms import Engines, Rooms  # noqa: E402
+from xiaozhi.server import Server  # noqa: E402
+from xiaozhi.services.systemd import Manager, Watchdog, handed  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
-from xiaozhi.services.web.ota import Offer  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
-from xiaozhi.session import Staff  # noqa: E402
-from xiaozhi.settings import Chosen, Config  # noqa: E402
-from xiaozhi.settings import Listen as ListenSettings  # noqa: E402
-from xiaozhi.turn import Manners  # noqa: E402
-from xiaozhi.voice import Solo, Voice  # noqa: E402
-from xiaozhi.wire import AudioParams  # noqa: E402
+from xiaozhi.settings import Config  # noqa: E402
 
 
 class Options(usage.Options):
@@ -48,21 +34,39 @@ class Options(usage.Options):
 
     optParameters = [["config", "c", None, "The configuration file (see `xiaozhi init`)."]]
 
+    def postOptions(self) -> None:
+        """Note what twistd knows; go on as what this process is, if the server begins anew."""
+        twistd: Any = getattr(self, "parent", None) or {}
+        self.pidfile = twistd.get("pidfile") or ""
+        self.anew = begun_anew(os.environ, os.getpid())
+        if self.anew:
+            # It is a daemon already, if it was one, and the user it was to become; its pidfile
+            # says the truth.
+            if not twistd["nodaemon"] and not twistd["logfile"]:
+                twistd["logfile"] = "twistd.log"
+            twistd.update({"nodaemon": True, "uid": None, "gid": None, "pidfile": ""})
 
-def makeService(options: Mapping[str, Any]) -> IService:
+
+def makeService(options: Options) -> IService:
     """Build the server. What keeps it from starting is said, and ends the command with 1."""
     environ = os.environ
     try:
         path = configuration.locate(options["config"], environ, Path.cwd())
         config = configuration.load(path, environ)
         state = config.state_path(environ)
-        owner = getattr(options, "parent", None) or {}
+        owner: Any = getattr(options, "parent", None) or {}
         make_folder(state, owner.get("uid"), owner.get("gid"))
-        server = build(config, config.language(environ), state, reactor, path)
+        # In a chroot the command would not find itself.
+        command = None if owner.get("chroot") else Command.own()
+        ending = Ending(command, options.pidfile, keeps=options.anew)
+        server = build(config, config.language(environ), state, reactor, path, ending)
         # Now, while whoever started us still reads what we say, and before twistd forks.
-        for service in server:
-            if isinstance(service, Listening):
-                service.bind()
+        given = handed(environ, os.getpid())
+        for port in server.listening:
+            port.adopt(given)
+            port.bind()
+        for unwanted in given:
+            unwanted.socket.close()
     except ConfigError as error:
         raise SystemExit(f"xiaozhi: the configuration is wrong:\n{error}") from None
     except (OSError, Unavailable) as error:
@@ -86,132 +90,55 @@ def make_folder(state: Path, uid: int | None, gid: int | None) -> None:
 
 
 def build(
-    config: Config, language: str, state: Path, clock: Any, path: Path | None = None
-) -> MultiService:
+    config: Config,
+    language: str,
+    state: Path,
+    clock: Any,
+    path: Path | None,
+    ending: Ending,
+) -> Server:
     """Put the server together, to run on the reactor `clock`."""
-    server = MultiService()
-    builder = _Builder(server, config, language, state, clock)
-    recognition = Recognition(builder.engines("asr", config.asr), clock)
-    minds = Minds(builder.engines("llm", config.llm), clock)
-    voices = builder.engines("tts", config.tts)
-    speech = Speech(voices, clock)
-    ((_, detector),) = builder.engines("vad", [config.vad], required=True)
-    audio = builder.workers("audio")
-    prompts = builder.prompts(voices, audio)
-    devices = Devices()
-
-    def warm() -> None:
-        for engines in (recognition, minds, speech):
-            engines.warm()
-
-    staff = Staff(
-        recognition,
-        Chat(minds, config.assistant, _now),
-        lambda: Voice(speech, audio, config.audio, prompts.get),
-        warm,
-        AudioParams("opus", config.audio.sample_rate, 1, config.audio.frame_duration),
-        language,
-    )
-    house = House(staff, detector, _limits(config.listen), _manners(config.listen), devices)
-    factory = DeviceFactory(house, clock, config.server.max_connections)
-    address = public(config.server.public_url)
-    doors = site(factory, Offer(address, config.audio.framing, _now), devices)
-    listening = [
+    manager = Manager(os.environ, os.getpid())
+    server = Server(clock, config.server.shutdown_grace, ending, manager)
+    engines = Engines(server, language, state, clock, config.server.threadpool_max_workers)
+    operator = _operator(server, engines, clock)
+    made = engines.make(config)
+    rooms = Rooms(engines, made, lambda: configuration.load(path, os.environ), operator.obey)
+    operator.serve(rooms, lambda: rooms.secret)
+    doors = site(rooms.factory, rooms.offer, rooms.devices, server.draining)
+    server.doors = Doors(rooms.factory, clock)
+    server.settled = rooms.settled
+    server.listening = [
         Listening(clock, doors, config.server.ip, port)
         for port in (config.server.port, config.server.http_port)
         if port is not None
     ]
-    lineup = Lineup(config.vad.name, recognition.lineup, minds.lineup, speech.lineup)
-    services: Sequence[Any] = (
-        recognition,
-        minds,
-        speech,
-        prompts,
-        Doors(factory, clock),
-        *listening,
-        Announcement(listening[0], address, lineup, builder.lacking, language, path),
-    )
-    for service in services:
+    main = server.listening[0]
+    for service in (
+        server.doors,
+        *server.listening,
+        operator,
+        Watchdog(manager, clock),
+        Announcement(main, rooms.offer.public, rooms.lineup, made.lacking, language, path),
+    ):
         service.setServiceParent(server)
     return server
 
 
-@attrs.define
-class _Builder:
-    """Makes the engines of each kind, and notes those that cannot be had."""
+def _operator(server: Server, engines: Engines, clock: Any) -> Operator:
+    """Make who may stop the server, or have it begin anew."""
 
-    server: MultiService
-    config: Config
-    language: str
-    state: Path
-    clock: Any
-    lacking: dict[str, list[str]] = attrs.field(factory=dict)
-    """The engines that cannot be had, by reason."""
+    def begin_anew() -> None:
+        server.ending.begin_anew(server.manager.there, lambda: server.sockets)
+        clock.stop()
 
-    def workers(self, kind: str) -> Workers:
-        """Make the thread pool of one kind of work."""
-        pool = Workers(self.clock, kind, self.config.server.threadpool_max_workers)
-        pool.setServiceParent(self.server)
-        return pool
-
-    def engines(
-        self, kind: str, wanted: Sequence[Chosen], required: bool = False
-    ) -> list[tuple[str, Any]]:
-        """Make the `wanted` engines that can be had, in order."""
-        workshop = engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
-        made = []
-        for chosen in wanted:
-            try:
-                made.append(
-                    (chosen.name, engine.make(kind, chosen.name, chosen.settings, workshop))
-                )
-            except Unavailable as error:
-                self.lacking.setdefault(error.said(self.language), []).append(
-                    f"{kind}.{chosen.name}"
-                )
-        if required and not made:
-            raise Unavailable(f"{kind}: {'; '.join(self.lacking)}")
-        return made
-
-    def prompts(self, voices: Sequence[tuple[str, Speaker]], audio: Workers) -> Prompts:
-        """Have what the server itself says made by `voices`; till then by one always there."""
-        settings = {chosen.name: chosen.settings for chosen in self.config.tts}
-        makers = [self._maker(name, settings[name], speaker, audio) for name, speaker in voices]
-        workers = self.workers("prompts")
-        workshop = engine.Workshop(self.clock, workers, self.state, self.language)
-        try:
-            resort = engine.make("tts", "espeak", espeak.Settings(), workshop)
-        except Unavailable:
-            pass  # the voices that were asked for have to do
-        else:
-            makers.append(
-                attrs.evolve(self._maker("", espeak.Settings(), resort, audio), lasting=False)
-            )
-        lines = [Line(text, language) for text, language in everything(self.language)]
-        return Prompts(makers, lines, Shelf(self.state / "prompts"), workers, self.clock)
-
-    def _maker(self, name: str, settings: Any, speaker: Speaker, audio: Workers) -> Maker:
-        sound = self.config.audio
-        return Maker(
-            signature=msgspec.json.encode((name, settings, sound)).decode(),
-            languages=lambda: speaker.languages,
-            speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
-        )
+    able = server.manager.there or server.ending.command is not None
+    fixed = "" if able else "a server in a chroot cannot begin anew"
+    process = Process(clock.stop, begin_anew, _on_hangup, fixed)
+    return Operator(clock, engines.workers("operator"), process, server.manager)
 
 
-def _limits(listen: ListenSettings) -> Limits:
-    return Limits(
-        silence=listen.silence_ms / 1000,
-        pause=listen.pause_ms / 1000,
-        fallback=listen.vad_fallback_ms / 1000,
-        manual_fallback=listen.manual_listen_fallback_ms / 1000,
-        longest=float(listen.max_utterance_s),
-    )
-
-
-def _manners(listen: ListenSettings) -> Manners:
-    return Manners(wakeup_words=listen.wakeup_words, greets=listen.enable_greeting)
-
-
-def _now() -> datetime:
-    return datetime.now().astimezone()
+def _on_hangup(call: Callable[[], None]) -> None:
+    """Have `call` made on the reactor when SIGHUP comes."""
+    core: Any = reactor
+    signal.signal(signal.SIGHUP, lambda *_: core.callFromThread(call))

@@ -111,6 +111,19 @@ class Number:
 
 
 @attrs.frozen
+class Order:
+    """An operator asks for something: "update_config" or "restart"."""
+
+    action: str = ""
+    secret: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen
+class ConfigUpdate:
+    """A configuration that is pushed, as old programs do: it changes nothing."""
+
+
+@attrs.frozen
 class Other:
     """A message this server knows (`known`) or does not know, and has no use for."""
 
@@ -118,7 +131,19 @@ class Other:
     known: bool = False
 
 
-Message = Hello | Sound | ListenStart | ListenStop | Detect | Abort | Ping | Number | Other
+Message = (
+    Hello
+    | Sound
+    | ListenStart
+    | ListenStop
+    | Detect
+    | Abort
+    | Ping
+    | Number
+    | Order
+    | ConfigUpdate
+    | Other
+)
 
 
 def decode_text(payload: bytes) -> Message:
@@ -196,6 +221,12 @@ def _listen(value: Mapping[str, Any]) -> Message:
     raise BadMessage("`state` of `listen` must be start, stop or detect")
 
 
+def _order(value: Mapping[str, Any]) -> Message:
+    content = value.get("content")
+    secret = content.get("secret") if isinstance(content, dict) else ""
+    return Order(_string(value.get("action")), _string(secret))
+
+
 def _known(kind: str) -> Callable[[Mapping[str, Any]], Message]:
     return lambda value: Other(kind, known=True)
 
@@ -206,6 +237,8 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Message]] = {
     "abort": lambda value: Abort(_string(value.get("reason"))),
     "ping": lambda value: Ping(),
     "keepalive": lambda value: Ping(),
+    "server": _order,
+    "config_update": lambda value: ConfigUpdate(),
 } | {kind: _known(kind) for kind in ("mcp", "iot", "goodbye", "ui.ack", "ui.error")}
 
 
@@ -272,6 +305,30 @@ class Pong(Down, frozen=True):
     TYPE: ClassVar[str] = "pong"
 
 
+class Obeyed(Down, frozen=True):
+    """The answer to an order: `content` has its action."""
+
+    TYPE: ClassVar[str] = "server"
+    status: Literal["success", "error"]
+    message: str
+    content: dict[str, str]
+
+    @classmethod
+    def to(cls, order: Order, trouble: str = "", message: str = "") -> Obeyed:
+        """Answer `order`: it is done, unless there is `trouble`."""
+        status: Literal["success", "error"] = "error" if trouble else "success"
+        return cls(status, trouble or message, {"action": order.action[:40]})
+
+
+class ConfigUpdated(Down, frozen=True):
+    """The answer to a pushed configuration. Every field is always sent."""
+
+    TYPE: ClassVar[str] = "config_update"
+    status: str
+    noop: bool
+
+
+CONFIG_UPDATED = ConfigUpdated("ok", noop=True)
 TTS_START = Tts("start")
 TTS_STOP = Tts("stop")
 

@@ -29,7 +29,8 @@ class Workers(Service):
     """At most `size` threads, and at most `queue` calls waiting for one.
 
     Threads start at first use and are daemons: stopping gives a running call `grace` seconds
-    and then leaves it behind, since a thread cannot be ended from outside.
+    and then leaves it behind, since a thread cannot be ended from outside. What waits for a
+    thread then fails at once.
     """
 
     grace = 2.0
@@ -41,6 +42,8 @@ class Workers(Service):
         self._size = size
         self._limit = size + queue
         self._busy = 0
+        self._queued: set[Deferred[Any]] = set()
+        """Of the calls that wait for a thread."""
         self._pool: _Threads | None = None
 
     def startService(self) -> None:
@@ -56,6 +59,9 @@ class Workers(Service):
         pool, self._pool = self._pool, None
         if pool is None:
             return succeed(None)
+        for waiter in list(self._queued):
+            if not waiter.called:
+                waiter.errback(ServiceError(self._stage, "the server is stopping"))
         ended: Deferred[None] = Deferred()
         threads: IReactorFromThreads = self._reactor
 
@@ -83,8 +89,10 @@ class Workers(Service):
             raise Refused(self._stage, "too much work is waiting")
         self._busy += 1
         waiter: Deferred[T] = Deferred()
+        self._queued.add(waiter)
 
         def call() -> T | None:
+            self._queued.discard(waiter)
             return None if waiter.called else work(*args, **kwargs)
 
         def done(result: Any) -> None:

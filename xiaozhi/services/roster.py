@@ -8,13 +8,13 @@ Meanwhile it is asked only where nobody else is left, and given little time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import attrs
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -66,6 +66,8 @@ class Member(Generic[E]):
     """Seconds it rests after its next failure."""
     recovery: _Cancellable | None = None
     """The timer until the next probe, or the probe."""
+    users: int = 0
+    """How many are being served by it at this moment."""
 
 
 class Roster(MultiService, ABC, Generic[E]):
@@ -85,9 +87,53 @@ class Roster(MultiService, ABC, Generic[E]):
         self.deadlines = deadlines
         self.members = tuple(Member(name, engine) for name, engine in engines)
         for _, engine in engines:
-            service: Any = engine
-            if IService.providedBy(service):
-                service.setServiceParent(self)
+            self.house(engine)
+
+    def house(self, engine: E) -> None:
+        """Let an engine that is a service live here, before it is a member or as one."""
+        service: Any = engine
+        if IService.providedBy(service) and service.parent is not self:
+            service.setServiceParent(self)
+
+    def replace(self, engines: Sequence[tuple[str, E]]) -> None:
+        """Go on with `engines`, in their order; those that were here before are as they were.
+
+        An engine that is here no more ends when the last that it serves has been served.
+        """
+        before: dict[int, Member[E]] = {id(member.engine): member for member in self.members}
+        for _, engine in engines:
+            self.house(engine)
+        self.members = tuple(
+            before.pop(id(engine)) if id(engine) in before else Member(name, engine)
+            for name, engine in engines
+        )
+        for member in before.values():
+            self._abandon(member)
+
+    def settled(self) -> Deferred[None]:
+        """Wait until every engine is as ready as it will be for now: its model loaded, say."""
+        waits = [getattr(member.engine, "settled", _is_settled)() for member in self.members]
+        done: Deferred[None] = DeferredList(waits).addCallback(lambda _: None)
+        return done
+
+    @contextmanager
+    def using(self, member: Member[E]) -> Iterator[None]:
+        """See to it that the engine lives while it serves somebody."""
+        self.hold(member)
+        try:
+            yield
+        finally:
+            self.release(member)
+
+    def hold(self, member: Member[E]) -> None:
+        """Note that somebody is being served by `member`."""
+        member.users += 1
+
+    def release(self, member: Member[E]) -> None:
+        """Note that somebody has been served by `member`."""
+        member.users -= 1
+        if member not in self.members:
+            self._end(member)
 
     @abstractmethod
     async def probe(self, engine: E) -> None:
@@ -135,10 +181,11 @@ class Roster(MultiService, ABC, Generic[E]):
         for member in members:
             begun = False
             try:
-                async with aclosing(attempt(member)) as items:
-                    async for item in items:
-                        begun = True
-                        yield item
+                with self.using(member):
+                    async with aclosing(attempt(member)) as items:
+                        async for item in items:
+                            begun = True
+                            yield item
             except ServiceError as error:
                 self.failed(member, error)
                 if begun:
@@ -157,7 +204,7 @@ class Roster(MultiService, ABC, Generic[E]):
             say = self.log.info if isinstance(error, Absent) else self.log.warn
             say("{title} {name} failed: {why}", title=self.title, name=member.name, why=error.why)
         # One that is absent says so at once, and one that refuses is well.
-        if isinstance(error, Absent | Refused):
+        if isinstance(error, Absent | Refused) or member not in self.members:
             return
         if member.fit:
             member.fit = False
@@ -176,6 +223,22 @@ class Roster(MultiService, ABC, Generic[E]):
                 recovery.cancel()
         stopped: Deferred[None] = super().stopService()
         return stopped
+
+    def _abandon(self, member: Member[E]) -> None:
+        recovery, member.recovery = member.recovery, None
+        if recovery is not None:
+            recovery.cancel()
+        self._end(member)
+
+    def _end(self, member: Member[E]) -> None:
+        """End an engine that is here no more, unless it still serves somebody."""
+        service: Any = member.engine
+        if member.users or not IService.providedBy(service) or service.parent is not self:
+            return
+        ended = maybeDeferred(service.disownServiceParent)
+        ended.addErrback(
+            lambda failure: self.log.failure("ending {name}", failure, name=member.name)
+        )
 
     def _back(self, member: Member[E]) -> None:
         recovery, member.recovery = member.recovery, None
@@ -213,3 +276,8 @@ class Roster(MultiService, ABC, Generic[E]):
 
 def _do_nothing() -> None:
     """Stand in for what an engine need not have."""
+
+
+def _is_settled() -> Deferred[None]:
+    """Answer for an engine that has nothing to load."""
+    return succeed(None)

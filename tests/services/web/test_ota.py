@@ -11,6 +11,7 @@ from twisted.web.server import Site
 
 from tests.http import ask
 from xiaozhi.services.devices import LIMIT, Devices
+from xiaozhi.services.draining import Draining
 from xiaozhi.services.web.address import Address, public
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.site import site
@@ -26,7 +27,9 @@ class OtaTest(SynchronousTestCase):
         self.site = self.make()
 
     def make(self, address: Address | None = None) -> Site:
-        return site(WebSocketServerFactory(), Offer(address, 1, lambda: NOW), self.devices)
+        return site(
+            WebSocketServerFactory(), Offer(address, 1, lambda: NOW), self.devices, Draining()
+        )
 
     def test_firmware(self) -> None:
         """The firmware learns its server, the time, and that there is no update."""
@@ -137,14 +140,14 @@ class OtaTest(SynchronousTestCase):
 class Pages(SynchronousTestCase):
     def test_plain_request_on_the_socket(self) -> None:
         """A plain GET where the WebSocket is says that the server runs."""
-        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), Draining())
         for path in ("/xiaozhi/v1/", "/supie/v1/", "/supie/v1"):
             reply = ask(served, "GET", path)
             self.assertEqual((reply.status, reply.body), (200, b"Server is running"))
 
     def test_front_door(self) -> None:
         """The root tells what this is; other paths are not found."""
-        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), Draining())
         self.assertIn(b"/xiaozhi/ota/", ask(served, "GET", "/").body)
         self.assertEqual(ask(served, "GET", "/etc/passwd").status, 404)
 

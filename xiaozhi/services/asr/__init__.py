@@ -159,15 +159,15 @@ class Hearing:
             self._open()
         self._recognition.busy += 1
         try:
-            while self._utterance is not None and self._member is not None:
+            while (utterance := self._utterance) is not None and (member := self._member):
                 try:
-                    transcript = await self._finish(self._utterance, self._member)
+                    transcript = await self._finish(utterance, member)
                 except ServiceError as error:
-                    self._note(self._member, error)
-                    self._utterance.cancel()
+                    self._note(member, error)
+                    utterance.cancel()
                     self._open()
                 else:
-                    self._recognition.worked(self._member)
+                    self._recognition.worked(member)
                     return transcript._replace(text=transcript.text[:_TEXT])
             raise ServiceError("asr", "; ".join(self._failures) or "there is no recogniser")
         finally:
@@ -183,6 +183,7 @@ class Hearing:
             self._utterance.cancel()
         if self._waiter is not None:
             self._waiter.cancel()
+        self._let_go()
 
     async def _finish(self, utterance: Utterance, member: Member[Recogniser]) -> Transcript:
         patience = self._recognition.patience(member).first + self._length / (RATE * 2)
@@ -198,15 +199,24 @@ class Hearing:
     def _open(self) -> None:
         """Go to the next recogniser that can serve, with all that was said so far."""
         self._utterance = None
+        self._let_go()
         while self._waiting and self._utterance is None:
-            member = self._member = self._waiting.pop(0)
+            member = self._waiting.pop(0)
             try:
                 self._utterance = member.engine.open(self._language)
             except ServiceError as error:
                 self._note(member, error)
             else:
+                self._member = member
+                self._recognition.hold(member)
                 if self._heard:
                     self._utterance.feed(bytes(self._heard))
+
+    def _let_go(self) -> None:
+        """Tell the recogniser's list that this utterance is no longer with it."""
+        member, self._member = self._member, None
+        if member is not None:
+            self._recognition.release(member)
 
     def _note(self, member: Member[Recogniser], error: ServiceError) -> None:
         self._recognition.failed(member, error)

@@ -10,6 +10,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from xiaozhi.services.devices import Devices
+from xiaozhi.services.draining import Draining
 from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
@@ -21,28 +22,34 @@ class DeviceSocket(Resource):
 
     isLeaf = True
 
-    def __init__(self, factory: WebSocketServerFactory) -> None:
-        """Hand upgraded connections to `factory`."""
+    def __init__(self, factory: WebSocketServerFactory, draining: Draining) -> None:
+        """Hand upgraded connections to `factory`, unless the server is about to stop."""
         super().__init__()
+        self._draining = draining
         self._socket = WebSocketResource(factory)
 
     def render(self, request: Request) -> bytes | int:
         """Upgrade, or answer a plain request."""
         if (request.getHeader(b"upgrade") or b"").lower() == b"websocket":
+            if self._draining.on:
+                request.setResponseCode(503)
+                return b"The server is stopping"
             answer: bytes | int = self._socket.render(request)
             return answer
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"Server is running"
 
 
-def site(factory: WebSocketServerFactory, offer: Offer, devices: Devices) -> Site:
-    """Lay out the paths. `factory` serves devices; see `Ota` for the rest."""
+def site(
+    factory: WebSocketServerFactory, offer: Offer, devices: Devices, draining: Draining
+) -> Site:
+    """Lay out the paths. `factory` serves devices until `draining`; see `Ota` for the rest."""
     root = _Branch()
     root.putChild(b"", _Front())
     for brand in BRANDS:
         branch = _Branch()
         root.putChild(brand.encode(), branch)
-        branch.putChild(b"v1", DeviceSocket(factory))
+        branch.putChild(b"v1", DeviceSocket(factory, draining))
         branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices))
     return Site(root, timeout=60)
 
