@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import json
 import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
@@ -25,6 +26,7 @@ from xiaozhi.settings import Assistant, Audio
 from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
 from xiaozhi.wire import AudioParams, Obeyed, Order
+from xiaozhi.wire import Sound as Packet
 
 
 def tone(seconds: float, rate: int = 16000, volume: int = 12000) -> bytes:
@@ -174,7 +176,7 @@ class Event(NamedTuple):
 class FakeLink(Link):
     """Notes what it is told to send."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Any) -> None:
         self.events: list[Event] = []
         self.open = True
         self._now = clock.seconds
@@ -194,7 +196,10 @@ class FakeLink(Link):
 
 
 class Table:
-    """One device at a table with a session: it speaks, time passes, it is answered."""
+    """One device at a table with a session: it speaks, time passes, it is answered.
+
+    Time is a clock's that stands still but in `pass_time`, or that of a reactor.
+    """
 
     def __init__(
         self,
@@ -204,9 +209,12 @@ class Table:
         language: str = "",
         limits: Limits | None = None,
         manners: Manners | None = None,
+        kept: Callable[[str], Sequence[bytes]] = lambda text: (),
+        reactor: Any = None,
     ) -> None:
-        self.clock = Clock()
-        self.clock.advance(1000)
+        self.clock = reactor or Clock()
+        if reactor is None:
+            self.clock.advance(1000)
         self.warmed = 0
         self.recognition = recognition or FakeRecognition(*["hello"] * 9)
         self.minds = minds or FakeMinds("I am fine. ", "And you?")
@@ -217,7 +225,7 @@ class Table:
         staff = Staff(
             self.recognition,  # type: ignore[arg-type]
             chat,
-            lambda: Voice(self.speech, Here(), settings),  # type: ignore[arg-type]
+            lambda: Voice(self.speech, Here(), settings, kept),  # type: ignore[arg-type]
             self._warm,
             AudioParams("opus", 16000, 1, 60),
             "en",
@@ -240,16 +248,12 @@ class Table:
 
     def hear(self, pcm: bytes, frame_ms: int = 60) -> None:
         """Let the device stream what its microphone hears, in real time."""
-        from xiaozhi.wire import Sound as Packet
-
         for packet in packets(pcm, frame_ms):
             self.session.receive(Packet(packet))
             self.pass_time(frame_ms / 1000)
 
     def told(self) -> list[str]:
         """Tell what the device was sent, in short: runs of audio as their number of frames."""
-        import json
-
         out: list[str] = []
         frames = 0
         for event in [*self.link.events, Event(0, "{}")]:

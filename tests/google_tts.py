@@ -45,15 +45,13 @@ class Google:
         self.asked: list[Asked] = []
         self.came: Deferred[None] = Deferred()
         """Fires at the first request."""
+        self.gone: Deferred[None] = Deferred()
+        """Fires when a client has left before its answer."""
         folder: Resource = _Execute(self)
         for name in reversed(PATH):
             folder = Folder(**{name: folder})
         self._loopback = Loopback(folder)
-        self._home = f"http://127.0.0.1:{self._loopback.port}"
-
-    def url(self, tld: str = "com", path: str = "") -> str:
-        """Take the place of gtts.tts._translate_url."""
-        return f"{self._home}/{path}"
+        self.url = f"http://127.0.0.1:{self._loopback.port}/{'/'.join(PATH)}"
 
     async def stop(self) -> None:
         await self._loopback.stop()
@@ -77,6 +75,7 @@ class _Execute(Resource):
         if not google.came.called:
             google.came.callback(None)
         if google.stalls:
+            request.notifyFinish().addErrback(lambda _: google.gone.callback(None))
             return NOT_DONE_YET
         request.setResponseCode(google.status)
         if google.status != 200:
@@ -84,14 +83,17 @@ class _Execute(Resource):
         request.setHeader("content-type", "application/json; charset=utf-8")
         if google.raw is not None:
             return google.raw
-        sound = None
-        if language != "xx":
-            sound = json.dumps([base64.b64encode(google.mp3).decode()], separators=(",", ":"))
-        return _pieces(
-            [["wrb.fr", name, sound, None, None, None if sound else [3], kind]],
-            [["di", 61], ["af.httprm", 60, "-5121234567890123456", 11]],
-            [["e", 4, None, None, 131]],
-        )
+        return answered(google.mp3 if language != "xx" else None)
+
+
+def answered(mp3: bytes | None) -> bytes:
+    """Make Google's answer with the sound, or without."""
+    sound = mp3 and json.dumps([base64.b64encode(mp3).decode()], separators=(",", ":"))
+    return _pieces(
+        [["wrb.fr", "jQ1olc", sound, None, None, None if sound else [3], "generic"]],
+        [["di", 61], ["af.httprm", 60, "-5121234567890123456", 11]],
+        [["e", 4, None, None, 131]],
+    )
 
 
 def _pieces(*pieces: Any) -> bytes:

@@ -27,13 +27,18 @@ class Folder(Resource):
 
 
 class _Counting(WrappingFactory):
-    """Knows the open connections, and when the last has gone."""
+    """Knows the open connections, how many there were, and when the last has gone."""
 
     noisy = False
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.emptied: Deferred[None] | None = None
+        self.made = 0
+
+    def registerProtocol(self, p: ProtocolWrapper) -> None:
+        super().registerProtocol(p)
+        self.made += 1
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:
         super().unregisterProtocol(p)
@@ -59,11 +64,24 @@ class Loopback:
         assert isinstance(address, IPv4Address)
         return address.port
 
+    @property
+    def connections(self) -> int:
+        """How many connections were made to it."""
+        return self._factory.made
+
     async def stop(self) -> None:
         """Close the port and every connection, and wait until they are closed."""
         await maybeDeferred(self._port.stopListening)
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Close every connection, and wait until they are closed."""
+        for protocol in list(self._factory.protocols):
+            protocol.transport.abortConnection()
+        await self.deserted()
+
+    async def deserted(self) -> None:
+        """Wait until no connection is open."""
         if self._factory.protocols:
             emptied = self._factory.emptied = Deferred()
-            for protocol in list(self._factory.protocols):
-                protocol.transport.abortConnection()
             await emptied

@@ -1,4 +1,4 @@
-"""An Ollama server on loopback, speaking its native API: the models it has, and chat.
+"""An Ollama server on loopback, speaking its native API: the models it has, loading, and chat.
 
 What it answers is a script, as in `openai_llm`.
 """
@@ -28,12 +28,18 @@ class OllamaServer:
         self.status = 200
         self.asked: list[dict[str, Any]] = []
         self.probes = 0
+        self.loaded: list[dict[str, Any]] = []
         self.gone: Deferred[None] = Deferred()
         """Fires when a client has left before its answer was complete."""
-        api = Folder(tags=_Tags(self), chat=_Chat(self))
+        api = Folder(tags=_Tags(self), generate=_Generate(self), chat=_Chat(self))
         self._loopback = Loopback(Folder(api=api), port)
         self.port = self._loopback.port
         self.url = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made to it."""
+        return self._loopback.connections
 
     async def stop(self) -> None:
         await self._loopback.stop()
@@ -67,6 +73,24 @@ class _Tags(Resource):
             for name in self._server.models
         ]
         return _json(request, {"models": models})
+
+
+class _Generate(Resource):
+    """Loads a model, if it is asked for nothing else."""
+
+    isLeaf = True
+
+    def __init__(self, server: OllamaServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def render_POST(self, request: Request) -> bytes:
+        assert request.content is not None
+        body = json.loads(request.content.read())
+        assert "prompt" not in body
+        self._server.loaded.append(body)
+        end = {"response": "", "done": True, "done_reason": "load"}
+        return _json(request, {"model": body["model"], **end})
 
 
 class _Chat(Resource):

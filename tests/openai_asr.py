@@ -48,6 +48,11 @@ class TranscriptionServer:
         self._loopback = Loopback(Folder(v1=Folder(audio=audio)))
         self.url = f"http://127.0.0.1:{self._loopback.port}/v1"
 
+    @property
+    def connections(self) -> int:
+        """How many connections were made to it."""
+        return self._loopback.connections
+
     async def stop(self) -> None:
         await self._loopback.stop()
 

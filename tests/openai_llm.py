@@ -41,6 +41,8 @@ class OpenAIServer:
 
     def __init__(self, *script: Any) -> None:
         self.script: tuple[Any, ...] = script
+        self.ends = True
+        """Whether the end of an answer is told as such."""
         self.refusal: Refusal | None = None
         self.asked: list[Asked] = []
         self.gone: Deferred[None] = Deferred()
@@ -48,6 +50,11 @@ class OpenAIServer:
         chat = Folder(completions=_Completions(self))
         self._loopback = Loopback(Folder(v1=Folder(chat=chat)))
         self.url = f"http://127.0.0.1:{self._loopback.port}/v1"
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made to it."""
+        return self._loopback.connections
 
     async def stop(self) -> None:
         await self._loopback.stop()
@@ -73,7 +80,9 @@ class _Completions(Resource):
         request.notifyFinish().addErrback(lambda _: self._left())
         request.setHeader("content-type", "text/event-stream; charset=utf-8")
         model = body["model"]
-        request.write(_event(_chunk(model, {"role": "assistant", "content": "", "refusal": None})))
+        if server.ends:
+            first = {"role": "assistant", "content": "", "refusal": None}
+            request.write(_event(_chunk(model, first)))
         for step in server.script:
             if step is STALL:
                 return NOT_DONE_YET
@@ -82,6 +91,9 @@ class _Completions(Resource):
                 return NOT_DONE_YET
             piece = step if isinstance(step, bytes) else _event(_chunk(model, {"content": step}))
             request.write(piece)
+        if not server.ends:
+            request.finish()
+            return NOT_DONE_YET
         request.write(_event(_chunk(model, {}, "stop")))
         usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
         request.write(_event({**_chunk(model, {}), "choices": [], "usage": usage}))

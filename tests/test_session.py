@@ -422,7 +422,7 @@ class Broken(Case):
         shown = [line for line in table.told() if "sentence_start" in line]
         self.assertEqual(shown[-1], "tts sentence_start: Let me stop here.")
         self.assertLess(len(shown), 170)
-        self.assertEqual((minds.closed, table.session.state), (1, "idle"))
+        self.assertEqual((minds.closed, table.session.state), (1, "listening"))
 
     def test_slow_answer(self) -> None:
         """Who waits for four seconds hears that it is being thought about; it is no answer."""

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from xiaozhi.services.bridge import from_aio
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers
 
@@ -41,11 +42,19 @@ def within(event: Deferred[Any], seconds: float = 5.0) -> Deferred[Any]:
     return event.addTimeout(seconds, reactor)
 
 
+async def settled() -> None:
+    """Wait until every asyncio task that there is now is over."""
+    loop = reactor._asyncioEventloop  # type: ignore[attr-defined]
+    if tasks := asyncio.all_tasks(loop):
+        await within(from_aio(asyncio.wait(tasks)))
+
+
 class StreamTestCase(TestCase):
     """Has a workshop on the real reactor; every asyncio task must be over at the end."""
 
     timeout = 20
     stage: str
+    _started = False
 
     def workshop(self, clock: Any = None) -> Workshop:
         pool = Workers(reactor, self.stage)
@@ -56,7 +65,9 @@ class StreamTestCase(TestCase):
     def started(self, engine: S) -> S:
         """Start an engine that is a service, until the end of the test."""
         engine.startService()
-        self.addCleanup(self.no_tasks)
+        if not self._started:  # so that it comes after the last engine has stopped
+            self.addCleanup(self.no_tasks)
+        self._started = True
         self.addCleanup(engine.stopService)
         return engine
 

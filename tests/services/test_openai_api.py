@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tests.loopback import Folder, Loopback
-from xiaozhi.errors import ServiceError, Unavailable
-from xiaozhi.services import openai_api
+from tests.services.streams import settled, within
+from xiaozhi.errors import Refused, ServiceError, Unavailable
+from xiaozhi.services import connections, openai_api
 from xiaozhi.services.bridge import from_aio
-from xiaozhi.services.openai_api import BadAnswer, Client, Server, Settings
+from xiaozhi.services.engine import Workshop
+from xiaozhi.services.openai_api import Client, Server, Settings
+from xiaozhi.services.openai_errors import BadAnswer
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.warmer import IDLE
 
 KEY = "sk-very-secret"
 STALL: Final = object()
@@ -34,15 +40,28 @@ class Models(Resource):
         self.keys: list[str | None] = []
         self.came: Deferred[None] = Deferred()
         self.gone: Deferred[None] = Deferred()
+        self.hang_up = 0
+        """How many requests are answered with the end of the connection."""
+        self.retry_after = ""
 
     def render_GET(self, request: Request) -> Any:
         self.keys.append(request.getHeader("authorization"))
+        if not self.came.called:
+            self.came.callback(None)
+        if self.hang_up:
+            self.hang_up -= 1
+            assert request.transport is not None
+            request.transport.loseConnection()
+            return NOT_DONE_YET
         if self.answer is STALL:
             request.notifyFinish().addErrback(lambda _: self.gone.callback(None))
-            self.came.callback(None)
             return NOT_DONE_YET
         status, message = self.answer
         request.setResponseCode(status)
+        if self.retry_after:
+            request.setHeader("retry-after", self.retry_after)
+        if isinstance(message, bytes):
+            return message
         request.setHeader("content-type", "application/json")
         found = {"object": "list", "data": []}
         return json.dumps({"error": {"message": message}} if message else found).encode()
@@ -56,13 +75,15 @@ class ClientTests(TestCase):
         self.server = Loopback(Folder(v1=Folder(models=self.models)))
         self.addCleanup(self.server.stop)
         self.url = f"http://127.0.0.1:{self.server.port}/v1"
-        self.pool = Workers(reactor, "asr")
-        self.pool.startService()
-        self.addCleanup(self.pool.stopService)
+        pool = Workers(reactor, "asr")
+        pool.startService()
+        self.addCleanup(pool.stopService)
+        self.clock = Clock()
+        self.workshop = Workshop(self.clock, pool, Path(), "en")
 
     def client(self, key: str = KEY, url: str = "", silence: float = 5.0) -> Client:
-        settings = Settings(base_url=url or self.url, api_key=key)
-        return self.started(Client.configured("asr", settings, silence, self.pool))
+        settings = Settings(base_url=url or self.url, api_key=key, timeout_s=silence)
+        return self.started(Client.configured("asr", settings, self.workshop))
 
     def started(self, client: Client) -> Client:
         client.startService()
@@ -93,7 +114,7 @@ class ClientTests(TestCase):
         await self.ask(self.client(""))
         self.assertEqual(self.models.keys, [f"Bearer {KEY}", "Bearer none"])
 
-    async def test_warm(self) -> None:
+    async def test_at_once(self) -> None:
         """The server is found at the start, or at the first request if that is wanted."""
         found: list[str] = []
         waiting: Deferred[None] = Deferred()
@@ -104,12 +125,12 @@ class ClientTests(TestCase):
             reactor.callFromThread(waiting.callback, None)  # type: ignore[attr-defined]
             return where
 
-        client = self.started(Client("asr", self.pool, find))
+        client = self.started(Client("asr", self.workshop, find))
         await waiting
         await self.ask(client)
         self.assertEqual(len(found), 1)
         waiting = Deferred()
-        cold = self.started(Client("asr", self.pool, find, warm=False))
+        cold = self.started(Client("asr", self.workshop, find, at_once=False))
         self.assertEqual(len(found), 1)
         await self.ask(cold)
         self.assertEqual(len(found), 2)
@@ -123,11 +144,111 @@ class ClientTests(TestCase):
                 raise failures.pop()
             return Server(self.url, KEY, 5.0)
 
-        client = Client("asr", self.pool, find, warm=False)
+        client = Client("asr", self.workshop, find, at_once=False)
         self.addCleanup(client.stopService)
         for _ in range(2):
             await self.assertFailure(self.ask(client), ServiceError)
         await self.ask(client)
+
+    async def test_kept(self) -> None:
+        """Ten requests, one after the other, go over one connection, refused ones too."""
+        client = self.client()
+        for number in range(10):
+            if number == 5:
+                self.models.answer = (500, "no")
+                await self.why(client)
+                self.models.answer = (200, "")
+            await self.ask(client)
+        self.assertEqual(self.server.connections, 1)
+
+    async def test_closed_by_the_server(self) -> None:
+        """A kept connection that the server has closed costs a new one, and no failure."""
+        client = self.client()
+        await self.ask(client)
+        await self.server.hang_up()
+        await self.ask(client)
+        self.assertEqual(self.server.connections, 2)
+
+    async def test_closed_meanwhile(self) -> None:
+        """Nor does one that the server closes when the request is on its way."""
+        client = self.client()
+        await self.ask(client)
+        self.models.hang_up = 1
+        await self.ask(client)
+        self.assertEqual((self.server.connections, len(self.models.keys)), (2, 3))
+
+    async def test_closed_again(self) -> None:
+        """A new connection that breaks is a failure, and the request is not sent once more."""
+        client = self.client()
+        self.models.hang_up = 9
+        await self.why(client)
+        self.assertEqual(len(self.models.keys), 1)
+
+    async def test_warm(self) -> None:
+        """Warming opens the connection, which the request then uses; the answer is nothing."""
+        client = self.client()
+        for answer in ((200, ""), (404, "nothing here"), (500, "no"), (200, b"nonsense")):
+            self.models.answer = answer
+            self.clock.advance(IDLE)
+            client.warm()
+            await settled()
+            self.models.answer = (200, "")
+            await self.ask(client)
+        self.assertEqual((self.server.connections, len(self.models.keys)), (1, 8))
+
+    async def test_warm_seldom(self) -> None:
+        """A connection in use is not warmed, nor one that was warmed just now."""
+        client = self.client()
+        await self.ask(client)
+        self.clock.advance(IDLE - 1)
+        client.warm()
+        await self.ask(client)
+        self.assertEqual(len(self.models.keys), 2)
+        self.clock.advance(IDLE)
+        for _ in range(3):
+            client.warm()
+        await settled()
+        client.warm()
+        await self.ask(client)
+        self.assertEqual(len(self.models.keys), 4)
+
+    async def test_warm_in_vain(self) -> None:
+        """What stalls or is not there is nobody's concern; stopping ends it."""
+        client = self.client()
+        self.models.answer = STALL
+        client.warm()
+        await within(self.models.came)
+        await client.stopService()
+        await within(self.models.gone)
+        client.warm()
+        await self.server.stop()
+        client.startService()
+        client.warm()
+        await client.stopService()
+
+    async def test_endless(self) -> None:
+        """An answer without an end is given up before it fills the memory."""
+        self.patch(connections, "LARGEST", 1000)
+        self.models.answer = (200, b"x" * 2000)
+        self.assertEqual(await self.why(self.client()), "the answer has no end")
+
+    async def test_not_now(self) -> None:
+        """A server may ask to be left alone; a request may be refused by one that is well."""
+        client = self.client()
+        for status, asked, rest in (
+            (429, "7", 7.0),
+            (503, "9999", 300.0),
+            (429, "Wed, 21 Oct 2026 07:28:00 GMT", 0.0),
+            (429, "-1", 0.0),
+            (500, "7", 0.0),
+        ):
+            self.models.answer, self.models.retry_after = (status, "no"), asked
+            error = await self.assertFailure(self.ask(client), ServiceError)
+            self.assertEqual((error.rest, type(error)), (rest, ServiceError))
+        for status, kind in ((400, Refused), (413, Refused), (422, Refused), (404, ServiceError)):
+            self.models.answer = (status, "no")
+            error = await self.assertFailure(self.ask(client), ServiceError)
+            self.assertIs(type(error), kind)
 
     async def test_refused_key(self) -> None:
         """A refused key is told without what the server says, which may repeat parts of it."""
@@ -219,10 +340,10 @@ class ClientTests(TestCase):
 
 
 class ConfiguredTests(SynchronousTestCase):
-    def lacks(self, **settings: str) -> str:
-        given = Settings(**({"base_url": "", "api_key": ""} | settings))
+    def lacks(self, base_url: str = "", api_key: str = "") -> str:
+        given = Settings(base_url=base_url, api_key=api_key)
         with self.assertRaises(Unavailable) as caught:
-            Client.configured("llm", given, 1.0, Workers(None, "llm"))
+            Client.configured("llm", given, Workshop(None, Workers(None, "llm"), Path(), "en"))
         return str(caught.exception)
 
     def test_nothing_set(self) -> None:

@@ -176,6 +176,16 @@ class RosterTests(SynchronousTestCase):
             self.assertEqual(engine.asked, 2)
             self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_refuses_everything(self) -> None:
+        """One that refuses three times in a row is not well; in between it may do its work."""
+        engine = Engine()
+        roster = self.roster(engine, Engine("yes"))
+        no = Refused("llm", "bad key, bad request")
+        for script in ((no,), (no,), ("well",), (no,), (no,), (no,), (no,)):
+            engine.script = script
+            self.ask(roster)
+        self.assertEqual(engine.asked, 6)
+
     def test_log(self) -> None:
         """A failure is said once and counted, and that it works again once more."""
         broken = Engine(GONE)

@@ -8,6 +8,8 @@ from msgspec import Meta
 
 Silence = Annotated[float, Meta(description="Seconds the server may keep silent.", gt=0, le=300)]
 
+Connect = Annotated[float, Meta(description="Seconds connecting may take.", gt=0, le=60)]
+
 Known = Annotated[
     tuple[str, ...],
     Meta(description='Languages the model knows, or ["*"] for all.', min_length=1),

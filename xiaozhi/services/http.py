@@ -1,14 +1,19 @@
-"""What engines that speak HTTP have in common: addresses, late imports, words for an error."""
+"""What engines that speak HTTP have in common: addresses, late imports, words for a failure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from typing import Final
 from urllib.parse import urlsplit
 
-from xiaozhi.errors import Unavailable
+from xiaozhi.errors import Refused, ServiceError, Unavailable
 
 _LATE = ("anyio._backends._asyncio", "email.policy")
+_WRONG_REQUEST: Final = frozenset({400, 413, 415, 422})
+_BUSY: Final = frozenset({429, 503})
+_LONGEST_REST: Final = 300.0
 
 
 def preload() -> None:
@@ -44,3 +49,17 @@ def short(text: str, limit: int = 200) -> str:
     """Return what somebody else said as one line of at most `limit` characters."""
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def failure(stage: str, why: str, status: int, headers: Mapping[str, str]) -> ServiceError:
+    """Make the error of an answer with an HTTP `status` that is one: Refused if the request was.
+
+    A server that is busy may say how many seconds it wants to be left alone.
+    """
+    kind = Refused if status in _WRONG_REQUEST else ServiceError
+    return kind(stage, why, _rest(headers.get("retry-after", "")) if status in _BUSY else 0.0)
+
+
+def _rest(seconds: str) -> float:
+    """Read the header Retry-After; a date in it counts for nothing."""
+    return min(float(seconds), _LONGEST_REST) if seconds.isdecimal() and seconds.isascii() else 0.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,16 +16,18 @@ from twisted.internet.defer import Deferred, succeed
 from xiaozhi.errors import ServiceError, Unavailable, missing
 from xiaozhi.services import engine
 from xiaozhi.services.bridge import from_aio, to_aio
-from xiaozhi.services.http import address, preload, short, shown
+from xiaozhi.services.fields import Connect, Silence
+from xiaozhi.services.http import address, preload, shown
 from xiaozhi.services.lazy import Lazy
-from xiaozhi.services.pool import Workers
+from xiaozhi.services.openai_errors import explained, raised
+from xiaozhi.services.warmer import Warmer
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    from openai import AsyncOpenAI
 
 HOME = "https://api.openai.com/v1"
-CONNECT = 2.0
-"""How long connecting may take, in seconds."""
+_WARMING = 2.0
+"""Seconds that opening a connection beforehand may take."""
 
 
 BaseUrl = Annotated[
@@ -40,10 +43,8 @@ class Settings(engine.Settings, frozen=True):
 
     base_url: BaseUrl = "${OPENAI_BASE_URL:-}"
     api_key: ApiKey = "${OPENAI_API_KEY:-}"
-
-
-class BadAnswer(ValueError):
-    """The server's answer is not what it was asked for; `str()` says what it did instead."""
+    connect_s: Connect = 2.0
+    timeout_s: Silence = 10.0
 
 
 @attrs.frozen
@@ -54,6 +55,8 @@ class Server:
     key: str = attrs.field(repr=False)
     silence: float
     """Seconds without a sign of the server after which it has failed."""
+    connect: float = 2.0
+    """Seconds connecting to it may take."""
     proxied: bool = True
     """Whether the proxies of the environment are used."""
     keeper: object = attrs.field(default=None, repr=False)
@@ -78,19 +81,24 @@ class Client(Service):
     """
 
     def __init__(
-        self, stage: str, pool: Workers, find: Callable[[], Server], warm: bool = True
+        self,
+        stage: str,
+        workshop: engine.Workshop,
+        find: Callable[[], Server],
+        at_once: bool = True,
     ) -> None:
         """Serve `stage`. `find` tells the server, or starts it; it is called in a thread.
 
-        That happens at the start if the client is to be `warm`, else at the first request.
+        That happens at the start if it is to be `at_once`, else at the first request.
         """
         self._stage = stage
         self._find = find
-        self._warm = warm
-        self._link = Lazy(pool, self._connect)
+        self._at_once = at_once
+        self._link = Lazy(workshop.pool, self._connect)
+        self._warmer = Warmer(workshop.reactor, self._prepare)
 
     @classmethod
-    def configured(cls, stage: str, settings: Settings, silence: float, pool: Workers) -> Client:
+    def configured(cls, stage: str, settings: Settings, workshop: engine.Workshop) -> Client:
         """Make the client of the server in `settings`; raise Unavailable if there is none."""
         if find_spec("openai") is None:
             raise missing("openai")
@@ -102,20 +110,25 @@ class Client(Service):
             )
         url = address(settings.base_url or HOME, "base_url")
         # The end of a line comes with a key that is read from a file.
-        server = Server(url, settings.api_key.strip(), silence)
-        return cls(stage, pool, lambda: server)
+        key = settings.api_key.strip()
+        server = Server(url, key, settings.timeout_s, settings.connect_s)
+        return cls(stage, workshop, lambda: server)
 
     def startService(self) -> None:
         """Get ready for the first request, in the background; what fails is tried again then."""
         super().startService()
-        if self._warm:
+        if self._at_once:
             self._link.get().addErrback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
         """Close the connections. A request on its way fails."""
         super().stopService()
-        link = self._link.drop()
-        return succeed(None) if link is None else from_aio(_close(link))
+        return self._warmer.stop().addCallback(lambda _: self._disconnect())
+
+    def warm(self) -> None:
+        """Have a connection ready for a request that will soon come, in the background."""
+        if self.running:
+            self._warmer.warm()
 
     @asynccontextmanager
     async def asking(self, model: str) -> AsyncGenerator[AsyncOpenAI, None]:
@@ -124,78 +137,50 @@ class Client(Service):
         What goes wrong meanwhile with the server or its answer becomes a ServiceError.
         """
         link = await to_aio(self._link.get())
-        import httpx2
-        import openai
-
         try:
             yield link.client
-        # openai lets through what httpx2 raises in the middle of a stream, and, as ValueErrors,
-        # lines that are no JSON and texts or keys that cannot be sent.
-        except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, ValueError) as error:
-            cause = short(_masked(_cause(error), link.server.key))
-            raise ServiceError(self._stage, f"{link.server.shown}, {model}: {cause}") from error
+        except raised() as error:
+            where = f"{link.server.shown}, {model}"
+            raise explained(error, self._stage, where, link.server.key) from error
+        self._warmer.used()
+
+    async def _prepare(self) -> None:
+        """Send a small request, for the connection's sake. Belongs to asyncio."""
+        with suppress(ServiceError, TimeoutError):  # whatever it is, the next request will tell
+            async with asyncio.timeout(_WARMING), self.asking("") as api:
+                await api.models.with_raw_response.list()
+
+    def _disconnect(self) -> Deferred[None]:
+        link = self._link.drop()
+        return succeed(None) if link is None else from_aio(_close(link))
 
     def _connect(self) -> _Link:
         """Find the server and make its client: for a thread."""
         import httpx2
         import openai
 
+        from xiaozhi.services.connections import Connections
+
         preload()
         server = self._find()
-        timeout = openai.Timeout(server.silence, connect=CONNECT)
+        timeout = openai.Timeout(server.silence, connect=server.connect)
         try:
             client = openai.AsyncOpenAI(
                 api_key=server.key or "none",  # it insists on one
                 base_url=server.url,
                 max_retries=0,
                 timeout=timeout,
-                http_client=openai.DefaultAsyncHttpxClient(
-                    timeout=timeout, trust_env=server.proxied
+                http_client=Connections(
+                    timeout=timeout, trust_env=server.proxied, follow_redirects=True
                 ),
             )
         except (httpx2.InvalidURL, ValueError, ImportError) as error:  # SOCKS needs a package
             cause = f"its address or a proxy is of no use ({type(error).__name__})"
             raise ServiceError(self._stage, f"{server.shown}: {cause}") from error
-        _ = client.chat.completions, client.audio.speech  # imports some more
+        _ = client.chat.completions, client.audio.speech, client.models  # imports some more
         return _Link(client, server)
 
 
 async def _close(link: _Link) -> None:
     # The server may live by this reference: it goes when its connections are gone.
     await link.client.close()
-
-
-def _cause(error: Exception) -> str:
-    """Say what went wrong; it may hold the key."""
-    import httpx2
-    import openai
-
-    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-        # What the server says to these may repeat parts of the key.
-        return f"HTTP {error.status_code}, the API key was refused"
-    if isinstance(error, openai.APIStatusError):
-        return f"HTTP {error.status_code}, {_message(error)}"
-    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
-        return "timed out"
-    if isinstance(error, openai.APIConnectionError):
-        return str(error.__cause__ or error) or "the connection broke"
-    if isinstance(error, UnicodeEncodeError):
-        return "the text or the key cannot be sent"
-    if isinstance(error, ValueError) and not isinstance(error, BadAnswer):
-        return f"the answer makes no sense ({type(error).__name__})"
-    return str(error) or type(error).__name__
-
-
-def _message(error: APIStatusError) -> str:
-    """What the server said, without the JSON around it."""
-    body = error.body
-    if isinstance(body, dict) and isinstance(body.get("message"), str):
-        return str(body["message"])
-    return error.message
-
-
-def _masked(text: str, key: str) -> str:
-    """Take the key out, also as it looks in the repr of a header."""
-    for secret in filter(None, (key, repr(key)[1:-1])):
-        text = text.replace(secret, "***")
-    return text

@@ -30,6 +30,8 @@ PATIENCE: Final = 60.0
 """Seconds a probe may take: a model may have to be loaded."""
 LAST_RESORT: Final = 3.0
 """Seconds that one at rest has for its first result, if nobody else is left."""
+OFTEN: Final = 3
+"""So many refusals in a row are no matter of the request any more."""
 UNABLE: Final = 2
 """The rank of an engine that cannot do the language at all."""
 
@@ -60,6 +62,8 @@ class Member(Generic[E]):
     """False while it rests after a failure."""
     failures: int = 0
     """How often it has failed, ever."""
+    refusals: int = 0
+    """How often it has refused since it last worked."""
     blamed: bool = False
     """Whether its failure has been said, and not yet that it works again."""
     pause: float = SHORTEST
@@ -203,16 +207,18 @@ class Roster(MultiService, ABC, Generic[E]):
             member.blamed = True
             say = self.log.info if isinstance(error, Absent) else self.log.warn
             say("{title} {name} failed: {why}", title=self.title, name=member.name, why=error.why)
-        # One that is absent says so at once, and one that refuses is well.
-        if isinstance(error, Absent | Refused) or member not in self.members:
-            return
-        if member.fit:
+        if isinstance(error, Refused):
+            member.refusals += 1
+        # One that is absent says so at once, and one that refuses something is well.
+        harmless = isinstance(error, Absent) or 0 < member.refusals < OFTEN
+        if member.fit and not harmless and member in self.members:
             member.fit = False
             self._rest(member, error.rest)
 
     def worked(self, member: Member[E]) -> None:
         """Note that an engine did what a user needed."""
         member.pause = SHORTEST
+        member.refusals = 0
         self._back(member)
 
     def stopService(self) -> Deferred[None]:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.faulty import Fault, FaultyServer
 from tests.openai_asr import STALL, Asked, TranscriptionServer
 from tests.services.asr.contract import RecogniserContract, pour
 from xiaozhi.errors import ServiceError, Unavailable
@@ -114,6 +115,19 @@ class OpenAITests(RecogniserContract, TestCase):
         self.server.answer = STALL
         self.assertEqual(await self.why(self.made(timeout_s=0.2)), "timed out")
         await self.server.gone
+
+    async def test_trickle(self) -> None:
+        """A server that is never silent, and never done, fails after the time it may take."""
+        server = FaultyServer("asr.openai", Fault.TRICKLE)
+        self.addCleanup(server.stop)
+        recogniser = self.made(base_url=f"http://{server.address}/v1", timeout_s=0.1)
+        self.assertIn("not done within", await self.why(recogniser))
+
+    async def test_kept(self) -> None:
+        """Ten utterances, one after the other, go over one connection."""
+        for _ in range(10):
+            await pour(self.recogniser.open("en"), SPEECH).finish()
+        self.assertEqual(self.server.connections, 1)
 
     async def test_no_server(self) -> None:
         """A server that is not there is an error at once."""

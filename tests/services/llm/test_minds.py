@@ -185,12 +185,13 @@ class MindsTests(SynchronousTestCase):
         self.assertEqual(self.failed(babble), "the answer has no end")
 
     def test_probe(self) -> None:
-        """A model is probed with a greeting, and closed as soon as it says something."""
-        model = Scripted("Hello to you", ", ", Deferred())
-        self.successResultOf(Deferred.fromCoroutine(self.minds().probe(model)))
-        self.assertEqual(model.closed, 1)
-        probing = Deferred.fromCoroutine(self.minds().probe(Scripted(GONE)))
-        self.failureResultOf(probing, ServiceError)
+        """A model is probed with a greeting, and closed when it has said enough."""
+        for model in (Scripted("Hello to you."), Scripted(*["Hello to you. "] * 20, Deferred())):
+            self.successResultOf(Deferred.fromCoroutine(self.minds().probe(model)))
+            self.assertEqual(model.closed, 1)
+        for model in (Scripted(GONE), Scripted("Hello", GONE)):
+            probing = Deferred.fromCoroutine(self.minds().probe(model))
+            self.failureResultOf(probing, ServiceError)
 
     def test_lineup(self) -> None:
         """The line-up tells the models in order with their languages."""

@@ -11,9 +11,10 @@ from tests.ollama_server import OllamaServer
 from tests.openai_llm import BREAK, STALL
 from tests.services.llm import contract
 from tests.services.llm.contract import ASKED
-from tests.services.streams import collect, within
-from xiaozhi.errors import Unavailable
+from tests.services.streams import collect, settled, within
+from xiaozhi.errors import Refused, Unavailable
 from xiaozhi.services.llm.ollama import RETRY, Model, Settings
+from xiaozhi.services.warmer import IDLE
 
 
 class OllamaTests(contract.ModelContract):
@@ -76,6 +77,40 @@ class OllamaTests(contract.ModelContract):
         for _ in range(3):
             await collect(model.reply(ASKED, "en"))
         self.assertEqual(self.server.probes, 1)
+
+    async def test_loaded_at_the_start(self) -> None:
+        """The model is loaded before anybody asks, and kept as long as the settings say."""
+        self.model(keep_alive="1h")
+        await settled()
+        self.assertEqual(self.server.loaded, [{"model": "qwen2.5:3b", "keep_alive": "1h"}])
+
+    async def test_warm(self) -> None:
+        """Warming loads it again, unless it was used a moment ago; over one connection, all."""
+        model = self.model()
+        await settled()
+        await collect(model.reply(ASKED, "en"))
+        for seconds, loaded in ((IDLE - 1, 1), (1, 2)):
+            self.clock.advance(seconds)
+            model.warm()
+            await settled()
+            self.assertEqual(len(self.server.loaded), loaded)
+        await collect(model.reply(ASKED, "en"))
+        self.assertEqual(self.server.connections, 1)
+
+    async def test_absent_at_the_start(self) -> None:
+        """One that is not there, or is another server, makes no noise when it is prepared for."""
+        await self.model(url=self.server.url + "/nowhere").stopService()
+        await self.server.stop()
+        model = self.model()
+        await settled()
+        await model.stopService()
+        model.warm()
+        self.assertEqual(self.server.loaded, [])
+
+    async def test_refused(self) -> None:
+        """A request it will not do is another thing than a server that fails."""
+        self.server.status = 400
+        self.assertIsInstance(await self.failure(self.model()), Refused)
 
     async def test_absent(self) -> None:
         """An absent Ollama costs a turn nothing until it is asked again, half a minute later."""

@@ -13,7 +13,7 @@ from tests.openai_llm import BREAK, STALL, OpenAIServer, Refusal
 from tests.services.llm import contract
 from tests.services.llm.contract import ASKED, first
 from tests.services.streams import collect, within
-from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.errors import Refused, ServiceError, Unavailable
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.llm import Message
 from xiaozhi.services.llm.openai import Model, Settings
@@ -111,6 +111,33 @@ class OpenAITests(contract.ModelContract):
         """A connection that breaks in the middle is a failure, not an end."""
         self.server.script = ("One", BREAK)
         self.assertIn("peer closed connection", await self.why())
+
+    async def test_cut_short(self) -> None:
+        """So is an answer that ends before its end, if the server is one that tells its end."""
+        begun = (
+            b'data: {"choices":[{"index":0,"delta":{"content":"One"},"finish_reason":null}]}\n\n'
+        )
+        self.server.script, self.server.ends = (begun,), False
+        self.assertEqual(await self.why(), "the answer broke off")
+        self.server.script = (begun.replace(b',"finish_reason":null', b""),)
+        self.assertEqual(await collect(self.model().reply(ASKED, "en")), ["One"])
+
+    async def test_declined(self) -> None:
+        """An answer that may not be given is a refusal by a model that is well."""
+        self.server.script = (
+            b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"content_filter"}]}\n\n',
+        )
+        self.server.ends = False
+        error = await self.failure(self.model())
+        self.assertIsInstance(error, Refused)
+        self.assertIn("content filter", error.why)
+
+    async def test_kept(self) -> None:
+        """Ten answers, one after the other, come over one connection."""
+        model = self.model()
+        for _ in range(10):
+            await collect(model.reply(ASKED, "en"))
+        self.assertEqual(self.server.connections, 1)
 
     async def test_garbage(self) -> None:
         """What is no chat completion is a failure."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import tone
+from tests.google_tts import TONE
 from tests.openai_tts import BREAK, STALL, Asked, SpeechServer
 from tests.services.streams import collect, within
 from tests.services.tts import contract
@@ -37,7 +38,7 @@ def wav(
 
 class OpenAITests(contract.SpeakerContract):
     def setUp(self) -> None:
-        self.server = SpeechServer(PCM[:1001], PCM[1001:])
+        self.server = SpeechServer(PCM[:5001], PCM[5001:])
         self.addCleanup(self.server.stop)
 
     def speaker(self, **settings: Any) -> Speaker:
@@ -74,13 +75,13 @@ class OpenAITests(contract.SpeakerContract):
 
     async def test_streamed(self) -> None:
         """The first samples are there while the server is still at work."""
-        self.server.script = (PCM[:999], STALL)
+        self.server.script = (PCM[:999], PCM[999:2999], STALL)
         async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:
-            self.assertEqual(await anext(pieces), PCM[:998])
+            self.assertEqual(await anext(pieces), PCM[:2998])
 
     async def test_closing_closes_upstream(self) -> None:
         """When the sentence is closed the server sees that its client has left."""
-        self.server.script = (PCM[:1000], STALL)
+        self.server.script = (PCM[:3000], STALL)
         async with aclosing(self.speaker().speak(SENTENCE, "en")) as pieces:
             await anext(pieces)
         await within(self.server.gone)
@@ -113,6 +114,10 @@ class OpenAITests(contract.SpeakerContract):
             (b"<html>Welcome</html>", "text/html; charset=utf-8", "text/html"),
             (b"ID3\x04tune", "audio/mpeg", "audio/mpeg"),
             (b"ID3\x04tune", "audio/pcm", "MP3 instead"),
+            (TONE, "audio/pcm", "MP3 instead"),
+            (TONE[TONE.index(b"\xff\xf3") :], "application/octet-stream", "MP3 instead"),
+            (b"<!DOCTYPE html><title>Welcome", "application/octet-stream", "a web page instead"),
+            (b'{"detail": "no voice"}', "application/octet-stream", "JSON instead"),
             (b"", "audio/pcm", "without sound"),
             (b"R", "audio/pcm", "without sound"),
             (wav(b""), "audio/wav", "without sound"),
@@ -130,12 +135,19 @@ class OpenAITests(contract.SpeakerContract):
 
     async def test_broken_off(self) -> None:
         """A connection that breaks in the middle is a ServiceError, after what was heard."""
-        self.server.script = (PCM[:1000], BREAK)
+        self.server.script = (PCM[:3000], BREAK)
         pieces = []
         with self.assertRaises(ServiceError):
             async for piece in self.speaker().speak(SENTENCE, "en"):
                 pieces.append(piece)
-        self.assertEqual(b"".join(pieces), PCM[:1000])
+        self.assertEqual(b"".join(pieces), PCM[:3000])
+
+    async def test_kept(self) -> None:
+        """Ten sentences, one after the other, come over one connection."""
+        speaker = self.speaker()
+        for _ in range(10):
+            await collect(speaker.speak(SENTENCE, "en"))
+        self.assertEqual(self.server.connections, 1)
 
     async def test_stalled(self) -> None:
         """A server that keeps silent for too long has failed."""

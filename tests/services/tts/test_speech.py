@@ -210,6 +210,8 @@ class SpeechTests(SynchronousTestCase):
             self.assertEqual((speaker.heard, speaker.closed), ([said], 1))
         probing = Deferred.fromCoroutine(self.speech().probe(FakeSpeaker([])))
         self.assertEqual(self.why(probing), "no sound")
+        probing = Deferred.fromCoroutine(self.speech().probe(FakeSpeaker([b"half", BROKEN])))
+        self.assertEqual(self.why(probing), "broken")
 
     def test_odd_pieces(self) -> None:
         """Halves of samples are put together."""

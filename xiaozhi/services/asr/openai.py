@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import wave
 from collections.abc import Collection
@@ -16,7 +17,7 @@ from xiaozhi.services.asr import RATE, Transcript
 from xiaozhi.services.bridge import from_aio
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.fields import Known, Silence
-from xiaozhi.services.openai_api import BadAnswer
+from xiaozhi.services.openai_errors import BadAnswer
 
 LONGEST = 60 * RATE * 2
 """Bytes of an utterance that are sent; what comes after them is dropped."""
@@ -39,7 +40,7 @@ class Settings(openai_api.Settings, frozen=True):
             " else is understood."
         ),
     ] = False
-    timeout_s: Silence = 12.0
+    timeout_s: Silence = 8.0
     languages: Known = ("*",)
 
 
@@ -87,10 +88,12 @@ class Recogniser(MultiService):
         super().__init__()
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
-        self._client = openai_api.Client.configured(
-            "asr", settings, settings.timeout_s, workshop.pool
-        )
+        self._client = openai_api.Client.configured("asr", settings, workshop)
         self._client.setServiceParent(self)
+
+    def warm(self) -> None:
+        """Have a connection ready for a request that will soon come; see `Client.warm`."""
+        self._client.warm()
 
     def open(self, language: str) -> _Utterance:
         """Begin an utterance."""
@@ -106,13 +109,19 @@ class Recogniser(MultiService):
         """Ask for a transcription. Belongs to asyncio."""
         model = self._settings.model
         options: dict[str, Any] = {"language": hint} if hint else {}
+        # A server that sends a byte now and then is never silent; and long sound takes a while.
+        patience = self._settings.timeout_s + len(sound) / (RATE * 2)
         async with self._client.asking(model) as api:
-            answer = await api.audio.transcriptions.create(
-                file=("speech.wav", sound, "audio/wav"),
-                model=model,
-                response_format="json",
-                **options,
-            )
+            try:
+                async with asyncio.timeout(patience):
+                    answer = await api.audio.transcriptions.create(
+                        file=("speech.wav", sound, "audio/wav"),
+                        model=model,
+                        response_format="json",
+                        **options,
+                    )
+            except TimeoutError as error:
+                raise BadAnswer(f"not done within {patience:.0f} s") from error
             # What is not JSON comes as a str, and no field is checked.
             text = getattr(answer, "text", None)
             if not isinstance(text, str):

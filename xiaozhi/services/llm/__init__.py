@@ -16,6 +16,8 @@ DEADLINES: Final = Deadlines(first=12.0, gap=10.0, whole=90.0)
 """A last resort, since what speaks over a network has shorter ones of its own."""
 LONGEST: Final = 20_000
 """Characters of an answer, thoughts and markup included, after which it will never end."""
+ENOUGH: Final = 200
+"""Characters of an answer that show that a model is well."""
 
 
 class Message(NamedTuple):
@@ -81,8 +83,11 @@ class Minds(Roster[Model]):
         patience = Deadlines(PATIENCE, PATIENCE, PATIENCE)
         asked = engine.reply([Message("user", "Hello")], "en")
         async with aclosing(timed(speakable(asked), self.reactor, "llm", patience)) as pieces:
-            async for _ in pieces:
-                return
+            length = 0
+            async for piece in pieces:
+                length += len(piece)
+                if length > ENOUGH:
+                    return
 
 
 async def speakable(pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from xiaozhi.services.bridge import from_aio_stream
 from xiaozhi.services.llm import Message
-from xiaozhi.services.openai_api import BadAnswer, Client
+from xiaozhi.services.openai_api import Client
+from xiaozhi.services.openai_errors import BadAnswer, Declined
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -36,9 +37,13 @@ async def _answer(client: Client, request: dict[str, Any]) -> AsyncGenerator[str
 
 
 async def _deltas(api: AsyncOpenAI, request: dict[str, Any]) -> AsyncGenerator[str, None]:
-    """Yield the texts of a completion's chunks; BadAnswer if one is no chunk."""
+    """Yield the texts of a completion's chunks; BadAnswer if one is no chunk, or there is no end.
+
+    A server whose chunks can tell why an answer is finished tells it in the last one.
+    """
     from openai.types.chat import ChatCompletionChunk
 
+    tells, reason = False, None
     # Leaving the stream's context closes the connection: that stops the generation.
     async with await api.chat.completions.create(stream=True, **request) as chunks:
         async for chunk in chunks:
@@ -50,3 +55,9 @@ async def _deltas(api: AsyncOpenAI, request: dict[str, Any]) -> AsyncGenerator[s
                 content = getattr(getattr(choice, "delta", None), "content", None)
                 if content and isinstance(content, str):
                     yield content
+                tells = tells or "finish_reason" in getattr(choice, "model_fields_set", ())
+                reason = getattr(choice, "finish_reason", None) or reason
+    if reason == "content_filter":
+        raise Declined("its content filter would not let the answer pass")
+    if tells and not reason:
+        raise BadAnswer("the answer broke off")

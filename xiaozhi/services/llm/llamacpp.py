@@ -61,7 +61,7 @@ class Model(MultiService):
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         self._weights = _weights(settings.model)
-        self._client = Client("llm", workshop.pool, self._start, warm=False)
+        self._client = Client("llm", workshop, self._start, at_once=False)
         self._client.setServiceParent(self)
 
     def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
@@ -74,6 +74,10 @@ class Model(MultiService):
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
         )
+
+    def warm(self) -> None:
+        """Load the model, in the background: a question is on its way."""
+        self._client.warm()
 
     def _start(self) -> Server:
         """Load the weights and open a port on loopback: seconds of work, for a thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,18 +16,19 @@ from twisted.logger import Logger
 from xiaozhi.errors import Absent, ServiceError, missing
 from xiaozhi.services import engine
 from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
-from xiaozhi.services.fields import Known, MaxTokens, Silence
-from xiaozhi.services.http import address, preload, short, shown
+from xiaozhi.services.fields import Connect, Known, MaxTokens, Silence
+from xiaozhi.services.http import address, failure, preload, short, shown
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.llm import Message
+from xiaozhi.services.warmer import Warmer
 
 if TYPE_CHECKING:
     import httpx2
 
-CONNECT = 0.5
-"""How long connecting may take, in seconds: a server without Ollama must lose no time."""
 RETRY = 30.0
 """How long an absent Ollama is not asked again, in seconds."""
+LOADING = 120.0
+"""How long it may keep silent while it loads a model, in seconds."""
 
 
 class Settings(engine.Settings, frozen=True):
@@ -46,7 +48,9 @@ class Settings(engine.Settings, frozen=True):
         Annotated[float, Meta(ge=0, le=2)] | None,
         Meta(description="0 sober to 2 wild. Empty: up to the model."),
     ] = None
-    timeout_s: Silence = 12.0
+    # A server without Ollama must lose no time.
+    connect_s: Connect = 0.5
+    timeout_s: Silence = 10.0
     languages: Known = ("*",)
 
 
@@ -95,6 +99,7 @@ class Model(Service):
         self._settings = settings
         self._reactor = workshop.reactor
         self._client = Lazy(workshop.pool, self._connect)
+        self._warmer = Warmer(workshop.reactor, self._prepare)
         self._lock = DeferredLock()
         self._model = ""
         self._absence = ""
@@ -104,9 +109,22 @@ class Model(Service):
         """Yield the answer in pieces as the server sends them."""
         return from_aio_stream(lambda: self._answer(messages))
 
+    def startService(self) -> None:
+        """Begin to find the model and to load it, in the background."""
+        super().startService()
+        self.warm()
+
     def stopService(self) -> Deferred[None]:
         """Close the connections."""
         super().stopService()
+        return self._warmer.stop().addCallback(lambda _: self._disconnect())
+
+    def warm(self) -> None:
+        """Have a connection and the model in memory, for a request that will soon come."""
+        if self.running:
+            self._warmer.warm()
+
+    def _disconnect(self) -> Deferred[None]:
         client = self._client.drop()
         return succeed(None) if client is None else from_aio(client.aclose())
 
@@ -114,15 +132,29 @@ class Model(Service):
         """Import httpx2 and make a client: for a thread."""
         import httpx2
 
+        from xiaozhi.services.connections import Connections
+
         preload()
+        settings = self._settings
         try:
-            return httpx2.AsyncClient(
+            return Connections(
                 base_url=self._url,
-                timeout=httpx2.Timeout(self._settings.timeout_s, connect=CONNECT),
+                timeout=httpx2.Timeout(settings.timeout_s, connect=settings.connect_s),
                 trust_env=False,  # no proxy stands between us and a server in the house
             )
         except httpx2.InvalidURL as error:
             raise self._failure("its address is of no use") from error
+
+    async def _prepare(self) -> None:
+        """Have Ollama load the model. Belongs to asyncio."""
+        with suppress(ServiceError):  # the next request will tell
+            client = await to_aio(self._client.get())
+            model = await to_aio(ensureDeferred(self._find(client)))
+            import httpx2
+
+            with suppress(httpx2.HTTPError):
+                request = {"model": model, "keep_alive": self._settings.keep_alive}
+                await client.post("/api/generate", json=request, timeout=LOADING)
 
     async def _answer(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         """Yield the pieces of an answer. Belongs to asyncio."""
@@ -133,7 +165,8 @@ class Model(Service):
         try:
             async with client.stream("POST", "/api/chat", json=self._request(model, messages)) as r:
                 if r.status_code != httpx2.codes.OK:
-                    raise self._lost(f"HTTP {r.status_code}, {_reason(await r.aread())}")
+                    lost = self._lost(f"HTTP {r.status_code}, {_reason(await r.aread())}")
+                    raise failure("llm", lost.why, r.status_code, r.headers)
                 done = False
                 async for line in r.aiter_lines():
                     piece = msgspec.json.decode(line, type=_Piece)
@@ -144,6 +177,7 @@ class Model(Service):
                     done = piece.done
                 if not done:
                     raise self._failure("the answer broke off")
+                self._warmer.used()
         except httpx2.HTTPError as error:
             raise self._lost(str(error) or type(error).__name__) from error
         except msgspec.MsgspecError as error:

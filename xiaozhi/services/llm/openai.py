@@ -23,7 +23,7 @@ class Settings(openai_api.Settings, frozen=True):
     )
     max_tokens: MaxTokens = None
     temperature: Temperature = None
-    timeout_s: Silence = 12.0
+    timeout_s: Silence = 10.0
     languages: Known = ("*",)
 
 
@@ -35,10 +35,12 @@ class Model(MultiService):
         super().__init__()
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
-        self._client = openai_api.Client.configured(
-            "llm", settings, settings.timeout_s, workshop.pool
-        )
+        self._client = openai_api.Client.configured("llm", settings, workshop)
         self._client.setServiceParent(self)
+
+    def warm(self) -> None:
+        """Have a connection ready for a request that will soon come; see `Client.warm`."""
+        self._client.warm()
 
     def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer in pieces as the server sends them."""

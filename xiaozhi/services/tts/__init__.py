@@ -109,7 +109,7 @@ class Speech(Roster[Speaker]):
         language = language or next(iter(sorted(able)), "en")
         async with aclosing(self._sounds(engine, word, language, self.deadlines)) as sounds:
             async for _ in sounds:
-                return
+                pass  # one that stalls or breaks off in the middle is not well
 
     async def _sounds(
         self, speaker: Speaker, sentence: str, language: str, deadlines: Deadlines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from xiaozhi.errors import ServiceError
@@ -14,7 +15,16 @@ _LONGEST: Final = 65536
 """A header longer than this is none."""
 _ENDLESS: Final = frozenset({0, 0x7FFFFFFF, 0xFFFFFFFF})
 """Sizes given by those who did not know yet how much it would be."""
-_OTHERS: Final = {b"ID3": "MP3", b"OggS": "Ogg", b"fLaC": "FLAC"}
+_OTHERS: Final = {
+    b"ID3": "MP3",
+    b"OggS": "Ogg",
+    b"fLaC": "FLAC",
+    b"<!DOC": "a web page",
+    b"<html": "a web page",
+    b'{"': "JSON",
+}
+_MP3: Final = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]")
+"""An MP3 that begins with a frame. No voice begins with so loud a sample, but by a rare chance."""
 _EXTENSIBLE: Final = 0xFFFE
 
 
@@ -58,6 +68,8 @@ class Unwrapper:
         for magic, name in _OTHERS.items():
             if head.startswith(magic):
                 raise ServiceError("tts", f"{name} instead of PCM")
+        if _MP3.match(head):
+            raise ServiceError("tts", "MP3 instead of PCM")
         if not b"RIFF".startswith(head[:4]):
             return None if len(head) < max(map(len, _OTHERS)) else 0
         return self._data(head)

@@ -13,7 +13,7 @@ from xiaozhi.services import openai_api
 from xiaozhi.services.bridge import from_aio_stream
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.fields import Silence
-from xiaozhi.services.openai_api import BadAnswer
+from xiaozhi.services.openai_errors import BadAnswer
 from xiaozhi.services.tts import has_words
 from xiaozhi.services.tts._pcm import Unwrapper
 
@@ -38,7 +38,7 @@ class Settings(openai_api.Settings, frozen=True):
     rate: Annotated[
         int, Meta(description="Sample rate of the server's PCM, in Hz.", ge=8000, le=48000)
     ] = 24000
-    timeout_s: Silence = 10.0
+    timeout_s: Silence = 6.0
     languages: Annotated[
         tuple[str, ...],
         Meta(description='Languages the voice can do, or ["*"] for all.', min_length=1),
@@ -54,10 +54,12 @@ class Speaker(MultiService):
         self.rate = settings.rate
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
-        self._client = openai_api.Client.configured(
-            "tts", settings, settings.timeout_s, workshop.pool
-        )
+        self._client = openai_api.Client.configured("tts", settings, workshop)
         self._client.setServiceParent(self)
+
+    def warm(self) -> None:
+        """Have a connection ready for a request that will soon come; see `Client.warm`."""
+        self._client.warm()
 
     async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sound as the server sends it; raise ServiceError."""
@@ -67,20 +69,24 @@ class Speaker(MultiService):
                     yield piece
 
     async def _sound(self, sentence: str) -> AsyncGenerator[bytes, None]:
-        """Yield the samples of the answer. Belongs to asyncio."""
+        """Yield the samples of the answer, a frame's worth at once. Belongs to asyncio."""
         unwrapper = Unwrapper(self.rate)
-        silent = True
+        least = self.rate // 20 * 2
+        sound, silent = b"", True
         async with (
             self._client.asking(self._settings.model) as api,
             aclosing(self._receive(api, sentence)) as received,
         ):
             async for piece in received:
-                if pcm := unwrapper.feed(piece):
+                sound += unwrapper.feed(piece)
+                # Who sends a byte now and then has not begun to speak.
+                if len(sound) >= least:
                     silent = False
-                    yield pcm
-            if pcm := unwrapper.finish():
+                    yield sound
+                    sound = b""
+            if sound := sound + unwrapper.finish():
                 silent = False
-                yield pcm
+                yield sound
             if silent:
                 raise BadAnswer("answered without sound")
 
