@@ -23,7 +23,7 @@ from xiaozhi.factory import Doors  # noqa: E402
 from xiaozhi.operating import Operator, Process  # noqa: E402
 from xiaozhi.rooms import Engines, Rooms  # noqa: E402
 from xiaozhi.server import Server  # noqa: E402
-from xiaozhi.services.systemd import Manager, Watchdog, handed  # noqa: E402
+from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.settings import Config  # noqa: E402
@@ -61,7 +61,7 @@ def makeService(options: Options) -> IService:
         ending = Ending(command, options.pidfile, keeps=options.anew)
         server = build(config, config.language(environ), state, reactor, path, ending)
         # Now, while whoever started us still reads what we say, and before twistd forks.
-        given = handed(environ, os.getpid())
+        given = handed(environment(), os.getpid())
         for port in server.listening:
             port.adopt(given)
             port.bind()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -31,12 +32,22 @@ class Handed:
     socket: socket.socket
 
 
-def handed(environ: MutableMapping[str, str], pid: int) -> list[Handed]:
-    """Take the sockets that were handed to the process `pid`; none, if they are another's.
+def environment() -> Mapping[str, str]:
+    """Give the environment this program began with.
 
-    The variables are taken away, so that no child takes the sockets for its own.
+    `os.environ` will not do: Twisted takes the variables of the sockets out of it on import.
     """
-    count, owner, names = (environ.pop(f"LISTEN_{name}", "") for name in ("FDS", "PID", "FDNAMES"))
+    try:
+        entries = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return os.environ
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs}
+
+
+def handed(environ: Mapping[str, str], pid: int) -> list[Handed]:
+    """Take the sockets that were handed to the process `pid`; none, if they are another's."""
+    count, owner, names = (environ.get(f"LISTEN_{name}", "") for name in ("FDS", "PID", "FDNAMES"))
     if owner != str(pid) or not count.isascii() or not count.isdigit():
         return []
     called = names.split(":")
@@ -70,7 +81,7 @@ class Manager:
 
     log = Logger()
 
-    def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
+    def __init__(self, environ: Mapping[str, str], pid: int) -> None:
         """Find it by NOTIFY_SOCKET, and how often it wants to hear from `pid`."""
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
