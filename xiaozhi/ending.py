@@ -62,7 +62,7 @@ class Ending:
         self._keeps = keeps
         self._then: Callable[[], NoReturn] = self._leave
         self._sockets: Callable[[], Sequence[Handed]] = list
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while it is held
         self.anew = False
         """Whether the server is to begin again."""
 
@@ -77,7 +77,9 @@ class Ending:
         self._then = self._ask if supervised else self._repeat
 
     def within(self, seconds: float) -> None:
-        """End the process after `seconds` at the latest."""
+        """End the process after `seconds` at the latest, or when the next signal asks for it."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._insist)
         guard = threading.Timer(seconds, self._overdue)
         guard.daemon = True
         guard.name = "xiaozhi-ending"
@@ -89,6 +91,10 @@ class Ending:
             self._end()
         elif self._keeps:
             self._take_pidfile()
+
+    def _insist(self, number: int, frame: object) -> None:
+        self._then = self._leave
+        self._end()
 
     def _overdue(self) -> None:
         self.log.warn("The server has not stopped in time: what still runs is cut off")
