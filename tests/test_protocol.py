@@ -213,6 +213,60 @@ class Behaviour(Case):
         peer.vanish()
         self.successResultOf(stopping)
 
+    def test_drain(self) -> None:
+        """Who waits for an answer hears it first; the others are told at once."""
+        idle, busy = self.greeted(), self.greeted()
+        busy.factory.sessions |= idle.factory.sessions
+        idle.factory = busy.factory
+        busy.send({"type": "listen", "state": "detect", "text": "how are you"})
+        self.table.pass_time(0.5)
+        doors = Doors(busy.factory, self.clock)
+        doors.startService()
+        drained = doors.drain(30)
+        self.assertEqual(idle.frames(), [1001])
+        self.assertNotIn(1001, busy.frames())
+        self.table.pass_time(5.0)
+        *answer, code = busy.frames()
+        self.assertEqual((answer[-1]["state"], code), ("stop", 1001))
+        self.assertNoResult(drained)
+        idle.protocol.factory = busy.factory
+        for peer in (idle, busy):
+            peer.vanish()
+        self.successResultOf(drained)
+        doors.stopService()
+
+    def test_drain_ends(self) -> None:
+        """An answer without end is not waited for."""
+        peer = self.greeted()
+        peer.send({"type": "listen", "state": "detect", "text": "how are you"})
+        doors = Doors(peer.factory, self.clock)
+        doors.startService()
+        drained = doors.drain(0.2)
+        self.table.pass_time(0.3)
+        self.successResultOf(drained)
+        doors.stopService()
+        self.assertEqual(peer.frames()[-1], 1001)
+
+    def test_orders(self) -> None:
+        """An operator's orders are answered, and a pushed configuration that changes nothing."""
+        peer = self.greeted()
+        peer.send({"type": "server", "action": "restart", "content": {"secret": "x"}})
+        peer.send({"type": "config_update", "config": {"a": 1}})
+        order, update = (
+            {key: value for key, value in frame.items() if key != "session_id"}
+            for frame in peer.frames()
+        )
+        self.assertEqual(
+            order,
+            {
+                "type": "server",
+                "status": "success",
+                "message": "done",
+                "content": {"action": "restart"},
+            },
+        )
+        self.assertEqual(update, {"type": "config_update", "status": "ok", "noop": True})
+
     def test_stop_with_a_dead_device(self) -> None:
         """A device that does not answer the goodbye does not keep the server."""
         peer = self.greeted()

@@ -145,6 +145,15 @@ class Pages(SynchronousTestCase):
             reply = ask(served, "GET", path)
             self.assertEqual((reply.status, reply.body), (200, b"Server is running"))
 
+    def test_stopping(self) -> None:
+        """Who wants a WebSocket of a server that stops is told to come again."""
+        draining = Draining()
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), draining)
+        draining.on = True
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+        self.assertEqual(ask(served, "GET", "/xiaozhi/v1/", upgrade).status, 503)
+        self.assertEqual(ask(served, "GET", "/xiaozhi/v1/").status, 200)
+
     def test_front_door(self) -> None:
         """The root tells what this is; other paths are not found."""
         served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), Draining())
