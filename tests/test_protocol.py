@@ -137,6 +137,12 @@ class Handshake(Case):
             third.vanish()
             self.assertEqual((crowd.total, crowd.addresses), (0, 0))
 
+    def test_closed(self) -> None:
+        """Who comes while the server stops is told to come again."""
+        crowd = Crowd(10, 10, closed=True)
+        self.assertIn("503", self.peer(crowd=crowd).handshake())
+        self.assertEqual(crowd.total, 0)
+
     def test_loopback(self) -> None:
         """A proxy on this machine may speak for many."""
         peer = self.peer(address="127.0.0.1", crowd=Crowd(10, 1))
@@ -249,6 +255,40 @@ class Behaviour(Case):
         self.assertNoResult(stopping)
         peer.vanish()
         self.successResultOf(stopping)
+
+    def test_drain(self) -> None:
+        """Who waits for an answer hears it first; then the device is told."""
+        peer = self.greeted()
+        peer.send({"type": "listen", "state": "detect", "text": "how are you"})
+        doors = Doors(peer.factory, self.clock)
+        doors.startService()
+        drained = doors.drain(30)
+        self.table.pass_time(5.0)
+        *answer, code = peer.frames()
+        self.assertEqual((answer[-1]["state"], code), ("stop", 1001))
+        self.successResultOf(drained)
+        doors.stopService()
+
+    def test_drain_idle(self) -> None:
+        """Who waits for nothing is told at once."""
+        peer = self.greeted()
+        doors = Doors(peer.factory, self.clock)
+        doors.startService()
+        doors.drain(30)
+        self.assertEqual(peer.frames(), [1001])
+        doors.stopService()
+
+    def test_drain_ends(self) -> None:
+        """An answer without end is not waited for."""
+        peer = self.greeted()
+        peer.send({"type": "listen", "state": "detect", "text": "how are you"})
+        doors = Doors(peer.factory, self.clock)
+        doors.startService()
+        drained = doors.drain(0.2)
+        self.table.pass_time(0.3)
+        self.successResultOf(drained)
+        doors.stopService()
+        self.assertEqual(peer.frames()[-1], 1001)
 
     def test_stop_with_a_dead_device(self) -> None:
         """A device that does not answer the goodbye does not keep the server."""

@@ -8,7 +8,8 @@ from twisted.trial.unittest import TestCase
 
 from tests.configuring import fakes
 from xiaozhi.config import load
-from xiaozhi.settings import Assistant, Config, Server
+from xiaozhi.hosting import Server
+from xiaozhi.settings import Assistant, Config
 
 
 class SettingsTests(TestCase):

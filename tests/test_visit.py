@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +15,7 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory
 from xiaozhi.services.store.records import Entry, SessionMemory
 from xiaozhi.turn import Manners
+from xiaozhi.wire import Obeyed, Order
 
 BADGE = HELLO | {"features": {"badge": True}}
 PATH = "/xiaozhi/v1/?device-id=AA%3A01"
@@ -334,3 +335,24 @@ class End(Case):
         pong, number = peer.frames()
         self.assertEqual((pong["type"], number), ("pong", 42))
         self.assertIn("2 messages ignored", peer.protocol.visit.account())
+
+    def test_orders(self) -> None:
+        """An operator's orders are answered, and a pushed configuration that changes nothing."""
+        given: list[Order] = []
+
+        def obey(order: Order) -> Deferred[Obeyed]:
+            given.append(order)
+            return succeed(Obeyed.to(order, message="done"))
+
+        self.factory = self.serve(obey=obey)
+        peer = self.connect()
+        peer.send({"type": "server", "action": "restart", "content": {"secret": "x"}})
+        peer.send({"type": "config_update", "config": {"a": 1}})
+        order, update = peer.frames()
+        self.assertEqual(given, [Order("restart", "x")])
+        self.assertEqual(
+            (order["type"], order["status"], order["message"], order["content"]),
+            ("server", "success", "done", {"action": "restart"}),
+        )
+        del update["session_id"]
+        self.assertEqual(update, {"type": "config_update", "status": "ok", "noop": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, get_args
 
@@ -9,6 +10,7 @@ import attrs
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import LoopingCall
 
 from xiaozhi import wire
 from xiaozhi.ears import Ears
@@ -70,10 +72,14 @@ class DeviceFactory(WebSocketServerFactory):
             tcpNoDelay=True,
         )
 
-    @property
-    def downlink(self) -> wire.AudioParams:
-        """The sound this server sends, which its hello declares."""
-        return self._house.staff.downlink
+    def furnish(self, house: House, staff: Callable[[wire.AudioParams], Staff]) -> None:
+        """Serve as `house` says from now on.
+
+        Sessions there are go on with `staff`, made for the sound each was promised.
+        """
+        self._house = house
+        for session in self.sessions:
+            session.engage(staff(session.downlink))
 
     @property
     def presence(self) -> Presence:
@@ -127,26 +133,51 @@ class DeviceFactory(WebSocketServerFactory):
 
 
 class Doors(Service):
-    """Says goodbye when the server stops."""
+    """Lets devices in, and says goodbye when the server stops."""
 
     patience = 2.0
+    step = 0.1
+    """Seconds between two looks at who is being answered."""
 
     def __init__(self, factory: DeviceFactory, clock: Any) -> None:
         """Close the connections of `factory`."""
         self._factory = factory
         self._clock = clock
+        self._draining: LoopingCall | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._factory.crowd.closed
 
     def startService(self) -> None:
         """Open."""
         super().startService()
         self._factory.startFactory()
 
+    def drain(self, seconds: float) -> Deferred[None]:
+        """Let nobody in; tell each device that we go when its answer is over, for `seconds`."""
+        self._factory.crowd.closed = True
+        if self._draining is None:
+            self._draining = LoopingCall(self._dismiss)
+            self._draining.clock = self._clock
+            self._draining.start(self.step)
+        return self._gone(seconds)
+
     def stopService(self) -> Deferred[None]:
         """Tell every device, and wait until they are gone, but not for ever."""
         super().stopService()
-        for session in list(self._factory.sessions):
-            session.link.close(1001, "the server stops")
-        gone = self._factory.empty()
-        gone.addTimeout(self.patience, self._clock, onTimeoutCancel=lambda *_: None)
+        if self._draining is not None and self._draining.running:
+            self._draining.stop()
+        self._dismiss(all_of_them=True)
         self._factory.stopFactory()
-        return gone
+        return self._gone(self.patience)
+
+    def _dismiss(self, all_of_them: bool = False) -> None:
+        for session in list(self._factory.sessions):
+            if all_of_them or not session.answering:
+                session.link.close(1001, "the server stops")
+
+    def _gone(self, seconds: float) -> Deferred[None]:
+        gone = self._factory.empty()
+        return gone.addTimeout(seconds, self._clock, onTimeoutCancel=lambda *_: None)

@@ -38,11 +38,15 @@ class Crowd:
 
     most: int
     per_address: int
+    closed: bool = False
+    """Whether nobody is let in any more."""
     total: int = 0
     _addresses: Counter[str] = attrs.field(factory=Counter)
 
-    def enter(self, address: str) -> Literal["full", "address"] | None:
+    def enter(self, address: str) -> Literal["closed", "full", "address"] | None:
         """Let a connection from `address` in, or tell why not: the server is full, or it is."""
+        if self.closed:
+            return "closed"
         if self.total >= self.most:
             return "full"
         if self._addresses[address] >= self.per_address and not _loopback(address):

@@ -223,11 +223,13 @@ def render() -> str:
     parts = [_HEAD]
     for section, struct in sections():
         lines = "\n".join(_keys(fields(struct), "  "))
-        parts.append(f"{_comment(explanation(section.type), '')}\n{section.name}:\n{lines}\n")
+        parts.append(
+            f"{_comment(explanation(section.type), '')}\n{section.encode_name}:\n{lines}\n"
+        )
     for section in fields(Config):
-        if section.name in engine.KINDS:
-            head = f"{_comment(explanation(section.type), '')}\n{section.name}:\n"
-            parts.append(head + "\n\n".join(_engines(section.name)) + "\n")
+        if section.encode_name in engine.KINDS:
+            head = f"{_comment(explanation(section.type), '')}\n{section.encode_name}:\n"
+            parts.append(head + "\n\n".join(_engines(section.encode_name)) + "\n")
     return "\n".join(parts)
 
 
@@ -243,12 +245,12 @@ def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
         yield _comment(_explained(field), indent)
         kind = bare(field.type)
         if isinstance(kind, types.StructType):
-            yield f"{indent}{field.name}:"
+            yield f"{indent}{field.encode_name}:"
             yield from _keys(kind.fields, indent + "  ")
         elif default(field) is msgspec.NODEFAULT:
-            yield f"{indent}# {field.name}: (required)"
+            yield f"{indent}# {field.encode_name}: (required)"
         else:
-            yield f"{indent}{field.name}:{_value(default(field), indent)}"
+            yield f"{indent}{field.encode_name}:{_value(default(field), indent)}"
 
 
 def _explained(field: types.Field) -> str:
@@ -305,12 +307,12 @@ def render_reference() -> str:
     """Write the reference in Markdown: every key of every section and engine."""
     parts = [_REFERENCE_HEAD]
     for section, struct in sections():
-        parts.append(f"\n## {section.name}\n\n{explanation(section.type)}\n\n")
+        parts.append(f"\n## {section.encode_name}\n\n{explanation(section.type)}\n\n")
         parts.append(_table(fields(struct)))
     parts.append(_ENGINES_HEAD)
     for kind in engine.KINDS:
         usual = ", ".join(f"`{name}`" for name in ENGINES[kind])
-        section = next(field for field in fields(Config) if field.name == kind)
+        section = next(field for field in fields(Config) if field.encode_name == kind)
         parts.append(f"\n### {kind}\n\n{explanation(section.type)} Default: {usual}.\n")
         for name in known(kind):
             module = load(kind, name)
@@ -327,7 +329,7 @@ def _table(keys: tuple[types.Field, ...]) -> str:
 
 def _cells(keys: tuple[types.Field, ...], path: str) -> Iterator[tuple[str, ...]]:
     for field in keys:
-        name, kind = path + field.name, bare(field.type)
+        name, kind = path + field.encode_name, bare(field.type)
         if isinstance(kind, types.StructType):
             yield from _cells(kind.fields, f"{name}.")
         else:

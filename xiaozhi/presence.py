@@ -74,7 +74,7 @@ class Presence:
         `wall` tells the seconds since 1970.
         """
         self._registry = registry
-        self._most = most
+        self.most = most
         self._counters = counters
         self._clock = clock
         self._wall = wall
@@ -129,9 +129,9 @@ class Presence:
 
     async def _ask(self, registry: Registry, device: Seen) -> None:
         known = await registry.device(device.id)
-        if known is None and await registry.count() >= self._most:
+        if known is None and await registry.count() >= self.most:
             raise Unregistered(
-                1013, "max_devices", f"there are {self._most} devices already (server.max_devices)"
+                1013, "max_devices", f"there are {self.most} devices already (server.max_devices)"
             )
         if known is not None and known.blocked:
             raise Unregistered(1008, "blocked", "the device is blocked")

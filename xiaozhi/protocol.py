@@ -42,6 +42,7 @@ _RETRY = ("Retry-After", "10")
 """Tells who is refused for lack of room when to try again, in seconds."""
 
 _REFUSALS = {
+    "closed": "the server is stopping",
     "full": "maximum number of connections reached",
     "address": "too many connections from this address",
 }
@@ -269,7 +270,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         link = visit.session.link
         if hello.version is not None:
             link.version = _framing(str(hello.version))
-        link.send(wire.Welcome.declaring(1, self.factory.downlink))
+        link.send(wire.Welcome.declaring(1, visit.session.downlink))
         visit.arrive(hello, self._address)
 
     def _hello_came(self) -> None:

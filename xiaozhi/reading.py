@@ -102,11 +102,11 @@ class Reading:
         before = len(self.problems)
         fields = manual.fields(cls)
         hints = get_type_hints(cls, include_extras=True)
-        self._refuse_unknown(entries, [field.name for field in fields], key)
+        self._refuse_unknown(entries, [field.encode_name for field in fields], key)
         values = {}
         for field in fields:
-            at, node = entries.get(field.name, (line, None))
-            path = _join(key, field.name)
+            at, node = entries.get(field.encode_name, (line, None))
+            path = _join(key, field.encode_name)
             try:
                 values[field.name] = self._field(field, hints[field.name], node, path, at)
             except Wrong as error:

@@ -82,6 +82,20 @@ class Session:
         """The message before this one, and when it came."""
 
     @property
+    def downlink(self) -> wire.AudioParams:
+        """The sound that is sent, as it is declared once and for all."""
+        return self._staff.downlink
+
+    def engage(self, staff: Staff) -> None:
+        """Be served by `staff` from the next turn on; it must send the same sound."""
+        self._staff = staff
+
+    @property
+    def answering(self) -> bool:
+        """Whether the user waits for an answer, or hears it."""
+        return self._turn.state in ("thinking", "speaking")
+
+    @property
     def state(self) -> t.State:
         """Whose turn it is."""
         return self._turn.state

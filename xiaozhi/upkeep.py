@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from xiaozhi.section import Section
-
-
-def check_networks(networks: tuple[str, ...]) -> None:
-    """Raise ValueError unless each is a network of IPv4 or IPv6 addresses."""
-    for network in networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError:
-            raise ValueError("must be networks, such as 10.0.0.0/8 or fd00::/8") from None
+from xiaozhi.services.networks import NEIGHBOURS, check_networks
 
 
 class Tls(Section, frozen=True):
@@ -103,13 +94,4 @@ class Metrics(Section, frozen=True):
             "a proxy is judged by X-Forwarded-For, too.",
             extra={"check": check_networks},
         ),
-    ] = (
-        "127.0.0.0/8",
-        "::1/128",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-    )
+    ] = NEIGHBOURS

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,6 +33,10 @@ UNREGISTERED = "设备注册失败".encode()
 """What a device is told that may not stay: this text as it is, no JSON."""
 
 
+def _obey_nobody(order: wire.Order) -> Deferred[wire.Obeyed]:
+    return succeed(wire.Obeyed.to(order, "orders are not taken here"))
+
+
 @attrs.frozen
 class Terms:
     """What holds for every visit."""
@@ -46,6 +50,8 @@ class Terms:
     patience: Patience = attrs.field(factory=Patience)
     rate: int = 200
     """Messages a device may send in a second, on average."""
+    obey: Callable[[wire.Order], Deferred[wire.Obeyed]] = _obey_nobody
+    """Does what an operator asks for, and answers always."""
 
 
 class Visit:
@@ -98,6 +104,10 @@ class Visit:
                 self.session.link.send(wire.Pong())
             case wire.Number(value):
                 self.session.link.text(b"%d" % value)
+            case wire.Order():
+                self._terms.obey(message).addCallback(self.session.link.send)
+            case wire.ConfigUpdate():
+                self.session.link.send(wire.CONFIG_UPDATED)
             case wire.Other(kind, known):
                 self._ignored += 1
                 if message.badge and not self._badge:

@@ -129,6 +129,19 @@ class Number:
 
 
 @attrs.frozen
+class Order:
+    """An operator asks for something: "update_config" or "restart"."""
+
+    action: str = ""
+    secret: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen
+class ConfigUpdate:
+    """A configuration that is pushed, as old programs do: it changes nothing."""
+
+
+@attrs.frozen
 class Other:
     """A message this server knows (`known`) or does not know, and has no use for."""
 
@@ -141,7 +154,10 @@ class Other:
         return self.type in _BADGE
 
 
-Message = Hello | Sound | ListenStart | ListenStop | Detect | Abort | Ping | Number | Other
+Message = (
+    Hello | Sound | ListenStart | ListenStop | Detect | Abort | Ping | Number | Order
+    | ConfigUpdate | Other
+)  # fmt: skip
 
 
 def decode_text(payload: bytes) -> Message:
@@ -235,6 +251,12 @@ def _listen(value: Mapping[str, Any]) -> Message:
     raise BadMessage("`state` of `listen` must be start, stop or detect")
 
 
+def _order(value: Mapping[str, Any]) -> Message:
+    content = value.get("content")
+    secret = content.get("secret") if isinstance(content, dict) else ""
+    return Order(_string(value.get("action")), _string(secret))
+
+
 def _known(kind: str) -> Callable[[Mapping[str, Any]], Message]:
     return lambda value: Other(kind, known=True)
 
@@ -245,6 +267,8 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Message]] = {
     "abort": lambda value: Abort(_string(value.get("reason"))),
     "ping": lambda value: Ping(),
     "keepalive": lambda value: Ping(),
+    "server": _order,
+    "config_update": lambda value: ConfigUpdate(),
 } | {kind: _known(kind) for kind in ("mcp", "iot", "goodbye", "ui.ack", "ui.error")}
 
 
@@ -327,7 +351,31 @@ class Control(Down, frozen=True):
     name: str = ""
 
 
+class Obeyed(Down, frozen=True):
+    """The answer to an order: `content` has its action."""
+
+    TYPE: ClassVar[str] = "server"
+    status: Literal["success", "error"]
+    message: str
+    content: dict[str, str]
+
+    @classmethod
+    def to(cls, order: Order, trouble: str = "", message: str = "") -> Obeyed:
+        """Answer `order`: it is done, unless there is `trouble`."""
+        status: Literal["success", "error"] = "error" if trouble else "success"
+        return cls(status, trouble or message, {"action": order.action[:40]})
+
+
+class ConfigUpdated(Down, frozen=True):
+    """The answer to a pushed configuration. Every field is always sent."""
+
+    TYPE: ClassVar[str] = "config_update"
+    status: str
+    noop: bool
+
+
 CANCEL_TONE = Control("play.tone", "cancel")
+CONFIG_UPDATED = ConfigUpdated("ok", noop=True)
 TTS_START = Tts("start")
 TTS_STOP = Tts("stop")
 

@@ -98,6 +98,21 @@ class Keeping(Case):
         self.assertEqual(self.stored(), [f"s{number}" for number in range(6)])
         self.assertEqual(self.pages(), [])
 
+    def test_moved(self) -> None:
+        """Who waits is told when the store has all there is, or takes nothing."""
+        self.successResultOf(self.journal.moved())
+        self.journal.add(memory(1))
+        moved = self.journal.moved()
+        self.assertNoResult(moved)
+        self.clock.advance(0)
+        self.successResultOf(moved)
+        self.store.failure = ServiceError("store", "it is busy")
+        self.journal.add(memory(2))
+        refused = self.journal.moved()
+        self.clock.advance(0)
+        self.successResultOf(refused)
+        self.successResultOf(self.journal.moved())
+
     def test_store_comes_back(self) -> None:
         """While the store fails, memories wait and are tried again, ever more seldom."""
         self.store.failure = ServiceError("store", "it is busy")

@@ -220,3 +220,17 @@ class WorkersTests(TestCase):
         await workers.stopService()
         workers.startService()
         self.assertEqual(await workers.run(int), 0)
+
+    async def test_stop_cancels_what_waits(self) -> None:
+        """What waits for a thread fails at once, and is never done; what runs has its grace."""
+        workers = self.workers(size=1)
+        running, waiting = self.task(), self.task()
+        first, second = workers.run(running), workers.run(waiting)
+        await running.begun
+        stopped = workers.stopService()
+        error = self.failureResultOf(second, ServiceError)
+        self.assertIn("stopping", str(error.value))
+        running.end.set()
+        self.assertEqual(await first, "done")
+        await stopped
+        self.assertFalse(waiting.begun.called)

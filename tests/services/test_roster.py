@@ -289,3 +289,48 @@ class RosterTests(SynchronousTestCase):
         roster.stopService()
         self.assertFalse(resting.running)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_replace(self) -> None:
+        """Another list takes over; who stays keeps its state, who goes is ended."""
+        stays, goes, comes = Engine("a"), Engine("b"), Engine("c")
+        roster = self.roster(goes, stays)
+        roster.failed(roster.members[1], GONE)
+        roster.replace([("e2", comes), ("e1", stays)])
+        self.assertEqual([member.name for member in roster.members], ["e2", "e1"])
+        self.assertEqual([engine.running for engine in (stays, goes, comes)], [1, 0, 1])
+        self.assertFalse(roster.members[1].fit)
+        self.assertEqual(self.ask(roster), ["c"])
+
+    def test_last_user(self) -> None:
+        """An engine that is in the list no more serves its user to the end, and ends then."""
+        rest: Deferred[None] = Deferred()
+        goes = Engine("a", rest, "b")
+        roster = self.roster(goes)
+        answer = self.asking(roster)
+        roster.replace([])
+        self.assertEqual(goes.running, 1)
+        rest.callback(None)
+        self.assertEqual(self.successResultOf(answer), ["a", "b"])
+        self.assertEqual(goes.running, 0)
+
+    def test_failing_as_it_goes(self) -> None:
+        """One that fails after it was taken off the list is not probed any more."""
+        rest: Deferred[None] = Deferred()
+        goes = Engine(rest)
+        roster = self.roster(goes)
+        answer = self.asking(roster)
+        roster.replace([])
+        rest.errback(GONE)
+        self.failureResultOf(answer, ServiceError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_settled(self) -> None:
+        """The list is settled when each engine is that can tell."""
+        loading: Any = Engine("a")
+        loading.settled = lambda: waiting
+        waiting: Deferred[None] = Deferred()
+        roster = self.roster(Engine("b"), loading)
+        settled = roster.settled()
+        self.assertNoResult(settled)
+        waiting.callback(None)
+        self.successResultOf(settled)

@@ -14,8 +14,8 @@ import treq
 from twisted.web.client import Agent
 
 from tests.certificates import certify
+from tests.system.daemon import QUIET
 from tests.system.server import ROOT, Process, ServerCase, reactor
-from tests.system.test_daemon import QUIET
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 CADDY = shutil.which("caddy")

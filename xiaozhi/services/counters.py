@@ -69,6 +69,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
             "counter", "Frames and messages that did not go: the device does not read."
         ),
         "messages_malformed": Metric("counter", "Messages of devices that made no sense."),
+        "orders_refused": Metric("counter", "Messages of type `server` with a wrong secret."),
         "engine_first_result": Metric(
             "histogram",
             "What an engine took to its first result: a text, a piece of text, a piece of sound.",
@@ -138,6 +139,10 @@ class Counters:
     def gauge(self, name: str, read: Callable[[], float], **labels: str) -> None:
         """Have a value read when somebody asks; serves for counters that are kept elsewhere."""
         self._read[_key(name, labels)] = read
+
+    def forget(self, name: str, **labels: str) -> None:
+        """Read a gauge no more: what it tells of is gone."""
+        self._read.pop(_key(name, labels), None)
 
     def value(self, name: str, **labels: str) -> float:
         """Tell a value; of a histogram, how many durations there were."""

@@ -65,6 +65,9 @@ class Journal(Service):
         """The descriptor of the last file, while it is written to."""
         self._size = 0
         self._moving: Deferred[None] | None = None
+        self._futile = 0
+        """How many times in a row nothing at all could be moved."""
+        self._waiting: list[Deferred[None]] = []
 
     # -- in --
 
@@ -129,6 +132,20 @@ class Journal(Service):
             self._moving.cancel()
         self._seal()
 
+    def moved(self) -> Deferred[None]:
+        """Wait until the store has all there is, or takes nothing."""
+        waiter: Deferred[None] = Deferred()
+        self._waiting.append(waiter)
+        if self._moving is None or self._futile:
+            self._tell()
+        return waiter
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.callback(None)
+
     def _move(self) -> None:
         if self._moving is None:
             moving = self._moving = Deferred.fromCoroutine(self._move_all())
@@ -138,13 +155,14 @@ class Journal(Service):
 
     def _moved(self, _: object) -> None:
         self._moving = None
+        self._futile = 0
+        self._tell()
 
     async def _move_all(self) -> None:
         """Move all there is; after a round in which nothing could be moved, wait."""
-        futile = 0
         while self._pages:
             # At first just until whoever closes a session is done.
-            await deferLater(self._clock, _WAITS[min(futile, len(_WAITS) - 1)])
+            await deferLater(self._clock, _WAITS[min(self._futile, len(_WAITS) - 1)])
             moved = False
             for _ in range(len(self._pages)):
                 self._seal()  # so that nothing is added to what is read
@@ -157,9 +175,11 @@ class Journal(Service):
                 else:
                     self._seal()
                     self._pages.rotate(-1)
-                    if not futile:
+                    if not self._futile:
                         self.log.warn("journal: {page}: {error}", page=page.name, error=error)
-            futile = 0 if moved else futile + 1
+            self._futile = 0 if moved else self._futile + 1
+            if not moved:
+                self._tell()
 
     async def _move_page(self, page: Path) -> ServiceError | OSError | None:
         """Store what a page has; tell what kept some of it from being stored, if anything did."""

@@ -30,18 +30,24 @@ class Workers(Service):
     """At most `size` threads, and at most `queue` calls waiting for one.
 
     Threads start at first use and are daemons: stopping gives a running call `grace` seconds
-    and then leaves it behind, since a thread cannot be ended from outside.
+    and then leaves it behind, since a thread cannot be ended from outside. What waits for a
+    thread then fails at once; or is done within that time, if the pool is one that `finishes`.
     """
 
     grace = 2.0
 
-    def __init__(self, reactor: Any, stage: str, size: int = 2, queue: int = 64) -> None:
+    def __init__(
+        self, reactor: Any, stage: str, size: int = 2, queue: int = 64, finishes: bool = False
+    ) -> None:
         """Serve `stage`, the word a refusal carries (see `ServiceError`)."""
+        self.queue = queue
         self._reactor = reactor
         self._stage = stage
         self._size = size
-        self._limit = size + queue
+        self._finishes = finishes
         self._busy = 0
+        self._queued: set[Deferred[Any]] = set()
+        """Of the calls that wait for a thread."""
         self._pool: _Threads | None = None
 
     @property
@@ -74,6 +80,9 @@ class Workers(Service):
         pool, self._pool = self._pool, None
         if pool is None:
             return succeed(None)
+        for waiter in list(self._queued):
+            if not (waiter.called or self._finishes):
+                waiter.errback(ServiceError(self._stage, "the server is stopping"))
         ended: Deferred[None] = Deferred()
         threads: IReactorFromThreads = self._reactor
 
@@ -97,12 +106,14 @@ class Workers(Service):
         """
         if self._pool is None:
             raise ServiceError(self._stage, "the server is stopping")
-        if self._busy >= self._limit:
+        if self._busy >= self._size + self.queue:
             raise Refused(self._stage, "too much work is waiting")
         self._busy += 1
         waiter: Deferred[T] = Deferred()
+        self._queued.add(waiter)
 
         def call() -> T | None:
+            self._queued.discard(waiter)
             return None if waiter.called else work(*args, **kwargs)
 
         def done(result: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 import attrs
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -75,6 +75,8 @@ class Member(Generic[E]):
     """Seconds it rests after its next failure."""
     recovery: _Cancellable | None = None
     """The timer until the next probe, or the probe."""
+    users: int = 0
+    """How many are being served by it at this moment."""
 
 
 class Roster(MultiService, ABC, Generic[E]):
@@ -95,9 +97,57 @@ class Roster(MultiService, ABC, Generic[E]):
         self.members = tuple(Member(name, engine) for name, engine in engines)
         self._counters = Counters()
         for _, engine in engines:
-            service: Any = engine
-            if IService.providedBy(service):
-                service.setServiceParent(self)
+            self.house(engine)
+
+    def house(self, engine: E) -> None:
+        """Let an engine that is a service live here, before it is a member or as one."""
+        service: Any = engine
+        if IService.providedBy(service) and service.parent is not self:
+            service.setServiceParent(self)
+
+    def replace(self, engines: Sequence[tuple[str, E]]) -> None:
+        """Go on with `engines`, in their order; those that were here before are as they were.
+
+        An engine that is here no more ends when the last that it serves has been served.
+        """
+        before: dict[int, Member[E]] = {id(member.engine): member for member in self.members}
+        for member in self.members:
+            for gauge in _GAUGES:
+                self._counters.forget(gauge, kind=self.stage, engine=member.name)
+        for _, engine in engines:
+            self.house(engine)
+        self.members = tuple(
+            before.pop(id(engine)) if id(engine) in before else Member(name, engine)
+            for name, engine in engines
+        )
+        self.measure(self._counters)
+        for member in before.values():
+            self._abandon(member)
+
+    def settled(self) -> Deferred[None]:
+        """Wait until every engine is as ready as it will be for now: its model loaded, say."""
+        waits = [getattr(member.engine, "settled", _is_settled)() for member in self.members]
+        done: Deferred[None] = DeferredList(waits).addCallback(lambda _: None)
+        return done
+
+    @contextmanager
+    def using(self, member: Member[E]) -> Iterator[None]:
+        """See to it that the engine lives while it serves somebody."""
+        self.hold(member)
+        try:
+            yield
+        finally:
+            self.release(member)
+
+    def hold(self, member: Member[E]) -> None:
+        """Note that somebody is being served by `member`."""
+        member.users += 1
+
+    def release(self, member: Member[E]) -> None:
+        """Note that somebody has been served by `member`."""
+        member.users -= 1
+        if member not in self.members:
+            self._end(member)
 
     @abstractmethod
     async def probe(self, engine: E) -> None:
@@ -123,9 +173,8 @@ class Roster(MultiService, ABC, Generic[E]):
         self._counters = counters
         for name in {member.name for member in self.members}:
             same = [member for member in self.members if member.name == name]
-            labels = {"kind": self.stage, "engine": name}
-            counters.gauge("engine_failures", partial(_failures, same), **labels)
-            counters.gauge("engine_fit", partial(_fitness, same), **labels)
+            for gauge, read in _GAUGES.items():
+                counters.gauge(gauge, partial(read, same), kind=self.stage, engine=name)
 
     def order(self, rank: Callable[[E], int] = lambda _: 0) -> list[Member[E]]:
         """Tell whom to ask, in order: by `rank` (0 is best, see `UNABLE`), the fit first.
@@ -165,7 +214,7 @@ class Roster(MultiService, ABC, Generic[E]):
             begun = False
             asked = self.reactor.seconds()
             try:
-                with self.guard(member):
+                with self.using(member), self.guard(member):
                     async with aclosing(attempt(member)) as items:
                         async for item in items:
                             if not begun:
@@ -219,7 +268,7 @@ class Roster(MultiService, ABC, Generic[E]):
         member.refusals += refused
         # One that is absent says so at once, and one that refuses something is well.
         harmless = isinstance(error, Absent) or (refused and member.refusals < OFTEN)
-        if member.fit and not harmless:
+        if member.fit and not harmless and member in self.members:
             member.fit = False
             self._rest(member, error.rest)
 
@@ -238,6 +287,22 @@ class Roster(MultiService, ABC, Generic[E]):
                 recovery.cancel()
         stopped: Deferred[None] = super().stopService()
         return stopped
+
+    def _abandon(self, member: Member[E]) -> None:
+        recovery, member.recovery = member.recovery, None
+        if recovery is not None:
+            recovery.cancel()
+        self._end(member)
+
+    def _end(self, member: Member[E]) -> None:
+        """End an engine that is here no more, unless it still serves somebody."""
+        service: Any = member.engine
+        if member.users or not IService.providedBy(service) or service.parent is not self:
+            return
+        ended = maybeDeferred(service.disownServiceParent)
+        ended.addErrback(
+            lambda failure: self.log.failure("ending {name}", failure, name=member.name)
+        )
 
     def _back(self, member: Member[E]) -> None:
         recovery, member.recovery = member.recovery, None
@@ -283,5 +348,14 @@ def _fitness(members: Iterable[Member[Any]]) -> float:
     return any(member.fit for member in members)
 
 
+_GAUGES: Final = {"engine_failures": _failures, "engine_fit": _fitness}
+"""What the metrics tell of engines of one name."""
+
+
 def _do_nothing() -> None:
     """Stand in for what an engine need not have."""
+
+
+def _is_settled() -> Deferred[None]:
+    """Answer for an engine that has nothing to load."""
+    return succeed(None)

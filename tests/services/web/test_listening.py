@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
+from xiaozhi.services.systemd import Handed
 from xiaozhi.services.web.listening import Listening
 
 reactor: Any = the_reactor
@@ -71,6 +72,49 @@ class ListeningTest(TestCase):
                 listening.privilegedStartService()
             self.assertIn(f"port {port}", str(caught.exception))
             self.assertEqual(listening._sockets, [])
+
+    def given(self, name: str) -> Handed:
+        bound = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(bound.close)
+        return Handed(name, bound)
+
+    async def test_handed(self) -> None:
+        """Sockets a manager made are used, whatever was configured."""
+        given = [self.given("xiaozhi.socket"), self.given("kept-1")]
+        port = given[0].socket.getsockname()[1]
+        listening = Listening(reactor, self.factory, ["127.0.0.2", "::1"], 1)
+        listening.adopt(given)
+        self.assertEqual([one.name for one in given], ["kept-1"])
+        listening.startService()
+        self.assertEqual((listening.port, listening.addresses), (port, ["127.0.0.1"]))
+        with socket.socket() as client:
+            client.connect(("127.0.0.1", port))
+            await self.arrival
+        await listening.stopService()
+
+    async def test_kept(self) -> None:
+        """Our own from before are used if they are still wanted; what is missing is bound."""
+        given = [self.given("kept-0"), self.given("kept-1")]
+        port = given[0].socket.getsockname()[1]
+        listening = Listening(reactor, self.factory, ["127.0.0.1", "::1"], 0)
+        listening.adopt(given)
+        listening.startService()
+        self.assertEqual([one.name for one in given], ["kept-1"])
+        self.assertEqual([one.name for one in listening.sockets], ["kept-0"] * 2)
+        self.assertEqual(listening.port, port)
+        other = Listening(reactor, self.factory, ["127.0.0.2"], 1)
+        other.adopt(given)
+        self.assertEqual((other.sockets, len(given)), ([], 1))
+        # Who comes after us finds them open, and whoever called meanwhile.
+        listening.kept = True
+        await listening.stopService()
+        with socket.socket() as client:
+            client.connect(("127.0.0.1", port))
+            again = Listening(reactor, self.factory, ["127.0.0.1", "::1"], 0)
+            again.adopt(list(listening.sockets))
+            again.startService()
+            await self.arrival
+        await again.stopService()
 
     async def test_no_ipv6(self) -> None:
         """A machine without that IPv6 address is served on IPv4."""

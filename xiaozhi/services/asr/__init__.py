@@ -164,19 +164,19 @@ class Hearing:
         self._recognition.busy += 1
         self._until = self._recognition.reactor.seconds() + BUDGET + self._seconds
         try:
-            while self._utterance is not None and self._member is not None:
+            while (utterance := self._utterance) is not None and (member := self._member):
                 asked = self._recognition.reactor.seconds()
                 try:
-                    transcript = await self._finish(self._utterance, self._member)
+                    transcript = await self._finish(utterance, member)
                 except ServiceError as error:
-                    self._note(self._member, error)
-                    self._utterance.cancel()
+                    self._note(member, error)
+                    utterance.cancel()
                     if self._recognition.reactor.seconds() >= self._until:
                         break
                     self._open()
                 else:
-                    self._recognition.answered(self._member, asked)
-                    self._recognition.worked(self._member)
+                    self._recognition.answered(member, asked)
+                    self._recognition.worked(member)
                     return transcript._replace(text=transcript.text[:_TEXT])
             raise ServiceError("asr", "; ".join(self._failures) or "there is no recogniser")
         finally:
@@ -192,6 +192,7 @@ class Hearing:
             self._utterance.cancel()
         if self._waiter is not None:
             self._waiter.cancel()
+        self._let_go()
 
     @property
     def _seconds(self) -> float:
@@ -213,16 +214,25 @@ class Hearing:
     def _open(self) -> None:
         """Go to the next recogniser that can serve, with all that was said so far."""
         self._utterance = None
+        self._let_go()
         while self._waiting and self._utterance is None:
-            member = self._member = self._waiting.pop(0)
+            member = self._waiting.pop(0)
             try:
                 with self._recognition.guard(member):
                     self._utterance = member.engine.open(self._language)
             except ServiceError as error:
                 self._note(member, error)
             else:
+                self._member = member
+                self._recognition.hold(member)
                 if self._heard:
                     self._utterance.feed(bytes(self._heard))
+
+    def _let_go(self) -> None:
+        """Tell the recogniser's list that this utterance is no longer with it."""
+        member, self._member = self._member, None
+        if member is not None:
+            self._recognition.release(member)
 
     def _note(self, member: Member[Recogniser], error: ServiceError) -> None:
         self._recognition.failed(member, error)

@@ -219,6 +219,11 @@ class Recogniser(MultiService):
         for seat in self._seats:
             self._start(seat, None)
 
+    def settled(self) -> Deferred[None]:
+        """Wait until the models are loaded."""
+        # Not of the work itself: who gives up waiting must not end it.
+        return DeferredList([_after(work) for work in self._work]).addCallback(lambda _: None)
+
     async def _stop(self) -> None:
         # A killed process ends its call, and that the coroutine which made it.
         for seat in self._seats:
@@ -311,3 +316,15 @@ class Recogniser(MultiService):
         else:
             patience = 10 + 0.5 * utterance.length / SECOND
             utterance.succeed(await seat.call(patience, seat.decoder.finish))
+
+
+def _after(work: Deferred[None]) -> Deferred[None]:
+    """Wait until `work` is done, without a say in it."""
+    done: Deferred[None] = Deferred()
+
+    def tell(result: None) -> None:
+        done.callback(None)
+        return result
+
+    work.addBoth(tell)
+    return done

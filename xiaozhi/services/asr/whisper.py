@@ -124,6 +124,10 @@ class Recogniser(Service):
         super().stopService()
         self.loader.stopService()
 
+    def settled(self) -> Deferred[None]:
+        """Wait until the model is loaded, or cannot be for now."""
+        return self.loader.settled()
+
     def open(self, language: str) -> _Utterance:
         """Begin an utterance of someone whose usual language is `language`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import attrs
@@ -9,6 +10,7 @@ from twisted.logger import ILogObserver, LogEvent
 from zope.interface import implementer
 
 from xiaozhi.services.logs.lines import Lines
+from xiaozhi.upkeep import Log as Settings
 
 
 class Sink(Protocol):
@@ -22,12 +24,17 @@ class Sink(Protocol):
 
 
 @implementer(ILogObserver)
-@attrs.frozen
+@attrs.define(eq=False)
 class Log:
     """Twisted's observer: writes what `lines` makes of an event to the `sink`."""
 
     lines: Lines
     sink: Sink
+
+    def change(self, settings: Settings, secrets: Collection[str]) -> None:
+        """Write as `settings` say, to the same place, and keep these `secrets` out, too."""
+        masking = self.lines.masking.with_more(secrets)
+        self.lines = attrs.evolve(self.lines, settings=settings, masking=masking)
 
     def __call__(self, event: LogEvent) -> None:
         """Take an event, in any thread."""

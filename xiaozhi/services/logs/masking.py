@@ -57,8 +57,13 @@ class Masking:
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
         """Know these `secrets` by their values, besides those that can be told by their form."""
-        known = sorted({text for text in secrets if len(text) >= SHORTEST}, key=len, reverse=True)
+        self._secrets = frozenset(text for text in secrets if len(text) >= SHORTEST)
+        known = sorted(self._secrets, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def with_more(self, secrets: Collection[str]) -> Masking:
+        """Make one that knows `secrets`, too."""
+        return Masking(self._secrets | set(secrets))
 
     def __call__(self, text: str) -> str:
         """Give `text` without its secrets."""

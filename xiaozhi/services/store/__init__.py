@@ -73,7 +73,7 @@ class Store(MultiService):
         self._reactor = reactor
         self._place = place
         self._patience = patience
-        self._workers = Workers(reactor, "store", THREADS, WAITING)
+        self._workers = Workers(reactor, "store", THREADS, WAITING, finishes=True)
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
         self._failing = False

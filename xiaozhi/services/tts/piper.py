@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import attrs
 from msgspec import Meta
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, gatherResults
 
 from xiaozhi.errors import ServiceError, missing
 from xiaozhi.languages import primary
@@ -92,6 +93,12 @@ class Speaker(MultiService):
         ]
         for loader in self.loaders:
             loader.setServiceParent(self)
+
+    def settled(self) -> Deferred[None]:
+        """Wait until each voice is loaded, or cannot be for now."""
+        return gatherResults([loader.settled() for loader in self.loaders]).addCallback(
+            lambda _: None
+        )
 
     async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sentence in pieces of at most 0.2 s; nothing if there is nothing to say.

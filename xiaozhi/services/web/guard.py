@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from twisted.web.http import Request
 from twisted.web.pages import forbidden
 from twisted.web.resource import Resource
+
+from xiaozhi.services.networks import Networks, parse
 
 
 class Guarded(Resource):
@@ -19,21 +20,17 @@ class Guarded(Resource):
     def __init__(self, networks: Iterable[str]) -> None:
         """Show it to `networks`, such as 10.0.0.0/8."""
         super().__init__()
-        self._networks = [ipaddress.ip_network(network) for network in networks]
+        self._networks = Networks(networks)
+
+    def open_to(self, networks: Iterable[str]) -> None:
+        """Show it to other networks from now on."""
+        self._networks = Networks(networks)
 
     def render(self, request: Request) -> Any:
         """Answer, or say that it is not for everybody."""
-        if all(self._admits(address) for address in _addresses(request)):
+        if all(parse(address) in self._networks for address in _addresses(request)):
             return super().render(request)
         return forbidden("This page is not for your network (metrics.open_to).").render(request)
-
-    def _admits(self, text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self._networks)
 
 
 def _addresses(request: Request) -> Iterator[str]:

@@ -33,9 +33,9 @@ _CORS = (
 )
 
 
-@attrs.frozen
+@attrs.define
 class Offer:
-    """What every device is told."""
+    """What every device is told. It changes when the configuration is read again."""
 
     public: Address | None
     """The configured address of the server; None: the one each device has used."""

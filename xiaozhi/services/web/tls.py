@@ -19,6 +19,8 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from xiaozhi.upkeep import Tls
+
 EVERY: Final = 1.0
 """Seconds between two looks at the files."""
 SOON: Final = 14 * 86400.0
@@ -121,6 +123,12 @@ class Certificates:
             raise ValueError(f"{self._key} is encrypted; only a plain key will do") from error
         except ValueError as error:
             raise ValueError(f"{self._key} has no PEM private key in it") from error
+
+
+def certificates(settings: Tls, clock: Any) -> Certificates | None:
+    """Read what `settings` name, if that is anything; raises OSError."""
+    files = settings.files()
+    return None if files is None else Certificates(*files, clock)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

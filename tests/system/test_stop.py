@@ -1,0 +1,110 @@
+"""The end of the process: in time, even where threads never return."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+
+from tests.system.daemon import DaemonCase
+from tests.system.server import ROOT, Process, reactor
+
+GRACE = 4
+
+HELD = '''
+"""Engines of every kind whose threads never return, and more such threads."""
+
+import asyncio, threading
+from twisted.application.service import Service
+from xiaozhi.services import engine
+
+
+def hold():
+    threading.Event().wait()
+
+
+class Settings(engine.Settings, frozen=True):
+    pass
+
+
+class Recogniser(Service):
+    languages = {"*"}
+
+    def __init__(self, settings, workshop):
+        self.workshop = workshop
+
+    def startService(self):
+        super().startService()
+        for _ in range(5):  # two run, three wait
+            self.workshop.pool.run(hold).addErrback(lambda failure: print("cancelled", flush=True))
+        asyncio.get_event_loop().run_in_executor(None, hold)
+        threading.Thread(target=hold).start()
+        if isinstance(self, Speaker):
+            self.workshop.reactor.callInThread(hold)
+
+
+class Model(Recogniser):
+    pass
+
+
+class Speaker(Recogniser):
+    rate = 16000
+'''
+
+CONFIG = f"""
+server: {{ip: [127.0.0.1], port: 0, language: en, secret: sesame, shutdown_grace: {GRACE}}}
+asr: [{{use: held}}]
+llm: [{{use: held}}]
+tts: [{{use: held}}]
+"""
+
+
+class Held(DaemonCase):
+    def setUp(self) -> None:
+        super().setUp()
+        (self.folder / "held.py").write_text(HELD)
+        about = self.folder / "held-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: held\nVersion: 1.0\n")
+        points = "".join(f"[xiaozhi.{kind}]\nheld = held\n" for kind in ("asr", "llm", "tts"))
+        (about / "entry_points.txt").write_text(points)
+        self.config = self.folder / "x.yaml"
+        self.config.write_text(CONFIG)
+        self.path = f"{self.folder}:{ROOT}"
+
+    async def started(self) -> Process:
+        """Start the server; it is of use, and all its threads are held."""
+        process = self.command(
+            "-m", "xiaozhi.cli", "run", "--config", str(self.config), PYTHONPATH=self.path
+        )
+        self.port = int((await process.says(r"is listening on port (\d+)"))[1])
+        self.assertEqual(await self.get(self.port, "/xiaozhi/v1/"), "Server is running")
+        return process
+
+    async def test_stop(self) -> None:
+        """A thread of every pool is held for ever, and one of Python's own: it ends in time."""
+        process = await self.started()
+        began = reactor.seconds()
+        process.handle.signalProcess(signal.SIGTERM)
+        await process.ended.addTimeout(GRACE, reactor)
+        self.assertLess(reactor.seconds() - began, GRACE)
+        self.assertEqual(len(re.findall("cancelled", process.text)), 9, process.text)
+
+    async def test_insist(self) -> None:
+        """Who asks twice does not wait for the grace."""
+        self.config.write_text(CONFIG.replace(f"shutdown_grace: {GRACE}", "shutdown_grace: 600"))
+        process = await self.started()
+        process.handle.signalProcess(signal.SIGTERM)
+        await process.says("cancelled")
+        process.handle.signalProcess(signal.SIGTERM)
+        await process.ended.addTimeout(5, reactor)
+
+    async def test_restart(self) -> None:
+        """A restart does not wait for them either."""
+        process = await self.started()
+        device = self.device(self.port)
+        await device.connect()
+        order = {"type": "server", "action": "restart", "content": {"secret": "sesame"}}
+        device.send_raw(json.dumps(order))
+        await process.says(r"(?s)not stopped in time.*is listening on port", 4 * GRACE)
+        self.assertEqual(await self.get(self.port, "/xiaozhi/v1/"), "Server is running")

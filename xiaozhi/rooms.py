@@ -1,0 +1,183 @@
+"""The house as the settings want it: how it is furnished, and how anew while it is lived in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from xiaozhi.changes import changed
+from xiaozhi.endpointing import Limits
+from xiaozhi.engines import Engines, Made
+from xiaozhi.errors import Unavailable
+from xiaozhi.factory import DeviceFactory, House
+from xiaozhi.idling import Patience
+from xiaozhi.limits import Crowd
+from xiaozhi.presence import Presence
+from xiaozhi.services.auth import Gate, make_gate
+from xiaozhi.services.devices import Devices
+from xiaozhi.services.logs import Log
+from xiaozhi.services.logs.masking import secrets_in
+from xiaozhi.services.store.records import SessionMemory
+from xiaozhi.services.web.address import public
+from xiaozhi.services.web.guard import Guarded
+from xiaozhi.services.web.ota import Offer
+from xiaozhi.services.web.proxies import Proxies
+from xiaozhi.services.web.tls import certificates
+from xiaozhi.settings import Config, Idle
+from xiaozhi.settings import Listen as ListenSettings
+from xiaozhi.staffing import Staffing, now
+from xiaozhi.turn import Manners
+from xiaozhi.visit import Terms
+from xiaozhi.wire import Obeyed, Order
+
+
+@attrs.frozen
+class Walls:
+    """What stands as long as the server runs, whatever the settings come to say."""
+
+    presence: Presence
+    remember: Callable[[SessionMemory], None]
+    """Keeps what was said in a session."""
+    obey: Callable[[Order], Deferred[Obeyed]]
+    """Does what an operator's message asks for."""
+    crowd: Crowd
+    devices: Devices
+    pages: Mapping[str, Guarded]
+    """Those for whoever runs the server."""
+    log: Log | None
+
+    def heed(self, config: Config) -> None:
+        """Keep to other bounds from now on."""
+        self.crowd.most = config.server.max_connections
+        self.crowd.per_address = config.server.max_connections_per_address
+        self.presence.most = config.server.max_devices
+        for page in self.pages.values():
+            page.open_to(config.metrics.open_to)
+        if self.log is not None:
+            self.log.change(config.log, set(secrets_in(config)))
+
+
+@attrs.frozen
+class Prepared:
+    """What was made for a configuration, and is not used yet."""
+
+    made: Made
+    proxies: Proxies
+    gate: Gate | None
+    """None if the one of before will do."""
+
+
+class Rooms:
+    """The house; a `Plan` for who changes the settings."""
+
+    def __init__(
+        self, walls: Walls, engines: Engines, config: Config, load: Callable[[], Config]
+    ) -> None:
+        """Furnish it as `config` says; `load` reads the settings again.
+
+        Raises Unavailable if that cannot be done.
+        """
+        self._walls = walls
+        self._engines = engines
+        self._load = load
+        self.made = engines.make(config)
+        self.staffing = Staffing(engines, self.made)
+        proxies = Proxies(config.server.trusted_proxies)
+        gate = self._gate(config, proxies)
+        gate.setServiceParent(engines.tree)
+        self.offer = Offer(public(config.server.public_url), config.audio.framing, now, proxies)
+        self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
+
+    @property
+    def secret(self) -> str:
+        """What an operator's message must know."""
+        return self.made.config.secret
+
+    # -- the plan --
+
+    def read(self) -> Prepared:
+        """Read the settings and make what they want, in a thread. What serves is not touched."""
+        config, before = self._load(), self.made.config
+        try:
+            certificates(config.server.tls, self._engines.clock)  # a restart will want them
+        except OSError as error:
+            raise Unavailable(str(error)) from error
+        made = self._engines.make(config)
+        proxies = Proxies(config.server.trusted_proxies)
+        same = (config.auth, config.server.trusted_proxies) == (
+            before.auth,
+            before.server.trusted_proxies,
+        )
+        return Prepared(made, proxies, None if same else self._gate(config, proxies))
+
+    async def apply(self, prepared: Prepared) -> Sequence[str]:
+        """Go on with what was read; give the keys that are changed."""
+        await self.staffing.welcome(prepared.made)
+        before, self.made = self.made, prepared.made
+        config = self.made.config
+        self.staffing.replace(self.made)
+        self._walls.heed(config)
+        if prepared.gate is not None:
+            self._admit_by(prepared.gate)
+        self.offer.public = public(config.server.public_url)
+        self.offer.framing = config.audio.framing
+        self.offer.proxies = prepared.proxies
+        self.factory.furnish(self._house(), self.staffing.staff)
+        return changed(before.config, config)
+
+    def _admit_by(self, gate: Gate) -> None:
+        """Have another gate judge who comes from now on."""
+        before, self.factory.gate = self.factory.gate, gate
+        gate.setServiceParent(self._engines.tree)
+        before.disownServiceParent()
+
+    def _gate(self, config: Config, proxies: Proxies) -> Gate:
+        engines = self._engines
+        workshop = engines.workshop("auth")
+        return make_gate(config.auth, proxies, engines.counters, workshop, time.time)
+
+    # -- what visits and sessions are made with --
+
+    def _house(self) -> House:
+        config = self.made.config
+        return House(
+            self.staffing.staff(),
+            self.staffing.detector,
+            _limits(config.listen),
+            Manners(
+                wakeup_words=config.listen.wakeup_words,
+                greets=config.listen.enable_greeting,
+                farewell=config.end_prompt.enable,
+            ),
+            self._walls.devices,
+            Terms(
+                presence=self._walls.presence,
+                counters=self._engines.counters,
+                wall=time.time,
+                remember=self._walls.remember,
+                obey=self._walls.obey,
+                patience=_patience(config.idle),
+                rate=config.server.max_messages_per_second,
+            ),
+        )
+
+
+def _limits(listen: ListenSettings) -> Limits:
+    return Limits(
+        silence=listen.silence_ms / 1000,
+        pause=listen.pause_ms / 1000,
+        fallback=listen.vad_fallback_ms / 1000,
+        manual_fallback=listen.manual_listen_fallback_ms / 1000,
+        longest=float(listen.max_utterance_s),
+    )
+
+
+def _patience(idle: Idle) -> Patience:
+    return Patience(
+        voice=idle.close_connection_no_voice_time,
+        grace=idle.idle_close_grace_seconds,
+        dialog=idle.dialog_idle_timeout_ms / 1000,
+    )

@@ -1,0 +1,174 @@
+"""Who serves the sessions: lists of engines, and what the server says itself.
+
+What did not change with the settings stays as it is: an engine whose settings are the same is
+the same, with its model in memory. Turns under way end with whom they began; the next ones have
+the new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+import msgspec
+from twisted.internet.defer import Deferred, DeferredList
+
+from xiaozhi.announcement import Lineup
+from xiaozhi.engines import Engines, Made
+from xiaozhi.errors import Unavailable
+from xiaozhi.modes.chat import Chat
+from xiaozhi.phrases import everything
+from xiaozhi.services import engine
+from xiaozhi.services.asr import Recognition
+from xiaozhi.services.llm import Minds
+from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf
+from xiaozhi.services.roster import Roster
+from xiaozhi.services.tts import Speaker, Speech, espeak
+from xiaozhi.services.vad import Detector
+from xiaozhi.session import Staff
+from xiaozhi.settings import Audio
+from xiaozhi.voice import Solo, Voice
+from xiaozhi.wire import AudioParams
+
+SETTLING: Final = 30.0
+"""Seconds that engines have to load until they are asked all the same: others stand in."""
+
+
+class Staffing:
+    """Makes the staff of sessions, out of the engines there are."""
+
+    def __init__(self, engines: Engines, made: Made) -> None:
+        """Begin with what was `made`, by `engines`."""
+        clock, counters = engines.clock, engines.counters
+        self.recognition = Recognition(made.named("asr"), clock)
+        self.minds = Minds(made.named("llm"), clock)
+        self.speech = Speech(made.named("tts"), clock)
+        self._engines = engines
+        self._made = engines.here = made
+        self._audio = engines.workers("audio")
+        self._allow(made)
+        self._prompts = self._new_prompts()
+        for roster in self.rosters:
+            roster.measure(counters)
+        for service in (*self.rosters, self._prompts):
+            service.setServiceParent(engines.tree)
+
+    @property
+    def rosters(self) -> Sequence[Roster[Any]]:
+        """The lists of engines."""
+        return self.recognition, self.minds, self.speech
+
+    @property
+    def detector(self) -> Detector:
+        """The voice detector."""
+        ((_, detector), *_) = self._made.named("vad")
+        return detector  # type: ignore[no-any-return]
+
+    @property
+    def lineup(self) -> Lineup:
+        """The engines there are."""
+        lists = self.recognition.lineup, self.minds.lineup, self.speech.lineup
+        return Lineup(self._made.named("vad")[0][0], *lists)
+
+    def settled(self) -> Deferred[None]:
+        """Wait until the engines are as ready as they will be for now; not for ever."""
+        return self._soon(roster.settled() for roster in self.rosters)
+
+    def _soon(self, waits: Iterable[Deferred[None]]) -> Deferred[None]:
+        waiting: Deferred[None] = DeferredList(list(waits)).addCallback(lambda _: None)
+        return waiting.addTimeout(SETTLING, self._engines.clock, onTimeoutCancel=lambda *_: None)
+
+    # -- when the settings change --
+
+    async def welcome(self, made: Made) -> None:
+        """Let the new engines load, but not for ever."""
+        for roster in self.rosters:
+            for _, one in made.engines[roster.stage]:
+                roster.house(one)
+        before = {id(one) for pairs in self._made.engines.values() for _, one in pairs}
+        new = [one for pairs in made.engines.values() for _, one in pairs if id(one) not in before]
+        await self._soon(one.settled() for one in new if hasattr(one, "settled"))
+
+    def replace(self, made: Made) -> None:
+        """Go on with what was `made`; prompts are made by the new voices."""
+        before, self._made = self._made.config, made
+        self._engines.here = made
+        for roster in self.rosters:
+            roster.replace(made.named(roster.stage))
+        self._allow(made)
+        if (before.audio, before.tts) != (made.config.audio, made.config.tts):
+            self._prompts.disownServiceParent()
+            self._prompts = self._new_prompts()
+            self._prompts.setServiceParent(self._engines.tree)
+
+    def _allow(self, made: Made) -> None:
+        """Let as many answers wait at the encoder as there may be: each has one piece there."""
+        self._audio.queue = made.config.server.max_connections
+
+    # -- what a session is served by --
+
+    def staff(self, sound: AudioParams | None = None) -> Staff:
+        """Make the staff of a session that was promised `sound`; the usual, if none was yet."""
+        config, prompts = self._made.config, self._prompts
+        audio = config.audio
+        if sound is None:
+            sound = AudioParams("opus", audio.sample_rate, 1, audio.frame_duration)
+        audio = msgspec.structs.replace(
+            audio, sample_rate=sound.sample_rate, frame_duration=sound.frame_duration
+        )
+        kept = prompts.get if audio == config.audio else _nothing
+        return Staff(
+            self.recognition,
+            Chat(self.minds, config.assistant, now),
+            lambda: Voice(self.speech, self._audio, audio, kept),
+            self._warm,
+            sound,
+            self._engines.language,
+            config.end_prompt.prompt,
+            self._engines.counters,
+        )
+
+    def _warm(self) -> None:
+        for roster in self.rosters:
+            roster.warm()
+
+    # -- prompts --
+
+    def _new_prompts(self) -> Prompts:
+        """Have what the server itself says made by the voices; till then by one always there."""
+        sound = self._made.config.audio
+        makers = [
+            self._maker(chosen.name, chosen.settings, speaker, sound)
+            for chosen, speaker in self._made.engines["tts"]
+        ]
+        workshop = self._engines.workshop("prompts")
+        try:
+            resort = engine.make("tts", "espeak", espeak.Settings(), workshop)
+        except Unavailable:
+            pass  # the voices that were asked for have to do
+        else:
+            makers.append(
+                attrs.evolve(self._maker("", espeak.Settings(), resort, sound), lasting=False)
+            )
+        lines = [Line(text, spoken) for text, spoken in everything(workshop.language)]
+        shelf = Shelf(workshop.state / "prompts")
+        return Prompts(makers, lines, shelf, workshop.pool, workshop.reactor)
+
+    def _maker(self, name: str, settings: Any, speaker: Speaker, sound: Audio) -> Maker:
+        audio = self._audio
+        return Maker(
+            signature=msgspec.json.encode((name, settings, sound)).decode(),
+            languages=lambda: speaker.languages,
+            speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
+        )
+
+
+def now() -> datetime:
+    """Tell the local time, with its offset."""
+    return datetime.now().astimezone()
+
+
+def _nothing(text: str) -> Sequence[bytes]:
+    return ()
