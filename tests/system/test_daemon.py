@@ -65,6 +65,8 @@ class Daemon(ServerCase):
         await self.eventually(lambda: "next " in self._log())
         match = re.search(r"is listening on port (\d+)", self._log())
         assert match is not None
+        # It says so before its reactor runs, and only then does it know of signals.
+        await self.get(int(match[1]), "/xiaozhi/v1/")
         return int(match[1]), pid
 
     async def kill(self, pid: int) -> None:
