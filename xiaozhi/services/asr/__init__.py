@@ -70,12 +70,13 @@ class Recognition(Roster[Recogniser]):
 
     stage = "asr"
     title = "recogniser"
+    usual = DEADLINES
 
     def __init__(
         self,
         recognisers: Sequence[tuple[str, Recogniser]],
         reactor: Any,
-        deadlines: Deadlines = DEADLINES,
+        deadlines: Deadlines | None = None,
     ) -> None:
         """Take the `recognisers`, each with its name for the log."""
         super().__init__(recognisers, reactor, deadlines)
@@ -135,8 +136,6 @@ class Hearing:
         self._heard = bytearray()
         self._length = 0
         self._over = False
-        self._until = 0.0
-        """When the user will have waited long enough."""
         self._failures: list[str] = []
         self._waiter: Deferred[Transcript] | None = None
         self._member: Member[Recogniser] | None = None
@@ -162,16 +161,17 @@ class Hearing:
             self._waiting = list(self._others)
             self._open()
         self._recognition.busy += 1
-        self._until = self._recognition.reactor.seconds() + BUDGET + self._seconds
+        clock = self._recognition.reactor
+        until = clock.seconds() + BUDGET + self._seconds
         try:
             while (utterance := self._utterance) is not None and (member := self._member):
-                asked = self._recognition.reactor.seconds()
+                asked = clock.seconds()
                 try:
-                    transcript = await self._finish(utterance, member)
+                    transcript = await self._finish(utterance, member, until)
                 except ServiceError as error:
                     self._note(member, error)
                     utterance.cancel()
-                    if self._recognition.reactor.seconds() >= self._until:
+                    if clock.seconds() >= until:
                         break
                     self._open()
                 else:
@@ -198,8 +198,10 @@ class Hearing:
     def _seconds(self) -> float:
         return self._length / (RATE * 2)
 
-    async def _finish(self, utterance: Utterance, member: Member[Recogniser]) -> Transcript:
-        left = self._until - self._recognition.reactor.seconds()
+    async def _finish(
+        self, utterance: Utterance, member: Member[Recogniser], until: float
+    ) -> Transcript:
+        left = until - self._recognition.reactor.seconds()
         patience = min(left, self._recognition.patience(member).first + self._seconds)
         waiter = self._waiter = Deferred.fromCoroutine(utterance.finish())
         waiter.addTimeout(patience, self._recognition.reactor)
