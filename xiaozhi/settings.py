@@ -153,6 +153,10 @@ class Server(Section, frozen=True):
         int,
         Meta(description="Connections at one time; more are refused.", ge=1, le=100_000),
     ] = 1000
+    max_devices: Annotated[
+        int,
+        Meta(description="Devices that are known; further ones are sent away.", ge=1, le=1_000_000),
+    ] = 10_000
 
     def __post_init__(self) -> None:
         """Refuse two listeners on one port."""
@@ -176,6 +180,27 @@ class Store(Section, frozen=True):
     def __repr__(self) -> str:
         """Leave the URL out: there may be a password in it."""
         return "Store(...)"
+
+
+class Activation(Section, frozen=True):
+    """How a device becomes somebody's: a code it shows is entered by an operator."""
+
+    required: Annotated[
+        bool | None,
+        Meta(
+            description="Ask devices to be activated. If empty, where activation decides who "
+            "gets a token: auth.mode token or mixed. If false there, a device that is not "
+            "activated boots, but without a token."
+        ),
+    ] = None
+    message: Annotated[
+        str,
+        Meta(
+            description="What a device shows until it is activated; {code} stands for its code. "
+            "If empty, the command to run, in Chinese or English.",
+            max_length=200,
+        ),
+    ] = ""
 
 
 class Audio(Section, frozen=True):
@@ -329,6 +354,9 @@ class Config(Section, frozen=True, kw_only=True):
         Store, Meta(description="Where devices, activations, tokens and memories are kept.")
     ] = Store()
     auth: Annotated[Auth, Meta(description="Who may connect.")] = Auth()
+    activation: Annotated[Activation, Meta(description="How a device becomes somebody's.")] = (
+        Activation()
+    )
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()

@@ -26,8 +26,9 @@ from xiaozhi.factory import DeviceFactory, Doors, House  # noqa: E402
 from xiaozhi.modes.chat import Chat  # noqa: E402
 from xiaozhi.phrases import everything  # noqa: E402
 from xiaozhi.services import engine  # noqa: E402
+from xiaozhi.services.activation import Enrolment  # noqa: E402
 from xiaozhi.services.asr import Recognition  # noqa: E402
-from xiaozhi.services.auth import make_gate  # noqa: E402
+from xiaozhi.services.auth import Gate, make_gate  # noqa: E402
 from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.llm import Minds  # noqa: E402
@@ -36,7 +37,9 @@ from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.tts import Speaker, Speech, espeak  # noqa: E402
 from xiaozhi.services.web.address import public  # noqa: E402
+from xiaozhi.services.web.api import Api, Verbs  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
+from xiaozhi.services.web.operators import Operators  # noqa: E402
 from xiaozhi.services.web.ota import Offer  # noqa: E402
 from xiaozhi.services.web.proxies import Proxies  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
@@ -122,10 +125,15 @@ def build(
     )
     house = House(staff, detector, _limits(config.listen), _manners(config.listen), devices)
     proxies = Proxies(config.server.trusted_proxies)
-    gate = make_gate(config.auth, proxies, Counters(), builder.workshop("auth"), time.time)
+    counters = Counters()
+    gate = make_gate(config.auth, proxies, counters, builder.workshop("auth"), time.time, store)
+    enrolment = _enrolment(config, store, gate, clock)
+    operators = Operators(store, proxies, counters, clock)
+    pages = {"api": Api(operators, Verbs(store, enrolment, time.time))}
     factory = DeviceFactory(house, gate, clock, config.server.max_connections)
     address = public(config.server.public_url)
-    doors = site(factory, Offer(address, config.audio.framing, _now, proxies), devices)
+    offer = Offer(address, config.audio.framing, _now, proxies, language)
+    doors = site(factory, offer, devices, enrolment, pages)
     listening = [
         Listening(clock, doors, config.server.ip, port)
         for port in (config.server.port, config.server.http_port)
@@ -212,6 +220,11 @@ class _Builder:
             languages=lambda: speaker.languages,
             speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
         )
+
+
+def _enrolment(config: Config, store: Store, gate: Gate, clock: Any) -> Enrolment:
+    most = config.server.max_devices
+    return Enrolment(store, gate.mint, config.auth, config.activation, most, clock, time.time)
 
 
 def _limits(listen: ListenSettings) -> Limits:

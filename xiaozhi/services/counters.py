@@ -47,6 +47,9 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "connections_refused": Metric(
             "counter", "Connections that were refused, by the reason.", ("reason",)
         ),
+        "operators_refused": Metric(
+            "counter", "Requests to /api/ that were refused, by the reason.", ("reason",)
+        ),
         "sessions": Metric("gauge", "Sessions now, by whose turn it is.", ("state",)),
         "turns": Metric("counter", "Questions that were answered: spoken or typed.", ("how",)),
         "turns_failed": Metric("counter", "Turns that ended with an error of the server's own."),

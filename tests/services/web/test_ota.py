@@ -5,21 +5,34 @@ from __future__ import annotations
 import io
 import json
 from datetime import datetime, timedelta, timezone
+from typing import Any
+from unittest.mock import Mock
 
 from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from tests.http import ask
+from xiaozhi.services.activation import Enrolment
+from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.devices import LIMIT, Devices
 from xiaozhi.services.web.address import Address, public
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import site
+from xiaozhi.settings import Activation
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=timezone(timedelta(hours=8)))
 DEVICE = {"Device-Id": "AA:BB:CC:DD:EE:FF", "Client-Id": "c1", "Content-Type": "application/json"}
 BODY = json.dumps({"version": 2, "language": "zh-CN", "application": {"version": "2.4.2"}}).encode()
+
+
+def nobody() -> Enrolment:
+    """Make the enrolment of a server that lets everybody in, and keeps nothing."""
+    store: Any = Mock(seen=lambda *_: succeed(None))
+    return Enrolment(store, lambda device, now: "", Auth(), Activation(), 10, Clock(), lambda: 0.0)
 
 
 class OtaTest(SynchronousTestCase):
@@ -29,7 +42,7 @@ class OtaTest(SynchronousTestCase):
 
     def make(self, address: Address | None = None, *proxies: str) -> Site:
         offer = Offer(address, 1, lambda: NOW, Proxies(proxies))
-        return site(WebSocketServerFactory(), offer, self.devices)
+        return site(WebSocketServerFactory(), offer, self.devices, nobody())
 
     def test_firmware(self) -> None:
         """The firmware learns its server, the time, and that there is no update."""
@@ -115,9 +128,20 @@ class OtaTest(SynchronousTestCase):
     def test_broken_body(self) -> None:
         """An SSID with a quote makes the body invalid: the headers tell enough."""
         headers = DEVICE | {"User-Agent": "bread-compact-wifi/1.9.0"}
-        for body in (b'{"ssid":"a"b"}', b"\xff", b"[]", b"[" * 5000, b""):
+        for body in (b'{"ssid":"a"b"}', b"\xff", b"[]", b"[" * 5000, b'{"board":5}', b""):
             reply = ask(self.site, "POST", "/xiaozhi/ota/", headers, body)
             self.assertEqual(reply.json()["firmware"], {"version": "1.9.0", "url": ""})
+
+    def test_endless_body(self) -> None:
+        """A body that is too long is not kept; whoever sends it is sent away."""
+        reply = ask(self.site, "POST", "/xiaozhi/ota/", DEVICE, b" " * 65537)
+        self.assertEqual((reply.status, reply.headers["connection"]), (413, "close"))
+        self.assertFalse(reply.json()["success"])
+        chunked = DEVICE | {"Transfer-Encoding": "chunked"}
+        chunks = b"10000\r\n%s\r\n" % (b" " * 65536)
+        reply = ask(self.site, "POST", "/xiaozhi/ota/", chunked, chunks * 2 + b"0\r\n\r\n")
+        self.assertEqual(reply.status, 413)
+        self.assertEqual(ask(self.site, "POST", "/xiaozhi/ota/", DEVICE, b" " * 65536).status, 200)
 
     def test_unparsable_version(self) -> None:
         """A version that the firmware cannot parse is not echoed: it would reboot for ever."""
@@ -165,14 +189,14 @@ class OtaTest(SynchronousTestCase):
 class Pages(SynchronousTestCase):
     def test_plain_request_on_the_socket(self) -> None:
         """A plain GET where the WebSocket is says that the server runs."""
-        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody())
         for path in ("/xiaozhi/v1/", "/supie/v1/", "/supie/v1"):
             reply = ask(served, "GET", path)
             self.assertEqual((reply.status, reply.body), (200, b"Server is running"))
 
     def test_front_door(self) -> None:
         """The root tells what this is; other paths are not found."""
-        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody())
         self.assertIn(b"/xiaozhi/ota/", ask(served, "GET", "/").body)
         self.assertEqual(ask(served, "GET", "/etc/passwd").status, 404)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.web.http import Request, combinedLogFormatter
@@ -11,8 +14,10 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 from zope.interface import provider
 
+from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth.credential import masked
 from xiaozhi.services.devices import Devices
+from xiaozhi.services.web.bounded import BoundedRequest
 from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
@@ -38,16 +43,24 @@ class DeviceSocket(Resource):
         return b"Server is running"
 
 
-def site(factory: WebSocketServerFactory, offer: Offer, devices: Devices) -> Site:
-    """Lay out the paths. `factory` serves devices; see `Ota` for the rest."""
+def site(
+    factory: WebSocketServerFactory,
+    offer: Offer,
+    devices: Devices,
+    enrolment: Enrolment,
+    pages: Mapping[str, Resource] = MappingProxyType({}),
+) -> Site:
+    """Lay out the paths. `factory` serves devices, `pages` are below the root; see `Ota`, too."""
     root = _Branch()
     root.putChild(b"", _Front())
+    for name, page in pages.items():
+        root.putChild(name.encode(), page)
     for brand in BRANDS:
         branch = _Branch()
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
-        branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices))
-    return Site(root, timeout=60, logFormatter=_access)
+        branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices, enrolment))
+    return Site(root, requestFactory=BoundedRequest, timeout=60, logFormatter=_access)
 
 
 @provider(IAccessLogFormatter)
