@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 
@@ -25,17 +27,16 @@ class Reply(NamedTuple):
 
 
 class _Transport(StringTransport):
-    """Tells when the whole answer has come."""
+    """Tells when the server hangs up."""
 
     def __init__(self, *ends: IPv4Address) -> None:
         super().__init__(*ends)
-        self.answered: Deferred[Reply] = Deferred()
+        self.ended: Deferred[None] = Deferred()
 
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        reply = self.reply()
-        if reply is not None and not self.answered.called:
-            self.answered.callback(reply)
+    def loseConnection(self) -> None:
+        super().loseConnection()
+        if not self.ended.called:
+            self.ended.callback(None)
 
     def reply(self) -> Reply | None:
         """Read the answer; None while it has not come."""
@@ -83,7 +84,10 @@ async def asked(
     site: Site, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> Reply:
     """Send one request to `site`, and wait for the answer."""
-    protocol, transport = _send(site, method, path, headers, body, 8000)
-    reply = await transport.answered
-    protocol.connectionLost(None)
+    closing = {"Connection": "close"} | (headers or {})
+    protocol, transport = _send(site, method, path, closing, body, 8000)
+    await transport.ended
+    protocol.connectionLost(Failure(ConnectionDone()))
+    reply = transport.reply()
+    assert reply is not None, "no answer came"
     return reply
