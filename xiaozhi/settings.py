@@ -381,11 +381,7 @@ class Config(Section, frozen=True, kw_only=True):
         """Tell the language of the house, as a primary subtag."""
         if self.server.language != "auto":
             return languages.primary(self.server.language)
-        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-            # The first that is set decides, even if it names no language ("C").
-            if environ.get(name):
-                return languages.primary(environ[name]) or "en"
-        return "en"
+        return languages.of_environment(environ)
 
     def state_path(self, environ: Mapping[str, str]) -> Path:
         """Tell the folder for what the server keeps; it need not exist yet."""

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.http import Reply, asked
-from tests.services.test_activation import BADGE, NOON, OFF, ServerCase
+from tests.services.serving import BADGE, NOON, OFF, ServerCase
 from xiaozhi.services.auth.credential import fingerprint
 from xiaozhi.services.store import Entry, SessionMemory, Store
 from xiaozhi.services.web.operators import ADDRESSES, TRIES, WINDOW, Operators

@@ -70,10 +70,8 @@ class Store(MultiService):
         Raises Unavailable if what the database needs is not installed.
         """
         super().__init__()
-        if isinstance(place, str) and place.startswith("postgresql") and not _has_psycopg():
-            raise missing("psycopg", "'xiaozhi[postgres]'")
         self._reactor = reactor
-        self._place = place
+        self._place = check_place(place)
         self._patience = patience
         self._workers = Workers(reactor, "store", THREADS, WAITING)
         self._workers.setServiceParent(self)
@@ -243,6 +241,13 @@ class Store(MultiService):
                 self.log.warn("the store fails: {why}", why=error.why)
             self._failing = True
         return failure
+
+
+def check_place(place: str | Path) -> str | Path:
+    """Give the place of a store; raise Unavailable if what its database needs is missing."""
+    if isinstance(place, str) and place.startswith("postgresql") and not _has_psycopg():
+        raise missing("psycopg", "'xiaozhi[postgres]'")
+    return place
 
 
 def _has_psycopg() -> bool:
