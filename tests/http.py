@@ -48,9 +48,10 @@ class _Transport(StringTransport):
         return Reply(int(status.split()[1]), headers, body)
 
 
-def _send(
+def send(
     site: Site, method: str, path: str, headers: dict[str, str] | None, body: bytes, port: int
 ) -> tuple[Any, _Transport]:
+    """Send one request to `site`; give the connection, and what the site writes to it."""
     peer = IPv4Address("TCP", "192.168.1.9", 40000)
     protocol: Any = site.buildProtocol(peer)
     transport = _Transport(IPv4Address("TCP", "192.168.1.5", port), peer)
@@ -73,7 +74,7 @@ def ask(
     port: int = 8000,
 ) -> Reply:
     """Send one request to `site`, as it came to 192.168.1.5 at `port`; it is answered at once."""
-    protocol, transport = _send(site, method, path, headers, body, port)
+    protocol, transport = send(site, method, path, headers, body, port)
     reply = transport.reply()
     assert reply is not None, "no answer came"
     protocol.connectionLost(None)
@@ -85,7 +86,7 @@ async def asked(
 ) -> Reply:
     """Send one request to `site`, and wait for the answer."""
     closing = {"Connection": "close"} | (headers or {})
-    protocol, transport = _send(site, method, path, closing, body, 8000)
+    protocol, transport = send(site, method, path, closing, body, 8000)
     await transport.ended
     protocol.connectionLost(Failure(ConnectionDone()))
     reply = transport.reply()

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import stat
+from string import Formatter
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from twisted.web.server import Request
 from tests.loopback import Folder, Loopback
 from tests.services.serving import BADGE, NOON, ServerCase
 from xiaozhi.config import load
-from xiaozhi.operators import cli, tokens
+from xiaozhi.operators import cli, errors, show, tokens
 from xiaozhi.operators.errors import NOT_DONE, UNREACHABLE, Failed
 from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
@@ -216,6 +217,25 @@ class TroubleTests(CommandCase):
             code, why = await self.fails("devices", url=f"http://127.0.0.1:{other.port}")
             await other.stop()
             self.assertEqual((code, "is no xiaozhi server" in why), (UNREACHABLE, True))
+
+
+class TextTests(SynchronousTestCase):
+    """What commands say."""
+
+    def test_both_languages(self) -> None:
+        """Whatever is said can be said in both languages, with the same facts in it."""
+        pairs = [(texts["en"], texts["zh"]) for texts in errors._TEXTS.values()]
+        english, chinese = show._TEXTS["en"], show._TEXTS["zh"]
+        self.assertEqual(set(english), set(chinese))
+        for one, other in (*pairs, *((english[key], chinese[key]) for key in english)):
+            fields = [{name for _, name, *_ in Formatter().parse(text)} for text in (one, other)]
+            self.assertEqual(fields[0] - {None}, fields[1] - {None})
+
+    def test_wrong_configuration(self) -> None:
+        """A configuration that cannot be read is said as elsewhere."""
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual(cli.main(["devices", "--config", "/nowhere.yaml"]), 1)
+        self.assertIn("there is no such file", said.getvalue())
 
 
 class AddressTests(SynchronousTestCase):

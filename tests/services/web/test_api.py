@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.failure import Failure
 
-from tests.http import Reply, asked
+from tests.http import Reply, asked, send
 from tests.services.serving import BADGE, NOON, OFF, ServerCase
 from xiaozhi.services.auth.credential import fingerprint
 from xiaozhi.services.store import Entry, SessionMemory, Store
@@ -130,6 +133,25 @@ class DoorTests(ApiCase):
         self.assertEqual(
             await self.fails("GET", "/api/devices"), (503, "store: the server is stopping")
         )
+
+    async def test_hangs_up(self) -> None:
+        """Who hangs up ends what was begun; nothing is logged, and nothing more is written."""
+        core: Any = reactor
+        begun: Deferred[None] = Deferred()
+        ended: list[object] = []
+
+        def hang(store: Store) -> Deferred[Any]:
+            core.callLater(0, begun.callback, None)
+            return Deferred(ended.append)
+
+        self.patch(Store, "devices", hang)
+        headers = {"Authorization": f"Bearer {self.issued.secret}"}
+        protocol, transport = send(self.site, "GET", "/api/devices", headers, b"", 8000)
+        await begun
+        with capturedLogs() as events:
+            protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((len(ended), transport.value()), (1, b""))
+        self.assertEqual([event for event in events if "log_failure" in event], [])
 
     async def test_our_fault(self) -> None:
         """A fault of ours is logged, and tells nothing."""
