@@ -21,10 +21,11 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.auth import Gate
 from xiaozhi.services.auth.caller import Way
-from xiaozhi.services.auth.devicetokens import DeviceTokens, Standing
+from xiaozhi.services.auth.devicetokens import DeviceTokens
 from xiaozhi.services.auth.lists import Neighbours, StaticTokens
 from xiaozhi.services.auth.settings import StaticToken
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.store import Standing
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import DeviceSocket
 

@@ -11,7 +11,7 @@ from xiaozhi.settings import Chosen, Config
 
 LIVE: Final = frozenset(
     {
-        "auth", "audio", "listen", "idle", "end_prompt", "assistant", "metrics",
+        "auth", "activation", "audio", "listen", "idle", "end_prompt", "assistant", "metrics",
         "vad", "asr", "llm", "tts", "manager-api",
         "log.format", "log.level", "log.max_message_length", "log.speech",
         "server.public_url", "server.trusted_proxies", "server.secret",

@@ -20,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from xiaozhi.device.cli import main as device
 
         return device(given[1:])
+    if given[:1] and given[0] in ("devices", "activate", "token"):
+        from xiaozhi.operators.cli import main as operate
+
+        return operate(given)
     parser = _parser()
     options = parser.parse_args(given or ["run"])
     command: int = options.command(options)
@@ -42,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", nargs="?", default=None)
     check.add_argument("--config", "-c", dest="file", metavar="FILE", help="the same")
     check.set_defaults(command=_check)
+    commands.add_parser("devices", help="the devices of a server: list, show, block, forget ...")
+    commands.add_parser("activate", help="activate the device that shows a code")
+    commands.add_parser("token", help="make, list and revoke tokens of operators and devices")
     commands.add_parser("device", help="a simulated device: see `xiaozhi device --help`")
     return parser
 

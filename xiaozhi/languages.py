@@ -6,7 +6,7 @@ Languages are primary subtags of BCP 47 in lower case: "zh", "en", "vi".
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 ANY = "*"
 """In a collection of languages: all of them."""
@@ -43,6 +43,15 @@ def primary(tag: str) -> str:
     """Cut a language tag ("zh-CN", "en_US.UTF-8", " EN ") to its primary subtag; "" for none."""
     match = re.match(r"\s*([A-Za-z]{2,3})(?![A-Za-z])", tag)
     return match.group(1).lower() if match else ""
+
+
+def of_environment(environ: Mapping[str, str]) -> str:
+    """Tell the language of whoever runs a command, by the usual variables; "en" if none says."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        # The first that is set decides, even if it names no language ("C").
+        if environ.get(name):
+            return primary(environ[name]) or "en"
+    return "en"
 
 
 def accepted(header: str) -> str:

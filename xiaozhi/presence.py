@@ -89,6 +89,12 @@ class Presence:
         """Find the connection of a device."""
         return self._routes.get(device)
 
+    def send_away(self, device: str) -> None:
+        """Close the connection of a device, if it has one: it may not stay any longer."""
+        guest = self._routes.get(device)
+        if guest is not None:
+            guest.dismiss(1008, "not registered")
+
     def take(self, guest: Guest) -> None:
         """Let `guest` be the one connection of its device.
 

@@ -16,11 +16,12 @@ from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
 from xiaozhi.limits import Crowd
 from xiaozhi.presence import Presence
+from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth import Gate, make_gate
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
-from xiaozhi.services.store.records import SessionMemory
+from xiaozhi.services.store import SessionMemory, Store
 from xiaozhi.services.web.address import public
 from xiaozhi.services.web.guard import Guarded
 from xiaozhi.services.web.ota import Offer
@@ -38,6 +39,7 @@ from xiaozhi.wire import Obeyed, Order
 class Walls:
     """What stands as long as the server runs, whatever the settings come to say."""
 
+    store: Store
     presence: Presence
     remember: Callable[[SessionMemory], None]
     """Keeps what was said in a session."""
@@ -88,7 +90,17 @@ class Rooms:
         proxies = Proxies(config.server.trusted_proxies)
         gate = self._gate(config, proxies)
         gate.setServiceParent(engines.tree)
-        self.offer = Offer(public(config.server.public_url), config.audio.framing, now, proxies)
+        address = public(config.server.public_url)
+        self.offer = Offer(address, config.audio.framing, now, proxies, engines.language)
+        self.enrolment = Enrolment(
+            walls.store,
+            gate.mint,
+            config.auth,
+            config.activation,
+            config.server.max_devices,
+            engines.clock,
+            time.time,
+        )
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
     @property
@@ -122,6 +134,9 @@ class Rooms:
         self._walls.heed(config)
         if prepared.gate is not None:
             self._admit_by(prepared.gate)
+        self.enrolment.heed(
+            self.factory.gate.mint, config.auth, config.activation, config.server.max_devices
+        )
         self.offer.public = public(config.server.public_url)
         self.offer.framing = config.audio.framing
         self.offer.proxies = prepared.proxies
@@ -137,7 +152,9 @@ class Rooms:
     def _gate(self, config: Config, proxies: Proxies) -> Gate:
         engines = self._engines
         workshop = engines.workshop("auth")
-        return make_gate(config.auth, proxies, engines.counters, workshop, time.time)
+        return make_gate(
+            config.auth, proxies, engines.counters, workshop, time.time, self._walls.store
+        )
 
     # -- what visits and sessions are made with --
 

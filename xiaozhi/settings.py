@@ -45,6 +45,27 @@ class Chosen(msgspec.Struct, frozen=True):
         return f"Chosen({self.kind!r}, {self.name!r}, ...)"
 
 
+class Activation(Section, frozen=True):
+    """How a device becomes somebody's: a code it shows is entered by an operator."""
+
+    required: Annotated[
+        bool | None,
+        Meta(
+            description="Ask devices to be activated. If empty, where activation decides who "
+            "gets a token: auth.mode token or mixed. If false there, a device that is not "
+            "activated boots, but without a token."
+        ),
+    ] = None
+    message: Annotated[
+        str,
+        Meta(
+            description="What a device shows until it is activated; {code} stands for its code. "
+            "If empty, the command to run, in Chinese or English.",
+            max_length=200,
+        ),
+    ] = ""
+
+
 class Audio(Section, frozen=True):
     """The sound sent to devices. What they send may be any Opus."""
 
@@ -236,6 +257,9 @@ class Config(Section, frozen=True, kw_only=True):
         Store, Meta(description="Where devices, activations, tokens and memories are kept.")
     ] = Store()
     auth: Annotated[Auth, Meta(description="Who may connect.")] = Auth()
+    activation: Annotated[Activation, Meta(description="How a device becomes somebody's.")] = (
+        Activation()
+    )
     audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
     listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
     idle: Annotated[
@@ -279,11 +303,7 @@ class Config(Section, frozen=True, kw_only=True):
         """Tell the language of the house, as a primary subtag."""
         if self.server.language != "auto":
             return languages.primary(self.server.language)
-        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-            # The first that is set decides, even if it names no language ("C").
-            if environ.get(name):
-                return languages.primary(environ[name]) or "en"
-        return "en"
+        return languages.of_environment(environ)
 
     def state_path(self, environ: Mapping[str, str]) -> Path:
         """Tell the folder for what the server keeps; it need not exist yet."""

@@ -43,9 +43,11 @@ from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
+from xiaozhi.services.web.api import Api, Verbs  # noqa: E402
 from xiaozhi.services.web.health import Alive, Condition, Ready  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
 from xiaozhi.services.web.metrics import Metrics  # noqa: E402
+from xiaozhi.services.web.operators import Operators  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.services.web.tls import certificates  # noqa: E402
 from xiaozhi.settings import Config  # noqa: E402
@@ -129,6 +131,7 @@ def build(
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
     conditions: dict[str, Condition] = {}
     walls = Walls(
+        store,
         Presence(store, settings.max_devices, counters, clock, time.time),
         journal.add,
         operator.obey,
@@ -142,9 +145,11 @@ def build(
         log,
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
-    listening = _listening(
-        settings, site(rooms.factory, rooms.offer, walls.devices, walls.pages), clock, counters
-    )
+    operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
+    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away)
+    pages = {**walls.pages, "api": Api(operators, verbs)}
+    doors = site(rooms.factory, rooms.offer, walls.devices, rooms.enrolment, pages)
+    listening = _listening(settings, doors, clock, counters)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))
     parts = Parts(tree, listening, Doors(rooms.factory, clock), journal, rooms.staffing.settled)
     operator.serve(rooms, _process(parts, ending, manager, clock))

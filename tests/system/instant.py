@@ -17,6 +17,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
 from tests.fakes import FakeRecognition, LoudDetector, tone
+from tests.services.serving import nobody
 from tests.websocket import FakeStore, masked, request
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
@@ -169,7 +170,7 @@ class Server(MultiService):
         house = House(staff, LoudDetector(), limits, manners, Devices(), terms)
         gate = Gate([Neighbours()], Proxies(), counters, reactor, reactor.seconds)
         self.factory = DeviceFactory(house, gate, reactor, Crowd(10**6, 10**6))
-        served = site(self.factory, Offer(None, 1, datetime.now), Devices())
+        served = site(self.factory, Offer(None, 1, datetime.now), Devices(), nobody())
         served.noisy = False
         self.listening = Listening(reactor, served, ["127.0.0.1"], 0)
         for service in (workers, journal, gate, self.listening):

@@ -41,6 +41,10 @@ class PostgresTokens(Served, contract.TokensContract):
     pass
 
 
+class PostgresStanding(Served, contract.StandingContract):
+    pass
+
+
 class PostgresMemories(Served, contract.MemoriesContract):
     pass
 

@@ -57,6 +57,9 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "memories_lost": Metric(
             "counter", "Sessions whose memory could not be kept: the disk or the journal is full."
         ),
+        "operators_refused": Metric(
+            "counter", "Requests to /api/ that were refused, by the reason.", ("reason",)
+        ),
         "sessions": Metric("gauge", "Sessions now, by whose turn it is.", ("state",)),
         "turns": Metric("counter", "Questions that were answered: spoken or typed.", ("how",)),
         "turns_failed": Metric("counter", "Turns that ended with an error of the server's own."),

@@ -13,8 +13,8 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.auth import Gate
 from xiaozhi.services.auth.caller import Caller, Refused, Verdict, Way
-from xiaozhi.services.auth.devicetokens import Standing
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.store import Standing
 from xiaozhi.services.web.proxies import Proxies
 
 NOW = 1_790_000_000.0

@@ -21,10 +21,10 @@ from xiaozhi.services.auth.devicetokens import (
     KEY_FILE,
     SKEW,
     DeviceTokens,
-    Standing,
     StoredTokens,
     server_key,
 )
+from xiaozhi.services.store import Standing
 
 KEY = bytes(range(32))
 DAY = 86400.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -12,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from xiaozhi.errors import Refused, ServiceError
@@ -20,6 +23,7 @@ from xiaozhi.services.store import (
     Entry,
     Seen,
     SessionMemory,
+    Standing,
     Store,
     TokenRecord,
     activations,
@@ -27,6 +31,7 @@ from xiaozhi.services.store import (
     migrations,
 )
 from xiaozhi.services.store.database import locate
+from xiaozhi.services.store.records import TICK
 from xiaozhi.services.store.tables import metadata
 
 NOON = 1_800_000_000.0
@@ -110,6 +115,16 @@ class DevicesContract(StoreCase):
             await self.store.seen(Seen(id=name), NOON + when)
         self.assertEqual([device.id for device in await self.store.devices()], ["b", "a", "c"])
         self.assertEqual(await self.store.count(), 3)
+
+    async def test_full(self) -> None:
+        """Where there are enough devices, a new one is refused; those that are known are not."""
+        for name in ("a", "b", "a"):
+            await self.store.seen(Seen(id=name), NOON, most=2)
+        with self.assertRaises(Refused) as caught:
+            await self.store.seen(Seen(id="c"), NOON, most=2)
+        self.assertIn("server.max_devices", caught.exception.why)
+        await self.store.seen(Seen(id="b"), NOON, most=1)
+        self.assertEqual(await self.store.count(), 2)
 
     async def test_block(self) -> None:
         """A device is blocked until it is not; of one that is unknown the answer is no."""
@@ -297,6 +312,72 @@ class TokensContract(StoreCase):
             [("anna", NOON + 4), ("ben", None), ("anna", NOON + 5), ("anna", NOON + 5)],
         )
 
+    async def test_of_a_blocked_device(self) -> None:
+        """A device that is blocked has no token; what operators have is not touched."""
+        await self.store.seen(BADGE, NOON)
+        own = await self.store.issue_token("device", BADGE.id, "", NOON)
+        operators = await self.store.issue_token("operator", BADGE.id, "", NOON)
+        for blocked in (True, False):
+            await self.store.block(BADGE.id, blocked, NOON)
+            found = await self.store.find_token("device", own.secret)
+            self.assertEqual(found is None, blocked)
+            self.assertIsNotNone(await self.store.find_token("operator", operators.secret))
+
+
+class StandingContract(StoreCase):
+    """What is held against tokens that are not in the store, since they were handed to devices."""
+
+    async def standing(self) -> Standing:
+        standing = await self.store.standing(BADGE.id)
+        record = await self.store.device(BADGE.id)
+        self.assertEqual(standing.not_before, record.not_before if record else math.inf)
+        return standing
+
+    async def test_who_may_have_some(self) -> None:
+        """Only a device that is known, activated and not blocked; and only from then on."""
+        self.assertEqual(await self.standing(), Standing(math.inf))
+        await self.store.seen(BADGE, NOON)
+        self.assertEqual(await self.standing(), Standing(math.inf))
+        await self.store.activate(BADGE.id, NOON + 1)
+        self.assertEqual(await self.standing(), Standing(NOON + 1))
+        await self.store.block(BADGE.id, True, NOON + 2)
+        self.assertEqual(await self.standing(), Standing(math.inf))
+        await self.store.block(BADGE.id, False, NOON + 3)
+        self.assertEqual(await self.standing(), Standing(NOON + 1))
+
+    async def test_forgotten(self) -> None:
+        """One that was forgotten and comes back has nothing from before."""
+        await self.store.seen(BADGE, NOON)
+        await self.store.activate(BADGE.id, NOON)
+        await self.store.revoke_handed(BADGE.id, "0123456789", NOON)
+        await self.store.forget(BADGE.id)
+        self.assertEqual(await self.standing(), Standing(math.inf))
+        await self.store.seen(BADGE, NOON + HOUR)
+        await self.store.activate(BADGE.id, NOON + HOUR)
+        self.assertEqual(await self.standing(), Standing(NOON + HOUR))
+
+    async def test_all_revoked(self) -> None:
+        """All can be revoked, over and over: each time what was made since is void as well."""
+        await self.store.seen(BADGE, NOON)
+        await self.store.activate(BADGE.id, NOON)
+        for when in (NOON, NOON, NOON + HOUR):
+            made = (await self.standing()).not_before + TICK
+            await self.store.revoke_tokens_of(BADGE.id, when)
+            self.assertGreaterEqual((await self.standing()).not_before, max(made, when))
+        await self.store.seen(Seen(id="other"), NOON)
+        await self.store.activate("other", NOON)
+        self.assertEqual(await self.store.standing("other"), Standing(NOON))
+
+    async def test_one_revoked(self) -> None:
+        """One can be revoked by its name; again does no harm."""
+        self.assertFalse(await self.store.revoke_handed(BADGE.id, "0123456789", NOON))
+        await self.store.seen(BADGE, NOON)
+        await self.store.activate(BADGE.id, NOON)
+        for name in ("0123456789", "abcdefabcd", "0123456789"):
+            self.assertTrue(await self.store.revoke_handed(BADGE.id, name, NOON + 1))
+        expected = frozenset(["0123456789", "abcdefabcd"])
+        self.assertEqual(await self.standing(), Standing(NOON, expected))
+
 
 class MemoriesContract(StoreCase):
     """What was said."""
@@ -390,6 +471,29 @@ class DatabaseContract(StoreCase):
         )
         self.patch(database, "MIGRATIONS", folder)
         self.patch(database, "HEAD", revision)
+
+    async def test_from_the_first(self) -> None:
+        """A database of the first version is brought up to date, with what is in it."""
+        self.at, folder = self.place(), Path(self.mktemp())
+        newer = shutil.ignore_patterns("m000[2-9]*")
+        shutil.copytree(database.MIGRATIONS, folder, ignore=newer)
+        with mock.patch.object(database, "MIGRATIONS", folder):
+            await deferToThread(database.migrate, locate(self.at))
+        engine = create_engine(locate(self.at))
+        with engine.begin() as connection:
+            names = "client_id, board, firmware, language, address"
+            connection.execute(
+                text(
+                    f"INSERT INTO devices (id, {names}, activated_at, first_seen, last_seen)"
+                    " VALUES ('old', '', '', '', '', '', 5, 1, 9)"
+                )
+            )
+        engine.dispose()
+        store = self.open()
+        expected = DeviceRecord(id="old", activated_at=5.0, first_seen=1.0, last_seen=9.0)
+        self.assertEqual(await store.device("old"), expected)
+        self.assertEqual(await store.standing("old"), Standing(5.0))
+        self.assertEqual(self.ask(VERSION), [migrations.HEAD])
 
     async def test_upgrade(self) -> None:
         """A newer server brings the database up to date, and all that was in it is kept."""

@@ -43,6 +43,10 @@ class SqliteTokens(Sqlite, contract.TokensContract):
     pass
 
 
+class SqliteStanding(Sqlite, contract.StandingContract):
+    pass
+
+
 class SqliteMemories(Sqlite, contract.MemoriesContract):
     pass
 

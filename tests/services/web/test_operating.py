@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
 from tests.http import Reply, ask
+from tests.services.serving import nobody
 from tests.services.web.test_ota import NOW
 from xiaozhi.services.counters import METRICS, Counters
 from xiaozhi.services.devices import Devices
@@ -32,7 +33,8 @@ class Case(SynchronousTestCase):
             "readyz": Ready(NETWORKS, self.conditions),
             "metrics": Metrics(NETWORKS, self.counters),
         }
-        self.site = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), pages)
+        offer = Offer(None, 1, lambda: NOW)
+        self.site = site(WebSocketServerFactory(), offer, Devices(), nobody(), pages)
 
     def get(self, path: str, **headers: str) -> Reply:
         return ask(self.site, "GET", path, headers)

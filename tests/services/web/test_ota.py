@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from tests.http import ask
+from tests.services.serving import nobody
 from xiaozhi.services.devices import LIMIT, Devices
 from xiaozhi.services.web.address import Address, public
 from xiaozhi.services.web.ota import Offer
@@ -29,7 +30,7 @@ class OtaTest(SynchronousTestCase):
 
     def make(self, address: Address | None = None, *proxies: str) -> Site:
         offer = Offer(address, 1, lambda: NOW, Proxies(proxies))
-        return site(WebSocketServerFactory(), offer, self.devices)
+        return site(WebSocketServerFactory(), offer, self.devices, nobody())
 
     def test_firmware(self) -> None:
         """The firmware learns its server, the time, and that there is no update."""
@@ -115,9 +116,20 @@ class OtaTest(SynchronousTestCase):
     def test_broken_body(self) -> None:
         """An SSID with a quote makes the body invalid: the headers tell enough."""
         headers = DEVICE | {"User-Agent": "bread-compact-wifi/1.9.0"}
-        for body in (b'{"ssid":"a"b"}', b"\xff", b"[]", b"[" * 5000, b""):
+        for body in (b'{"ssid":"a"b"}', b"\xff", b"[]", b"[" * 5000, b'{"board":5}', b""):
             reply = ask(self.site, "POST", "/xiaozhi/ota/", headers, body)
             self.assertEqual(reply.json()["firmware"], {"version": "1.9.0", "url": ""})
+
+    def test_endless_body(self) -> None:
+        """A body that is too long is not kept; whoever sends it is sent away."""
+        reply = ask(self.site, "POST", "/xiaozhi/ota/", DEVICE, b" " * 65537)
+        self.assertEqual((reply.status, reply.headers["connection"]), (413, "close"))
+        self.assertFalse(reply.json()["success"])
+        chunked = DEVICE | {"Transfer-Encoding": "chunked"}
+        chunks = b"10000\r\n%s\r\n" % (b" " * 65536)
+        reply = ask(self.site, "POST", "/xiaozhi/ota/", chunked, chunks * 2 + b"0\r\n\r\n")
+        self.assertEqual(reply.status, 413)
+        self.assertEqual(ask(self.site, "POST", "/xiaozhi/ota/", DEVICE, b" " * 65536).status, 200)
 
     def test_unparsable_version(self) -> None:
         """A version that the firmware cannot parse is not echoed: it would reboot for ever."""
@@ -165,14 +177,14 @@ class OtaTest(SynchronousTestCase):
 class Pages(SynchronousTestCase):
     def test_plain_request_on_the_socket(self) -> None:
         """A plain GET where the WebSocket is says that the server runs."""
-        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody())
         for path in ("/xiaozhi/v1/", "/supie/v1/", "/supie/v1"):
             reply = ask(served, "GET", path)
             self.assertEqual((reply.status, reply.body), (200, b"Server is running"))
 
     def test_front_door(self) -> None:
         """The root tells what this is; other paths are not found."""
-        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices())
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody())
         self.assertIn(b"/xiaozhi/ota/", ask(served, "GET", "/").body)
         self.assertEqual(ask(served, "GET", "/etc/passwd").status, 404)
 

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.certificates import Pair, certify
+from tests.services.serving import nobody
 from xiaozhi.device.http import post
 from xiaozhi.device.ota import Address
 from xiaozhi.device.websocket import Channel, open_channel
@@ -177,7 +178,8 @@ class Case(TestCase):
         factory = WebSocketServerFactory()
         factory.setProtocolOptions(closeHandshakeTimeout=1)
         factory.protocol = self.protocol
-        pages = site(factory, Offer(None, 1, lambda: datetime.now().astimezone()), Devices())
+        offer = Offer(None, 1, lambda: datetime.now().astimezone())
+        pages = site(factory, offer, Devices(), nobody())
         self.certificates = Certificates(*self.pair, reactor)
         self.listening = Listening(reactor, pages, ["127.0.0.1"], 0, self.certificates)
         self.listening.startService()

@@ -15,14 +15,14 @@ import re
 import secrets
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-import attrs
 from twisted.internet.defer import Deferred, succeed
 
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.auth.caller import Admitted, Caller, Refused, Verdict
 from xiaozhi.services.auth.credential import fingerprint
+from xiaozhi.services.store.records import Standing, TokenKind, TokenRecord
 
 KEY_FILE: Final = "device-tokens.key"
 SKEW: Final = 300.0
@@ -30,28 +30,6 @@ SKEW: Final = 300.0
 
 _FORM = re.compile(r"xd1_([0-9a-f]{1,12})_([A-Za-z0-9_-]{43})")
 _DAY = 86400.0
-
-
-@attrs.frozen
-class Standing:
-    """What is held against the tokens of a device."""
-
-    not_before: float = 0.0
-    """Those issued until then (UTC, epoch seconds) are void."""
-    revoked: frozenset[str] = frozenset()
-    """So are those with these fingerprints."""
-
-
-class Issued(Protocol):
-    """A token that is in the register."""
-
-    @property
-    def id(self) -> str:
-        """Its public name."""
-
-    @property
-    def subject(self) -> str:
-        """Whose it is: the id of a device."""
 
 
 class Register(Protocol):
@@ -64,9 +42,7 @@ class Register(Protocol):
         activated: one that was forgotten must not come back with an old token.
         """
 
-    def find_token(
-        self, kind: Literal["operator", "device"], secret: str
-    ) -> Deferred[Issued | None]:
+    def find_token(self, kind: TokenKind, secret: str) -> Deferred[TokenRecord | None]:
         """Find a token an operator had made; None if it is unknown or revoked."""
 
 
@@ -77,9 +53,7 @@ class NoRegister:
         """Hold nothing against anybody."""
         return succeed(Standing())
 
-    def find_token(
-        self, kind: Literal["operator", "device"], secret: str
-    ) -> Deferred[Issued | None]:
+    def find_token(self, kind: TokenKind, secret: str) -> Deferred[TokenRecord | None]:
         """Know no token."""
         return succeed(None)
 
@@ -140,7 +114,7 @@ class StoredTokens:
         if not caller.token or is_minted(caller.token):
             return None
 
-        def look(found: Issued | None) -> Verdict | None:
+        def look(found: TokenRecord | None) -> Verdict | None:
             if found is None:
                 return None
             if not hmac.compare_digest(found.subject.encode(), caller.identity.device.encode()):

@@ -26,6 +26,7 @@ from xiaozhi.services.store.records import (
     IssuedToken,
     Seen,
     SessionMemory,
+    Standing,
     TokenKind,
     TokenRecord,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "IssuedToken",
     "Seen",
     "SessionMemory",
+    "Standing",
     "Store",
     "TokenKind",
     "TokenRecord",
@@ -68,10 +70,8 @@ class Store(MultiService):
         Raises Unavailable if what the database needs is not installed.
         """
         super().__init__()
-        if isinstance(place, str) and place.startswith("postgresql") and not _has_psycopg():
-            raise missing("psycopg", "'xiaozhi[postgres]'")
         self._reactor = reactor
-        self._place = place
+        self._place = check_place(place)
         self._patience = patience
         self._workers = Workers(reactor, "store", THREADS, WAITING, finishes=True)
         self._workers.setServiceParent(self)
@@ -97,9 +97,12 @@ class Store(MultiService):
 
     # -- devices --
 
-    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
-        """Note what a device tells of itself, and tell all that is known of it."""
-        return self._write(lambda books: books.devices.seen(device, now))
+    def seen(self, device: Seen, now: float, most: int | None = None) -> Deferred[DeviceRecord]:
+        """Note what a device tells of itself, and tell all that is known of it.
+
+        A new one is Refused where there are `most` already.
+        """
+        return self._write(lambda books: books.devices.seen(device, now, most))
 
     def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
         """Look up a device."""
@@ -147,7 +150,10 @@ class Store(MultiService):
         return self._write(lambda books: books.tokens.issue(kind, subject, label, now))
 
     def find_token(self, kind: TokenKind, secret: str) -> Deferred[TokenRecord | None]:
-        """Look up a token by its secret; None if it is unknown, revoked or of another kind."""
+        """Look up a token by its secret; None if it is unknown, revoked or of another kind.
+
+        None, too, while the device it is for is blocked.
+        """
         return self._read(lambda books: books.tokens.find(kind, secret))
 
     def revoke_token(self, token_id: str, now: float) -> Deferred[bool]:
@@ -155,8 +161,27 @@ class Store(MultiService):
         return self._write(lambda books: books.tokens.revoke(token_id, now))
 
     def revoke_tokens_of(self, subject: str, now: float) -> Deferred[int]:
-        """Revoke all tokens of a subject; tells how many were valid."""
-        return self._write(lambda books: books.tokens.revoke_of(subject, now))
+        """Revoke all tokens of a subject; tells how many of those in the store were valid.
+
+        If it is a device, those this server has handed it are void as well.
+        """
+
+        def revoke(books: Books) -> int:
+            books.devices.void_tokens(subject, now)
+            return books.tokens.revoke_of(subject, now)
+
+        return self._write(revoke)
+
+    def revoke_handed(self, device_id: str, fingerprint: str, now: float) -> Deferred[bool]:
+        """Revoke a token a device was handed, by its name in the log; False if there is none."""
+        return self._write(lambda books: books.devices.void_token(device_id, fingerprint, now))
+
+    def standing(self, device_id: str) -> Deferred[Standing]:
+        """Tell what is held against the tokens a device was handed.
+
+        All are void for one that is unknown, not activated, or blocked.
+        """
+        return self._read(lambda books: books.devices.standing(device_id))
 
     def tokens(self) -> Deferred[list[TokenRecord]]:
         """List the tokens, the newest first, with those that are revoked."""
@@ -216,6 +241,13 @@ class Store(MultiService):
                 self.log.warn("the store fails: {why}", why=error.why)
             self._failing = True
         return failure
+
+
+def check_place(place: str | Path) -> str | Path:
+    """Give the place of a store; raise Unavailable if what its database needs is missing."""
+    if isinstance(place, str) and place.startswith("postgresql") and not _has_psycopg():
+        raise missing("psycopg", "'xiaozhi[postgres]'")
+    return place
 
 
 def _has_psycopg() -> bool:

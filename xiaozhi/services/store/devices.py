@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, case, delete, func, select, update
 
-from xiaozhi.services.store.records import DeviceRecord, Seen
-from xiaozhi.services.store.tables import devices, tokens
+from xiaozhi.errors import Refused
+from xiaozhi.services.store.records import TICK, DeviceRecord, Seen, Standing
+from xiaozhi.services.store.tables import devices, tokens, void_tokens
 from xiaozhi.services.store.upsert import insert
 
 _FACTS = ("client_id", "board", "firmware", "language", "address")
@@ -22,8 +24,10 @@ class DeviceBook:
 
     on: Connection
 
-    def seen(self, device: Seen, now: float) -> DeviceRecord:
+    def seen(self, device: Seen, now: float, most: int | None) -> DeviceRecord:
         """Note what a device tells of itself."""
+        if most is not None and self.get(device.id) is None and self.count() >= most:
+            raise Refused("store", f"there are {most} devices already (server.max_devices)")
         told = {fact: _printable(getattr(device, fact)) for fact in _FACTS}
         statement = insert(self.on, devices).values(
             id=device.id, first_seen=now, last_seen=now, **told
@@ -67,6 +71,31 @@ class DeviceBook:
         own = (tokens.c.kind == "device") & (tokens.c.subject == device_id)
         self.on.execute(delete(tokens).where(own))
         return self.on.execute(delete(devices).where(devices.c.id == device_id)).rowcount > 0
+
+    def standing(self, device_id: str) -> Standing:
+        """Tell what is held against one's tokens."""
+        device = self.get(device_id)
+        if device is None:
+            return Standing(math.inf)
+        of_it = select(void_tokens.c.fingerprint).where(void_tokens.c.device_id == device_id)
+        return Standing(device.not_before, frozenset(self.on.execute(of_it).scalars()))
+
+    def void_tokens(self, device_id: str, now: float) -> bool:
+        """Revoke all tokens it was handed."""
+        # What was made at the very moment from which they are good lies a little after it.
+        void, activated = devices.c.tokens_void_at, devices.c.activated_at
+        until = case((void >= now, void + TICK), (activated >= now, activated + TICK), else_=now)
+        return self._update(device_id, tokens_void_at=until)
+
+    def void_token(self, device_id: str, fingerprint: str, now: float) -> bool:
+        """Revoke one of them."""
+        if self.get(device_id) is None:
+            return False
+        statement = insert(self.on, void_tokens).values(
+            device_id=device_id, fingerprint=fingerprint, revoked_at=now
+        )
+        self.on.execute(statement.on_conflict_do_nothing())
+        return True
 
     def _update(self, device_id: str, **values: Any) -> bool:
         statement = update(devices).where(devices.c.id == device_id).values(**values)

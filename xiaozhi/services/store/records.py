@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import msgspec
 
 TokenKind = Literal["operator", "device"]
+
+TICK = 0.001
+"""Seconds by which times of issue differ: what is to be good is made so much after `not_before`."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -36,6 +40,27 @@ class DeviceRecord(Seen, frozen=True, kw_only=True):
     activated_at: float | None = None
     first_seen: float
     last_seen: float
+    tokens_void_at: float | None = None
+    """Tokens it was handed until then were revoked."""
+
+    @property
+    def not_before(self) -> float:
+        """Until when its tokens are void: for ever (infinite), unless it may have any.
+
+        Those from before its activation are void, too: it may have been forgotten since.
+        """
+        if self.blocked or self.activated_at is None:
+            return math.inf
+        return max(self.activated_at, self.tokens_void_at or 0.0)
+
+
+class Standing(Record, frozen=True):
+    """What is held against the tokens of a device."""
+
+    not_before: float = 0.0
+    """Those issued until then are void."""
+    revoked: frozenset[str] = frozenset()
+    """So are those with these fingerprints."""
 
 
 class Activation(Record, frozen=True, kw_only=True):

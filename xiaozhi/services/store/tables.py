@@ -45,6 +45,7 @@ devices = Table(
     Column("activated_at", Double),
     Column("first_seen", Double, nullable=False),
     Column("last_seen", Double, nullable=False),
+    Column("tokens_void_at", Double),
 )
 
 activations = Table(
@@ -75,6 +76,14 @@ tokens = Table(
     Column("digest", LargeBinary, nullable=False, unique=True),
     Column("made_at", Double, nullable=False),
     Column("revoked_at", Double),
+)
+
+void_tokens = Table(
+    "void_tokens",
+    metadata,
+    _device_id(primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("revoked_at", Double, nullable=False),
 )
 
 memories = Table(

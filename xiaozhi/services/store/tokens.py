@@ -7,10 +7,10 @@ import secrets
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, exists, select, update
 
 from xiaozhi.services.store.records import IssuedToken, TokenKind, TokenRecord
-from xiaozhi.services.store.tables import tokens
+from xiaozhi.services.store.tables import devices, tokens
 from xiaozhi.services.store.upsert import insert
 
 _PUBLIC = [column for column in tokens.c if column is not tokens.c.digest]
@@ -45,6 +45,9 @@ class TokenBook:
         """Look a token up by its secret."""
         valid = (tokens.c.kind == kind, tokens.c.revoked_at.is_(None))
         statement = select(*_PUBLIC).where(tokens.c.digest == digest(secret), *valid)
+        if kind == "device":
+            blocked = devices.c.blocked_at.is_not(None)
+            statement = statement.where(~exists().where(devices.c.id == tokens.c.subject, blocked))
         row = self.on.execute(statement).one_or_none()
         return None if row is None else _record(row)
 

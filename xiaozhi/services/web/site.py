@@ -14,8 +14,10 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 from zope.interface import provider
 
+from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth.credential import masked
 from xiaozhi.services.devices import Devices
+from xiaozhi.services.web.bounded import BoundedRequest
 from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
@@ -45,6 +47,7 @@ def site(
     factory: WebSocketServerFactory,
     offer: Offer,
     devices: Devices,
+    enrolment: Enrolment,
     pages: Mapping[str, Resource] = MappingProxyType({}),
 ) -> Site:
     """Lay out the paths. `factory` serves devices, `pages` are below the root; see `Ota`, too."""
@@ -56,8 +59,8 @@ def site(
         branch = _Branch()
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
-        branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices))
-    return Site(root, timeout=60, logFormatter=_access)
+        branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices, enrolment))
+    return Site(root, requestFactory=BoundedRequest, timeout=60, logFormatter=_access)
 
 
 @provider(IAccessLogFormatter)
