@@ -55,7 +55,6 @@ def handed(environ: Mapping[str, str], pid: int) -> list[Handed]:
     for number in range(int(count)):
         given = socket.socket(fileno=FIRST + number)
         given.set_inheritable(False)
-        given.setblocking(False)
         found.append(Handed(called[number] if number < len(called) else "", given))
     return found
 

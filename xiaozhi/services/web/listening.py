@@ -55,6 +55,7 @@ class Listening(Service):
             address, port = _place(one.socket)
             if made or address in self.addresses:
                 given.remove(one)
+                one.socket.setblocking(False)  # as it is, it may be anything
                 self._sockets.append(one)
                 self.port = port or self.port
         if made:
