@@ -270,7 +270,9 @@ class Rooms:
 
 
 def _all(waits: Any) -> Deferred[None]:
-    waiting: Deferred[None] = DeferredList(list(waits)).addCallback(lambda _: None)
+    waiting: Deferred[None] = DeferredList(list(waits), consumeErrors=True).addCallback(
+        lambda _: None
+    )
     return waiting
 
 
