@@ -75,4 +75,7 @@ class Server(MultiService):
             await maybeDeferred(port.stopService)
         if self.doors is not None:
             await self.doors.drain(ANSWERS * self.grace)
-        await maybeDeferred(super().stopService)
+        # Who is late is not waited for, and not disturbed.
+        stopped: Deferred[None] = Deferred()
+        maybeDeferred(super().stopService).addBoth(lambda _: stopped.callback(None))
+        await stopped
