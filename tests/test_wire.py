@@ -80,6 +80,15 @@ class Text(SynchronousTestCase):
         self.assertEqual(text({"type": "mcp", "payload": {}}), wire.Other("mcp", known=True))
         self.assertEqual(text({"type": "mystery"}), wire.Other("mystery"))
 
+    def test_orders(self) -> None:
+        """An operator's order has its action and its secret; what is missing is empty."""
+        order = {"type": "server", "action": "restart", "content": {"secret": "x"}}
+        self.assertEqual(text(order), wire.Order("restart", "x"))
+        nonsense: tuple[object, ...] = (None, [], {"secret": 7})
+        for content in nonsense:
+            self.assertEqual(text({"type": "server", "content": content}), wire.Order())
+        self.assertEqual(text({"type": "config_update", "config": 1}), wire.ConfigUpdate())
+
     def test_not_utf8(self) -> None:
         """An SSID may be any bytes: the message around it is understood."""
         raw = b'{"type":"listen","state":"detect","text":"\xff\xfeab"}'

