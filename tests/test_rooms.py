@@ -69,8 +69,10 @@ class Reading(FileTestCase):
         engines = Engines(self.server, "en", Path(self.folder), self.clock, self.counters, 2)
         self.config = self.load(FIRST)
         self.lines: list[str] = []
+        store: Any = FakeStore()
         self.walls = Walls(
-            Presence(FakeStore(), 9, self.counters, self.clock, self.clock.seconds),
+            store,
+            Presence(store, 9, self.counters, self.clock, self.clock.seconds),
             lambda memory: None,
             self.obey,
             Crowd(9, 9),

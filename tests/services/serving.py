@@ -6,11 +6,9 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet import reactor
-from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
@@ -44,12 +42,6 @@ HEADERS = {
 }
 TOKENS = Auth(mode="token", key="k" * 32)
 OFF = Auth()
-
-
-def nobody() -> Enrolment:
-    """Make the enrolment of a server that lets everybody in, and keeps nothing."""
-    store: Any = Mock(seen=lambda *_: succeed(None))
-    return Enrolment(store, lambda device, now: "", Auth(), Activation(), 10, Clock(), lambda: 0.0)
 
 
 class ServerCase(TestCase):

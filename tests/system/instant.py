@@ -17,7 +17,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
 from tests.fakes import FakeRecognition, LoudDetector, tone
-from tests.services.serving import nobody
+from tests.services.open_house import nobody
 from tests.websocket import FakeStore, masked, request
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
 from tests.http import Reply, ask
-from tests.services.serving import nobody
+from tests.services.open_house import nobody
 from tests.services.web.test_ota import NOW
 from xiaozhi.services.counters import METRICS, Counters
 from xiaozhi.services.devices import Devices

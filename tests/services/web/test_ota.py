@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from tests.http import ask
-from tests.services.serving import nobody
+from tests.services.open_house import nobody
 from xiaozhi.services.devices import LIMIT, Devices
 from xiaozhi.services.web.address import Address, public
 from xiaozhi.services.web.ota import Offer

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.certificates import Pair, certify
-from tests.services.serving import nobody
+from tests.services.open_house import nobody
 from xiaozhi.device.http import post
 from xiaozhi.device.ota import Address
 from xiaozhi.device.websocket import Channel, open_channel
