@@ -135,8 +135,6 @@ class Hearing:
         self._heard = bytearray()
         self._length = 0
         self._over = False
-        self._until = 0.0
-        """When the user will have waited long enough."""
         self._failures: list[str] = []
         self._waiter: Deferred[Transcript] | None = None
         self._member: Member[Recogniser] | None = None
@@ -162,16 +160,16 @@ class Hearing:
             self._waiting = list(self._others)
             self._open()
         self._recognition.busy += 1
-        self._until = self._recognition.reactor.seconds() + BUDGET + self._seconds
+        until = self._recognition.reactor.seconds() + BUDGET + self._seconds
         try:
             while (utterance := self._utterance) is not None and (member := self._member):
                 asked = self._recognition.reactor.seconds()
                 try:
-                    transcript = await self._finish(utterance, member)
+                    transcript = await self._finish(utterance, member, until)
                 except ServiceError as error:
                     self._note(member, error)
                     utterance.cancel()
-                    if self._recognition.reactor.seconds() >= self._until:
+                    if self._recognition.reactor.seconds() >= until:
                         break
                     self._open()
                 else:
@@ -198,8 +196,11 @@ class Hearing:
     def _seconds(self) -> float:
         return self._length / (RATE * 2)
 
-    async def _finish(self, utterance: Utterance, member: Member[Recogniser]) -> Transcript:
-        left = self._until - self._recognition.reactor.seconds()
+    async def _finish(
+        self, utterance: Utterance, member: Member[Recogniser], until: float
+    ) -> Transcript:
+        """Wait for the text, `until` the user has waited long enough."""
+        left = until - self._recognition.reactor.seconds()
         patience = min(left, self._recognition.patience(member).first + self._seconds)
         waiter = self._waiter = Deferred.fromCoroutine(utterance.finish())
         waiter.addTimeout(patience, self._recognition.reactor)
