@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 from xiaozhi._reactor import install
@@ -42,7 +43,7 @@ def delays() -> float:
     return HEARS + THINKS + tokens_to_speak() * TOKEN + SPEAKS
 
 
-class _Slow(Resource):
+class _Slow(Resource, ABC):
     """Answers after a while, unless the client has left."""
 
     isLeaf = True
@@ -53,8 +54,9 @@ class _Slow(Resource):
         work.addErrback(lambda failure: failure.trap(CancelledError))
         return NOT_DONE_YET
 
+    @abstractmethod
     async def answer(self, request: Request) -> None:
-        raise NotImplementedError
+        """Write the answer, and finish."""
 
 
 class Transcriptions(_Slow):

@@ -52,13 +52,16 @@ class Hearing:
         self._piece = found.samples * SAMPLE_BYTES
         self._length = found.samples / MICROPHONE
         self._detector = found.open()
+        self._rest = b""
         self._voiced = self._quiet = 0.0
 
     def feed(self, packet: bytes) -> float | None:
         """Hear a packet; if the silence window ends in it, tell the seconds after that."""
-        pcm = self._decoder.decode(packet)
+        pcm = self._rest + self._decoder.decode(packet)
+        whole = len(pcm) - len(pcm) % self._piece
+        self._rest = pcm[whole:]
         ended = None
-        for start in range(0, len(pcm), self._piece):
+        for start in range(0, whole, self._piece):
             if self._detector.probability(pcm[start : start + self._piece]) >= 0.5:
                 self._voiced += self._length
                 self._quiet = 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import Any, NamedTuple
 
 from twisted.internet.task import Clock
@@ -11,9 +13,11 @@ from bench.playback import FRAME
 from bench.sounds import FOLDER, MICROPHONE, question
 from xiaozhi.audio import SAMPLE_BYTES, Decoder, Encoder
 from xiaozhi.endpointing import Endpointer, Hush, Limits
+from xiaozhi.errors import Unavailable
+from xiaozhi.services import engine
 from xiaozhi.services.engine import Workshop
-from xiaozhi.services.vad.webrtc import Detector, Settings
-from xiaozhi.settings import Listen
+from xiaozhi.services.vad import Detector
+from xiaozhi.settings import ENGINES, Listen
 
 SILENCE = Listen().silence_ms / 1000
 """Seconds of silence that end an utterance, by default."""
@@ -43,10 +47,16 @@ def packets() -> tuple[list[bytes], int]:
     ], spoken
 
 
+@cache
 def detector() -> Detector:
-    """Make the detector of voice the server uses, as it is configured by default."""
+    """Make the detector of voice the server uses by default."""
     clock: Any = Clock()
-    return Detector(Settings(), Workshop(clock, clock, FOLDER, "en"))
+    workshop = Workshop(clock, clock, FOLDER, "en")
+    for name in ENGINES["vad"]:
+        with suppress(Unavailable):
+            made: Detector = engine.make("vad", name, engine.load("vad", name).Settings(), workshop)
+            return made
+    raise Unavailable("there is no detector of voice")
 
 
 class Listener:
@@ -58,13 +68,16 @@ class Listener:
         found = detector()
         self._piece = found.samples * SAMPLE_BYTES
         self._detector = found.open()
+        self._rest = b""
         self._endpointer = Endpointer(Limits(silence=SILENCE))
 
     def feed(self, packet: bytes) -> float | None:
         """Hear a packet; if the utterance ends in it, tell the seconds after its end."""
-        pcm = self._decoder.decode(packet)
+        pcm = self._rest + self._decoder.decode(packet)
+        whole = len(pcm) - len(pcm) % self._piece
+        self._rest = pcm[whole:]
         ended = None
-        for start in range(0, len(pcm), self._piece):
+        for start in range(0, whole, self._piece):
             piece = pcm[start : start + self._piece]
             length = len(piece) / SAMPLE_BYTES / MICROPHONE
             edge = self._endpointer.push(self._detector.probability(piece), length, 0.0)

@@ -86,14 +86,16 @@ class Roster(MultiService, ABC, Generic[E]):
     stage: ClassVar[str]
     title: ClassVar[str]
     """What such an engine is called in the log."""
+    usual: ClassVar[Deadlines]
+    """What an engine has for its result, unless something else is said."""
 
     def __init__(
-        self, engines: Sequence[tuple[str, E]], reactor: Any, deadlines: Deadlines
+        self, engines: Sequence[tuple[str, E]], reactor: Any, deadlines: Deadlines | None = None
     ) -> None:
         """Take the `engines`, each with its name for the log."""
         super().__init__()
         self.reactor = reactor
-        self.deadlines = deadlines
+        self.deadlines = deadlines or self.usual
         self.members = tuple(Member(name, engine) for name, engine in engines)
         self._counters = Counters()
         for _, engine in engines:

@@ -70,12 +70,13 @@ class Recognition(Roster[Recogniser]):
 
     stage = "asr"
     title = "recogniser"
+    usual = DEADLINES
 
     def __init__(
         self,
         recognisers: Sequence[tuple[str, Recogniser]],
         reactor: Any,
-        deadlines: Deadlines = DEADLINES,
+        deadlines: Deadlines | None = None,
     ) -> None:
         """Take the `recognisers`, each with its name for the log."""
         super().__init__(recognisers, reactor, deadlines)
@@ -160,16 +161,17 @@ class Hearing:
             self._waiting = list(self._others)
             self._open()
         self._recognition.busy += 1
-        until = self._recognition.reactor.seconds() + BUDGET + self._seconds
+        clock = self._recognition.reactor
+        until = clock.seconds() + BUDGET + self._seconds
         try:
             while (utterance := self._utterance) is not None and (member := self._member):
-                asked = self._recognition.reactor.seconds()
+                asked = clock.seconds()
                 try:
                     transcript = await self._finish(utterance, member, until)
                 except ServiceError as error:
                     self._note(member, error)
                     utterance.cancel()
-                    if self._recognition.reactor.seconds() >= until:
+                    if clock.seconds() >= until:
                         break
                     self._open()
                 else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
@@ -51,15 +51,7 @@ class Minds(Roster[Model]):
 
     stage = "llm"
     title = "language model"
-
-    def __init__(
-        self,
-        models: Sequence[tuple[str, Model]],
-        reactor: Any,
-        deadlines: Deadlines = DEADLINES,
-    ) -> None:
-        """Take the `models`, each with its name for the log."""
-        super().__init__(models, reactor, deadlines)
+    usual = DEADLINES
 
     def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer of the first model that has one.

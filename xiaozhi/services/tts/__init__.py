@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
@@ -71,15 +71,7 @@ class Speech(Roster[Speaker]):
 
     stage = "tts"
     title = "voice"
-
-    def __init__(
-        self,
-        engines: Sequence[tuple[str, Speaker]],
-        reactor: Any,
-        deadlines: Deadlines = DEADLINES,
-    ) -> None:
-        """Use `engines`, each with its name; those that are services live as long as this."""
-        super().__init__(engines, reactor, deadlines)
+    usual = DEADLINES
 
     def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
         """Yield `sentence` as sound, in pieces; `language` is the listener's usual one.
