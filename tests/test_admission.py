@@ -175,6 +175,14 @@ class Handshake(SynchronousTestCase):
             self.register.slow.pop().callback(standing)
             self.assertTrue(peer.transport.value().startswith(answer.encode()))
 
+    def test_stopping_meanwhile(self) -> None:
+        """Who is admitted when the server has begun to stop is told to come again."""
+        peer = self.waiting()
+        peer.factory.crowd.closed = True
+        assert self.register.slow is not None
+        self.register.slow.pop().callback(Standing())
+        self.assertIn(b" 503 ", peer.transport.value().partition(b"\r\n")[0])
+
     def test_the_store_fails(self) -> None:
         """It fails closed."""
         peer = self.waiting()

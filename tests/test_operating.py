@@ -28,7 +28,7 @@ class FakePlan:
         self.applied = 0
         self.secret = "sesame"
 
-    def read(self) -> str:
+    def read(self, restart: bool = False) -> str:
         if self.wrong is not None:
             raise self.wrong
         return "prepared"

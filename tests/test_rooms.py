@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
@@ -129,6 +130,15 @@ class Reading(FileTestCase):
         self.assertEqual(self.apply("asr: [pocketsphinx]"), ["asr"])
         self.assertEqual((self.recognisers(), changed.running), ([same], 0))
 
+    def test_waiting(self) -> None:
+        """What waits for a restart is told until then, or until it is taken back."""
+        port = FIRST + "server: {port: 1}\n"
+        self.assertEqual(self.apply(port), ["server.port"])
+        self.assertEqual(
+            self.apply(port + "assistant: {name: J}\n"), ["assistant.name", "server.port"]
+        )
+        self.assertEqual(self.apply(FIRST), ["assistant.name"])
+
     def test_loading(self) -> None:
         """The old ones serve while the new ones load, but not for ever."""
         before = self.recognisers()
@@ -214,9 +224,13 @@ class Reading(FileTestCase):
         self.assertIn(parse("192.0.2.9"), self.walls.pages["healthz"]._networks)
 
     def test_certificate(self) -> None:
-        """A certificate that cannot be read is a mistake, too: a restart would need it."""
+        """Another certificate must be readable, and the same one if it is read anew."""
         text = FIRST + "server: {tls: {certificate: /nowhere/c.pem, key: /nowhere/k.pem}}\n"
         self.assertRaises(Unavailable, self.read, text)
+        # As where only root could read it, which the server no longer is.
+        self.rooms.made = attrs.evolve(self.rooms.made, config=self.load(text))
+        self.assertIsNone(self.read(text).gate)
+        self.assertRaises(Unavailable, self.rooms.read, restart=True)
 
     def test_metrics(self) -> None:
         """The metrics tell of the engines there are, and of no others."""

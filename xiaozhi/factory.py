@@ -145,11 +145,6 @@ class Doors(Service):
         self._clock = clock
         self._draining: LoopingCall | None = None
 
-    @property
-    def closed(self) -> bool:
-        """Whether nobody is let in any more."""
-        return self._factory.crowd.closed
-
     def startService(self) -> None:
         """Open."""
         super().startService()

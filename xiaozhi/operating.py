@@ -31,8 +31,11 @@ _TOLD: Final = 1000
 class Plan(Protocol):
     """What the configuration is turned into, in two steps."""
 
-    def read(self) -> Any:
-        """Read and check it, in a thread; raises ConfigError or Unavailable."""
+    def read(self, restart: bool = False) -> Any:
+        """Read and check it, in a thread; raises ConfigError or Unavailable.
+
+        Before a `restart` it is made sure that a server could be started with it.
+        """
 
     async def apply(self, prepared: Any) -> Sequence[str]:
         """Put what was read into effect; give the keys that are changed."""
@@ -157,9 +160,9 @@ class Operator(Service):
 
         return work.addBoth(done)
 
-    async def _read(self) -> Any:
+    async def _read(self, restart: bool = False) -> Any:
         try:
-            return await self._workers.run(self._plan.read)
+            return await self._workers.run(self._plan.read, restart)
         except (ConfigError, Unavailable, ServiceError) as error:
             self.log.error("The configuration is wrong, so nothing changes:\n{why}", why=error)
             raise Refusal(str(error)[:_TOLD]) from None
@@ -181,7 +184,7 @@ class Operator(Service):
     async def _restart(self) -> str:
         if self._process.fixed:
             raise Refusal(self._process.fixed)
-        await self._read()  # what would not start must not be stopped
+        await self._read(restart=True)  # what would not start must not be stopped
         if self._leaving is None:
             self.log.info("The server begins anew")
             self._leaving = self._clock.callLater(NOTICE, self._process.begin_anew)

@@ -205,11 +205,13 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._admission = None
         if self.state != self.STATE_CONNECTING:
             return
-        if isinstance(verdict, Admitted):
+        if not isinstance(verdict, Admitted):
+            answer.errback(ConnectionDeny(401, "Unauthorized"))
+        elif self.factory.crowd.closed:  # since it was asked
+            answer.errback(self._no_room("closed"))
+        else:
             self._how = verdict.how
             answer.callback(None)
-        else:
-            answer.errback(ConnectionDeny(401, "Unauthorized"))
 
     def _undecided(self, failure: Failure, answer: Deferred[None]) -> None:
         """Refuse: a fault of ours lets nobody in."""
@@ -245,10 +247,14 @@ class DeviceProtocol(WebSocketServerProtocol):
     def _enter(self, address: str) -> None:
         """Take a place among the connections there may be."""
         if (refusal := self.factory.crowd.enter(address)) is not None:
-            self.factory.counters.count("connections_refused", reason=refusal)
-            self.logger.warn("{peer} refused: {why}", peer=self.peer, why=_REFUSALS[refusal])
-            raise ConnectionDeny(503, _REFUSALS[refusal])
+            raise self._no_room(refusal)
         self._address = address
+
+    def _no_room(self, reason: str) -> ConnectionDeny:
+        """Note that a connection is refused, not for what it is; give the answer."""
+        self.factory.counters.count("connections_refused", reason=reason)
+        self.logger.warn("{peer} refused: {why}", peer=self.peer, why=_REFUSALS[reason])
+        return ConnectionDeny(503, _REFUSALS[reason])
 
     def _take(self, payload: bytes, binary: bool, visit: Visit) -> None:
         if binary:

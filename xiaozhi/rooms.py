@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 from twisted.internet.defer import Deferred
 
-from xiaozhi.changes import changed
+from xiaozhi.changes import changed, live
 from xiaozhi.endpointing import Limits
 from xiaozhi.engines import Engines, Made
 from xiaozhi.errors import Unavailable
@@ -85,6 +85,7 @@ class Rooms:
         self._walls = walls
         self._engines = engines
         self._load = load
+        self._first = config
         self.made = engines.make(config)
         self.staffing = Staffing(engines, self.made)
         proxies = Proxies(config.server.trusted_proxies)
@@ -110,13 +111,14 @@ class Rooms:
 
     # -- the plan --
 
-    def read(self) -> Prepared:
+    def read(self, restart: bool = False) -> Prepared:
         """Read the settings and make what they want, in a thread. What serves is not touched."""
         config, before = self._load(), self.made.config
-        try:
-            certificates(config.server.tls, self._engines.clock)  # a restart will want them
-        except OSError as error:
-            raise Unavailable(str(error)) from error
+        if restart or config.server.tls != before.server.tls:
+            try:
+                certificates(config.server.tls, self._engines.clock)
+            except OSError as error:
+                raise Unavailable(str(error)) from error
         made = self._engines.make(config)
         proxies = Proxies(config.server.trusted_proxies)
         same = (config.auth, config.server.trusted_proxies) == (
@@ -126,7 +128,10 @@ class Rooms:
         return Prepared(made, proxies, None if same else self._gate(config, proxies))
 
     async def apply(self, prepared: Prepared) -> Sequence[str]:
-        """Go on with what was read; give the keys that are changed."""
+        """Go on with what was read; give the keys that are changed.
+
+        Those that wait for a restart are given each time, until it comes.
+        """
         await self.staffing.welcome(prepared.made)
         before, self.made = self.made, prepared.made
         config = self.made.config
@@ -141,7 +146,8 @@ class Rooms:
         self.offer.framing = config.audio.framing
         self.offer.proxies = prepared.proxies
         self.factory.furnish(self._house(), self.staffing.staff)
-        return changed(before.config, config)
+        now = [key for key in changed(before.config, config) if live(key)]
+        return now + [key for key in changed(self._first, config) if not live(key)]
 
     def _admit_by(self, gate: Gate) -> None:
         """Have another gate judge who comes from now on."""

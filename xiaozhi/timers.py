@@ -18,7 +18,7 @@ class Timers:
 
     def __init__(self, clock: Any, link: Link) -> None:
         """Serve the connection behind `link`."""
-        self._clock = clock
+        self.clock = clock
         self._link = link
         self._calls: dict[str, IDelayedCall] = {}
 
@@ -38,7 +38,7 @@ class Timers:
                 self._link.close(1011, "internal error")
 
         self.cancel(name)
-        self._calls[name] = self._clock.callLater(seconds, ring)
+        self._calls[name] = self.clock.callLater(seconds, ring)
 
     def cancel(self, name: str) -> None:
         """Forget the timer `name`, if it is running."""

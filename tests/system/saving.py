@@ -31,7 +31,7 @@ async def save(store: Store, name: str) -> None:
 
 def main(path: str, name: str) -> None:
     """Save until killed."""
-    store = Store(reactor, Path(path))
+    store = Store(reactor, Path(path), 30.0)  # several of us write, on a disk that may be slow
     store.startService()
 
     def failed(failure: object) -> None:

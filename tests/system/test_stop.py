@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
+from pathlib import Path
 
-from tests.system.daemon import DaemonCase
-from tests.system.server import ROOT, Process, reactor
+import treq
+from twisted.internet.defer import Deferred
+from twisted.web.client import Agent
+from twisted.web.http_headers import Headers
+
+from tests.system.daemon import QUIET, DaemonCase
+from tests.system.server import ROOT, Process, ServerCase, reactor
+from tests.websocket import HANDSHAKE
+from xiaozhi.device.firmware import State
 
 GRACE = 4
 
@@ -108,3 +117,39 @@ class Held(DaemonCase):
         device.send_raw(json.dumps(order))
         await process.says(r"(?s)not stopped in time.*is listening on port", 4 * GRACE)
         self.assertEqual(await self.get(self.port, "/xiaozhi/v1/"), "Server is running")
+
+
+class Drain(ServerCase):
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.state = Path(self.mktemp()).absolute()
+
+    async def ask(self, path: str, **headers: str) -> tuple[int, str]:
+        """Fetch a page, whatever its code is."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        sent = Headers({name: [text] for name, text in headers.items()})
+        reply = await Agent(reactor).request(b"GET", url.encode(), sent)
+        return reply.code, await treq.text_content(reply)
+
+    async def test_drain(self) -> None:
+        """A stop lets an answer end, takes nobody new, says so, and stores what was said."""
+        self.port = await self.server(QUIET, STATE_DIRECTORY=str(self.state))
+        device = self.device(self.port, language="en", device_id="aa:01")
+        answer = Deferred.fromCoroutine(device.type("what is two plus two"))
+        await self.eventually(lambda: device.firmware.state is State.SPEAKING)
+        self.assertEqual((await self.ask("/readyz"))[0], 200)
+        self.process.handle.signalProcess(signal.SIGTERM)
+        told = ""
+        while "the server is stopping" not in told:  # the signal is on its way
+            code, told = await self.ask("/readyz")
+        self.assertEqual((code, list(json.loads(told)["reasons"])), (503, ["draining"]))
+        self.assertEqual((await self.ask("/xiaozhi/v1/", **HANDSHAKE))[0], 503)
+        turn = await answer
+        self.assertTrue(turn.whole, turn.summary())
+        await self.process.ended
+        self.assertIn("we closed (1001)", self.process.text)
+        with sqlite3.connect(self.state / "xiaozhi.db") as store:
+            self.assertEqual(
+                store.execute("SELECT device_id FROM memories").fetchall(), [("aa:01",)]
+            )

@@ -201,6 +201,7 @@ class Hearing:
     async def _finish(
         self, utterance: Utterance, member: Member[Recogniser], until: float
     ) -> Transcript:
+        """Wait for the text, `until` the user has waited long enough."""
         left = until - self._recognition.reactor.seconds()
         patience = min(left, self._recognition.patience(member).first + self._seconds)
         waiter = self._waiter = Deferred.fromCoroutine(utterance.finish())
