@@ -110,24 +110,24 @@ class Session:
         """Take a message of the device's that concerns the turn."""
         if isinstance(message, wire.Detect) and self._repeats(message):
             return
-        self._latest = message, self._timers.clock.seconds()
+        self._latest = message, self._timers.now
         match message:
             case wire.Sound() | wire.ListenStart() | wire.ListenStop() | wire.Abort():
                 self.post(message)
             case wire.Detect(text):
-                self.post(e.Detected(text, self._ears.follows_sound(self._timers.clock.seconds())))
+                self.post(e.Detected(text, self._ears.follows_sound(self._timers.now)))
 
     def _repeats(self, message: wire.Message) -> bool:
         """Say whether the device stutters: the same message again, at once."""
         before, when = self._latest
-        return message == before and self._timers.clock.seconds() - when < STUTTER
+        return message == before and self._timers.now - when < STUTTER
 
     def post(self, event: e.Event) -> None:
         """Let the turn decide on `event`; what comes of it meanwhile waits its turn."""
         if self._events is None:
             return
         if not isinstance(event, wire.Sound | e.Lapsed):
-            self.stirred = self._timers.clock.seconds()
+            self.stirred = self._timers.now
         self._events.append(event)
         if len(self._events) > 1:
             return  # a call further down the stack is at it
@@ -159,13 +159,13 @@ class Session:
         if self._events is not None:
             self._events = None
             self._drop(closing=True)
-            self._ears.clear(self._timers.clock.seconds())
+            self._ears.clear(self._timers.now)
             self.link.closed()
 
     # -- out: the turn's commands --
 
     def _perform(self, command: e.Command) -> None:
-        now = self._timers.clock.seconds()
+        now = self._timers.now
         match command:
             case e.Keep(packet):
                 self._ears.keep(packet, now)
@@ -199,7 +199,7 @@ class Session:
         match command:
             case e.Transcribe(number):
                 self._timers.stop()
-                self._tally.utterance_over(self._timers.clock.seconds())
+                self._tally.utterance_over(self._timers.now)
                 self._start(number, self._transcribe(number))
             case e.Answer(number, text, spoken):
                 self._tally.answering()
@@ -250,7 +250,7 @@ class Session:
 
     async def _transcribe(self, number: int) -> e.Event:
         try:
-            transcript = await self._ears.finish(self._timers.clock.seconds())
+            transcript = await self._ears.finish(self._timers.now)
         except ServiceError as error:
             # The recognisers' failures have been said.
             self.log.info("nothing recognised: {error}", error=error)
@@ -286,18 +286,16 @@ class Session:
 
     def _catch_up(self) -> None:
         """Hear the rest of sound that came all at once, when others had their turn."""
-        self._notice(self._ears.go_on(self._timers.clock.seconds()))
+        self._notice(self._ears.go_on(self._timers.now))
 
     def _watch(self) -> None:
         """See to it that an utterance ends even if its sound stops coming."""
         deadline = self._ears.deadline()
         if deadline is not None and "overdue" not in self._timers:
-            self._timers.after(
-                "overdue", max(0.0, deadline - self._timers.clock.seconds()), self._overdue
-            )
+            self._timers.after("overdue", max(0.0, deadline - self._timers.now), self._overdue)
 
     def _overdue(self) -> None:
-        hush = self._ears.overdue(self._timers.clock.seconds())
+        hush = self._ears.overdue(self._timers.now)
         if hush is not None:
             self.post(hush)
         self._watch()

@@ -22,6 +22,11 @@ class Timers:
         self._link = link
         self._calls: dict[str, IDelayedCall] = {}
 
+    @property
+    def now(self) -> float:
+        """Tell the time, in the clock's seconds."""
+        return float(self.clock.seconds())
+
     def __contains__(self, name: str) -> bool:
         """Say whether the timer `name` is running."""
         return name in self._calls
