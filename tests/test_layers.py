@@ -18,6 +18,7 @@ GROUND = (
 """Pure modules: they import each other, the standard library, msgspec and attrs."""
 PURE = {"msgspec", "attrs", "__future__"}
 IMPURE = {"time", "datetime", "socket", "os", "subprocess", "threading", "asyncio", "random", "io"}
+ROOF = "engines staffing rooms operating server ending tap cli".split()
 AUTOBAHN = {"protocol", "factory", "services.web.site", "device.websocket", "device.client"}
 
 
@@ -124,6 +125,14 @@ class Layers(SynchronousTestCase):
     def test_nobody_imports_tap(self) -> None:
         """Tap is the roof; only the command stands on it."""
         self.check(lambda name, what: touches(what, "xiaozhi.tap") and name != "cli")
+
+    def test_the_roof_is_above_all(self) -> None:
+        """What puts the server together, changes and ends it is known to nobody below."""
+        self.check(
+            lambda name, what: (
+                name not in ROOF and touches(what, *(f"xiaozhi.{module}" for module in ROOF))
+            )
+        )
 
     def test_device_is_another_house(self) -> None:
         """The simulated device shares the codec with the server, and nothing of the protocol."""
