@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from xiaozhi.device.ota import Profile
 reactor: Any = the_reactor
 ROOT = Path(__file__).parent.parent.parent
 STATE = Path(tempfile.gettempdir()) / f"xiaozhi-tests-{os.getuid()}"
-"""Weights are put together here once, for all tests and all runs."""
+"""Weights are put together here once, and phrases spoken, for all tests and all runs."""
 
 BASE = """
 server: {ip: [127.0.0.1, "::1"], port: 0, language: en}
@@ -83,6 +84,16 @@ class ServerCase(TestCase):
         """Run a Python command of this checkout; it is ended after the test."""
         return self.program(sys.executable, *arguments, **environ)
 
+    @cached_property
+    def own_state(self) -> Path:
+        """A state folder of this test's own, but for what takes long to make."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        for name in ("models", "prompts"):
+            (STATE / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).symlink_to(STATE / name)
+        return folder
+
     def program(self, *command: str, **environ: str) -> Process:
         """Run a program, of which the path is given; it is ended after the test."""
         process = Process()
@@ -92,7 +103,7 @@ class ServerCase(TestCase):
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "error",
-            "STATE_DIRECTORY": str(STATE),
+            "STATE_DIRECTORY": str(self.own_state),
             # What is not in the packages must not be looked for on the internet by a test.
             "HF_ENDPOINT": "http://127.0.0.1:9",
         } | environ
@@ -125,7 +136,6 @@ class ServerCase(TestCase):
 
     async def server(self, configuration: str, *ready: str, **environ: str) -> int:
         """Start a server and wait until it listens and has said all of `ready`; give its port."""
-        STATE.mkdir(exist_ok=True)
         self.process = self.command(
             "-m", "xiaozhi.cli", "run", "--config", self.configuration(configuration), **environ
         )

@@ -143,7 +143,7 @@ class Restart(DaemonCase):
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "error",
-            "STATE_DIRECTORY": str(STATE),
+            "STATE_DIRECTORY": str(self.own_state),
         } | environ
         process.handle = reactor.spawnProcess(
             process, "/bin/sh", ["/bin/sh", "-c", command], environment, str(ROOT),

@@ -63,7 +63,10 @@ class Spoken(ServerCase):
             "asr: [{use: whisper}]\nllm: [{use: offline}]\ntts: [{use: piper}]\n"
         )
         device = self.device(port, language="en")
-        turn = await self.ask(device, voice._espeak("What can you do?", "en-us"))
+        question = voice._espeak("What can you do?", "en-us")
+        turn = await device.say_pcm(question[1], question[0], timeout=60)
+        if not turn.heard:  # a robot is not always understood at once: it asks again
+            turn = await self.ask(device, question)
         self.assertIn("what can you do", turn.heard.lower())
         self.assertGreaterEqual(await self.judged(turn, "en"), 0.8, self.understood)
 
