@@ -25,6 +25,16 @@ class TagTests(TestCase):
         }.items():
             self.assertEqual(languages.primary(tag), primary, tag)
 
+    def test_of_environment(self) -> None:
+        """The first variable that is set decides; English where none names a language."""
+        for environ, wanted in (
+            ({}, "en"),
+            ({"LANG": "zh_CN.UTF-8"}, "zh"),
+            ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "en"),
+            ({"LC_ALL": "", "LC_MESSAGES": "de_DE", "LANG": "zh_CN"}, "de"),
+        ):
+            self.assertEqual(languages.of_environment(environ), wanted)
+
     def test_accepted(self) -> None:
         """The most wanted language of a header counts, the first among equals."""
         for header, wanted in {

@@ -43,6 +43,12 @@ class Crowds(SynchronousTestCase):
                 crowd.leave(address)
         self.assertEqual((crowd.total, crowd.addresses), (len(inside), len(set(inside))))
 
+    def test_closed(self) -> None:
+        """When the server stops, nobody is let in any more."""
+        crowd = Crowd(3, 3)
+        crowd.closed = True
+        self.assertEqual((crowd.enter("127.0.0.1"), crowd.total), ("closed", 0))
+
     def test_loopback(self) -> None:
         """Loopback counts only in all."""
         crowd = Crowd(3, 1)

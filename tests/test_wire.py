@@ -261,3 +261,16 @@ class Down(SynchronousTestCase):
             (wire.Pong(), {"type": "pong"}),
         ):
             self.assertEqual(self.said(message), fields | {"session_id": "s1"})
+
+    def test_obeyed(self) -> None:
+        """An order is answered by what it was, and by the trouble, if there was any."""
+        order = wire.Order("restart" * 10, "secret")
+        self.assertEqual(
+            self.said(wire.Obeyed.to(order, message="done")),
+            {
+                "type": "server", "status": "success", "message": "done",
+                "content": {"action": order.action[:40]}, "session_id": "s1",
+            },
+        )  # fmt: skip
+        self.assertEqual(wire.Obeyed.to(order, "no").status, "error")
+        self.assertEqual(wire.Obeyed.to(order, "no", "done").message, "no")
