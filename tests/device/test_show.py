@@ -33,6 +33,7 @@ class ShowTest(SynchronousTestCase):
         show.event(Event(0, "stt", {"text": "hello"}))
         show.event(Event(0, "sentence", {"text": "Good day."}))
         show.event(Event(0, "activation", {"code": "123456", "message": "enter it"}))
+        show.event(Event(0, "activation", {"code": "123456", "message": "enter 123456"}))
         show.event(Event(0, "state", {"state": "idle"}))
         show.turn(turn(0, 0))
         show.turn(turn(0, 0.25))
@@ -42,6 +43,7 @@ class ShowTest(SynchronousTestCase):
                 "heard     hello\n",
                 "answer    Good day.\n",
                 "activate  enter it 123456\n",
+                "activate  enter 123456\n",
                 "timing    answered after 0.50 s, spoke 0.1 s, without a stall\n",
                 "timing    answered after 0.50 s, spoke 0.1 s, with 1 stalls (0.25 s)\n",
             ],

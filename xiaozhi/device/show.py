@@ -88,7 +88,7 @@ class Show:
         details = event.details
         text = {
             "configuration": details.get("url"),
-            "activation": f"{details.get('message', '')} {details.get('code', '')}",
+            "activation": _with_code(str(details.get("message", "")), str(details.get("code", ""))),
             "stt": details.get("text"),
             "sentence": details.get("text"),
             "alert": details.get("message"),
@@ -144,3 +144,8 @@ class Show:
     def _line(self, name: str, **fields: object) -> None:
         line = json.dumps({"event": name, **fields}, ensure_ascii=False, default=str)
         self._write(line + "\n")
+
+
+def _with_code(message: str, code: str) -> str:
+    """Say the code, unless the message does."""
+    return message if code in message else f"{message} {code}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.internet.utils import getProcessOutput
 from twisted.logger import capturedLogs
 
 from tests.services.store import contract
@@ -86,6 +88,29 @@ class FileTests(Sqlite):
         self.assertEqual(await self.store._do(lambda base: pragma(base, "journal_mode")), "wal")
         await self.store.stopService()
         self.assertEqual([path.name for path in self.at.parent.iterdir()], [self.at.name])
+
+    async def test_another_process(self) -> None:
+        """Another process that looks and goes (a backup, a command) takes nothing away.
+
+        The last to leave a database removes its log, so our locks must outlive new connections.
+        """
+        await self.store.seen(BADGE, NOON)
+        together = threading.Barrier(2)
+
+        def meet(base: database.Database) -> None:
+            with base._engine.connect():
+                together.wait(10)
+
+        for met in [self.store._do(meet) for _ in range(2)]:
+            await met
+        look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+        look += "print(*c.execute('SELECT name FROM devices').fetchone()); c.close()"
+        for name in ("hall", "kitchen"):
+            await self.store.rename(BADGE.id, name)
+            seen = await getProcessOutput(
+                sys.executable, ["-c", look, str(self.at.absolute())], errortoo=True
+            )
+            self.assertEqual(seen.decode().strip(), name)
 
     async def test_up_to_date(self) -> None:
         """A database that is up to date is opened without Alembic."""

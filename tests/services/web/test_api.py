@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from tests.http import Reply, asked, send
 from tests.services.serving import BADGE, NOON, OFF, ServerCase
 from xiaozhi.services.auth.credential import fingerprint
+from xiaozhi.services.logs.masking import is_secret
 from xiaozhi.services.store import Entry, SessionMemory, Store
 from xiaozhi.services.web.operators import ADDRESSES, TRIES, WINDOW, Operators
 from xiaozhi.services.web.proxies import Proxies
@@ -268,6 +269,7 @@ class DeviceTests(ApiCase):
             await self.does("POST", "/api/activate", {"code": code})
         (event,) = events
         self.assertEqual(formatEvent(event), f"anna (token {self.issued.id}) activated {BADGE}")
+        self.assertFalse(any(map(is_secret, event)), "what is under such a key would be masked")
 
 
 class TokenTests(ApiCase):

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -26,8 +27,13 @@ def engine(url: URL, patience: float, pool: Mapping[str, Any]) -> Engine:
 
 
 def _create(path: str, *_: Any) -> None:
-    """Make the file ours alone, if it is not there: it has what was said."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    """Make the file ours alone, if it is not there: it has what was said.
+
+    One that is there is not even opened: to close it again would give up all locks this process
+    has on it (POSIX), and whoever uses it next would take away the log that we write to.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare(patience: float, connection: sqlite3.Connection, _: Any) -> None:

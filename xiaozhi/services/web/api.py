@@ -205,9 +205,9 @@ class Verbs:
     def _did(self, call: Call, what: str, whom: str) -> None:
         """Say in the log who did what."""
         self.log.info(
-            "{who} (token {token}) {what} {whom}",
+            "{who} (token {token_id}) {what} {whom}",
             who=call.operator.subject,
-            token=call.operator.id,
+            token_id=call.operator.id,  # what is called a token is masked
             what=what,
             whom=whom,
         )
