@@ -26,8 +26,8 @@ PATIENCE = 2.0
 class Registry(Protocol):
     """What is needed of the store. Its Deferreds fail with ServiceError."""
 
-    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
-        """Note that a device is here."""
+    def seen(self, device: Seen, now: float, most: int) -> Deferred[DeviceRecord]:
+        """Note that a device is here; a new one is Refused where there are `most` already."""
 
     def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
         """Tell what is known of a device."""
@@ -141,4 +141,5 @@ class Presence:
             )
         if known is not None and known.blocked:
             raise Unregistered(1008, "blocked", "the device is blocked")
-        await registry.seen(device, self._wall())
+        # Others may have come since they were counted: the store looks again as it writes.
+        await registry.seen(device, self._wall(), self.most)
