@@ -149,6 +149,22 @@ class Registration(Case):
         peer.vanish()
         self.assertEqual((self.store.asked, self.memories), (0, []))
 
+    def test_sent_away(self) -> None:
+        """Who may not stay any longer goes, and whoever has not even said hello."""
+        silent, other = Peer(self.factory), Peer(self.factory)
+        for peer, path in ((silent, PATH), (other, "/xiaozhi/v1/?device-id=other")):
+            self.addCleanup(peer.vanish)
+            peer.handshake(path)
+        here = self.connect()
+        self.factory.presence.send_away("aa:01")
+        silent.send(HELLO)
+        other.send(HELLO)
+        self.assertEqual((silent.frames(), here.frames()), ([1008], [1008]))
+        self.assertEqual(len(other.frames()), 1)
+        self.assertEqual(list(self.store.known), ["aa:01", "other"])
+        self.assertEqual(list(self.factory.presence), ["other"])
+        self.assertEqual(self.factory.presence._silent, {})
+
 
 class Takeover(Case):
     def speaking(self) -> Peer:
