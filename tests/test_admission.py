@@ -164,6 +164,12 @@ class Handshake(SynchronousTestCase):
             peer = self.peer(Neighbours(), address=address)
             self.assertEqual(peer.handshake(X_Forwarded_For=told), answer, (proxy, told))
 
+    def test_behind_a_strange_proxy(self) -> None:
+        """Behind a proxy nobody has named, a header the client adds hides not where it is."""
+        peer = self.peer(Neighbours())
+        answer = peer.handshake(X_Forwarded_For="10.0.0.1", X_Real_IP="8.8.8.8")
+        self.assertEqual(answer, UNAUTHORIZED)
+
     def test_decided_later(self) -> None:
         """The handshake waits for the decision, whichever it is."""
         for standing, answer in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import attrs
 from twisted.application.service import MultiService, Service
@@ -171,6 +172,17 @@ class Reading(FileTestCase):
         self.assertEqual((prompts.running, staffing._prompts.running), (0, 1))
         old = staffing.staff(AudioParams("opus", 24000, 1, 60)).voice()
         self.assertEqual(old._kept("anything"), ())
+
+    def test_staffed_together(self) -> None:
+        """However many sessions there are, a staff is made for each sound, not for each of them."""
+        usual, other = AudioParams("opus", 24000, 1, 60), AudioParams("opus", 16000, 1, 60)
+        engaged: list[Any] = []
+        for sound in (usual, other, usual, usual):
+            session = Mock(downlink=sound, engage=engaged.append)
+            self.rooms.factory.sessions.add(session)
+        self.apply(FIRST)
+        self.assertEqual(len(engaged), 4)
+        self.assertEqual(sorted(map(engaged.count, engaged)), [1, 3, 3, 3])
 
     def test_manners(self) -> None:
         """The assistant, the end, the limits and the secret are the new ones at once."""

@@ -102,6 +102,22 @@ class Registration(Case):
         self.connect("/xiaozhi/v1/?device-id=first").vanish()
         self.refused(self.open(), 1013, "max_devices")
 
+    def test_full_at_once(self) -> None:
+        """Of two that come at the same moment, for one place, one stays."""
+        counting: list[Deferred[int]] = []
+
+        def count() -> Deferred[int]:
+            counting.append(Deferred())
+            return counting[-1]
+
+        self.patch(self.store, "count", count)
+        self.factory = self.serve(most=1)
+        first, second = (self.connect(f"/xiaozhi/v1/?device-id={name}") for name in "ab")
+        for counted in counting:
+            counted.callback(0)
+        self.assertEqual((first.frames(), second.frames()), ([], [FAILED, 1013]))
+        self.assertEqual(list(self.store.known), ["a"])
+
     def test_store_fails(self) -> None:
         """A store that fails lets nobody in."""
         self.store.failure = ServiceError("store", "the disk is gone")
@@ -132,6 +148,22 @@ class Registration(Case):
         self.table.pass_time(4)
         peer.vanish()
         self.assertEqual((self.store.asked, self.memories), (0, []))
+
+    def test_sent_away(self) -> None:
+        """Who may not stay any longer goes, and whoever has not even said hello."""
+        silent, other = Peer(self.factory), Peer(self.factory)
+        for peer, path in ((silent, PATH), (other, "/xiaozhi/v1/?device-id=other")):
+            self.addCleanup(peer.vanish)
+            peer.handshake(path)
+        here = self.connect()
+        self.factory.presence.send_away("aa:01")
+        silent.send(HELLO)
+        other.send(HELLO)
+        self.assertEqual((silent.frames(), here.frames()), ([1008], [1008]))
+        self.assertEqual(len(other.frames()), 1)
+        self.assertEqual(list(self.store.known), ["aa:01", "other"])
+        self.assertEqual(list(self.factory.presence), ["other"])
+        self.assertEqual(self.factory.presence._silent, {})
 
 
 class Takeover(Case):

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from tests.fakes import LoudDetector, Table
 from xiaozhi.endpointing import Limits
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import Refused, ServiceError
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.limits import Crowd
 from xiaozhi.presence import Presence
@@ -57,7 +57,9 @@ class FakeStore:
     def count(self) -> Deferred[int]:
         return self._answer(len(self.known))
 
-    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
+    def seen(self, device: Seen, now: float, most: int) -> Deferred[DeviceRecord]:
+        if device.id not in self.known and len(self.known) >= most:
+            return fail(Refused("store", f"there are {most} devices already"))
         record = DeviceRecord(**msgspec.structs.asdict(device), first_seen=now, last_seen=now)
         self.known[device.id] = record
         return self._answer(record)

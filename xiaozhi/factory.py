@@ -78,8 +78,10 @@ class DeviceFactory(WebSocketServerFactory):
         Sessions there are go on with `staff`, made for the sound each was promised.
         """
         self._house = house
+        # One for each sound there is, of which there are few: there may be thousands of sessions.
+        made = {sound: staff(sound) for sound in {one.downlink for one in self.sessions}}
         for session in self.sessions:
-            session.engage(staff(session.downlink))
+            session.engage(made[session.downlink])
 
     @property
     def presence(self) -> Presence:

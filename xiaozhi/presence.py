@@ -26,8 +26,8 @@ PATIENCE = 2.0
 class Registry(Protocol):
     """What is needed of the store. Its Deferreds fail with ServiceError."""
 
-    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
-        """Note that a device is here."""
+    def seen(self, device: Seen, now: float, most: int) -> Deferred[DeviceRecord]:
+        """Note that a device is here; a new one is Refused where there are `most` already."""
 
     def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
         """Tell what is known of a device."""
@@ -80,6 +80,8 @@ class Presence:
         self._wall = wall
         self._routes: dict[str, Guest] = {}
         self._leaving: dict[str, Guest] = {}
+        self._silent: dict[str, set[Guest]] = {}
+        """Those that were let in and have not said hello yet."""
 
     def __iter__(self) -> Iterator[str]:
         """Give the ids of the devices that can be reached."""
@@ -90,10 +92,14 @@ class Presence:
         return self._routes.get(device)
 
     def send_away(self, device: str) -> None:
-        """Close the connection of a device, if it has one: it may not stay any longer."""
-        guest = self._routes.get(device)
-        if guest is not None:
+        """Close every connection of a device: it may not stay, nor who was just let in as it."""
+        routes = (guests[device] for guests in (self._routes, self._leaving) if device in guests)
+        for guest in (*routes, *self._silent.get(device, ())):
             guest.dismiss(1008, "not registered")
+
+    def expect(self, guest: Guest) -> None:
+        """Note a connection that was let in, and will say hello."""
+        self._silent.setdefault(guest.identity.device, set()).add(guest)
 
     def take(self, guest: Guest) -> None:
         """Let `guest` be the one connection of its device.
@@ -102,6 +108,7 @@ class Presence:
         there are two at most.
         """
         device = guest.identity.device
+        self._has_spoken(guest)
         older = self._routes.get(device)
         self._routes[device] = guest
         if older is None:
@@ -115,9 +122,16 @@ class Presence:
 
     def leave(self, guest: Guest) -> None:
         """Forget a connection that is gone; never the route of a newer one."""
+        self._has_spoken(guest)
         for guests in (self._routes, self._leaving):
             if guests.get(guest.identity.device) is guest:
                 del guests[guest.identity.device]
+
+    def _has_spoken(self, guest: Guest) -> None:
+        silent = self._silent.get(guest.identity.device, set())
+        silent.discard(guest)
+        if not silent:
+            self._silent.pop(guest.identity.device, None)
 
     async def register(self, device: Seen) -> None:
         """Note in the store that a device is here; raises Unregistered if it may not stay."""
@@ -141,4 +155,5 @@ class Presence:
             )
         if known is not None and known.blocked:
             raise Unregistered(1008, "blocked", "the device is blocked")
-        await registry.seen(device, self._wall())
+        # Others may have come since they were counted: the store looks again as it writes.
+        await registry.seen(device, self._wall(), self.most)

@@ -75,6 +75,7 @@ class Visit:
         self._ignored = 0
         """Messages nobody has a use for."""
         self._registering: Deferred[None] | None = None
+        terms.presence.expect(self)
 
     # -- in --
 

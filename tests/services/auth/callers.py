@@ -22,7 +22,10 @@ DEVICE = "aa:bb:cc:dd:ee:ff"
 
 
 def caller(
-    token: str | None = "", device: str = DEVICE, peer: str = "203.0.113.9", claimed: str = ""
+    token: str | None = "",
+    device: str = DEVICE,
+    peer: str = "203.0.113.9",
+    claimed: tuple[str, ...] = (),
 ) -> Caller:
     """Make a caller from far away."""
     return Caller(Identity(device, device, "header"), peer, token, claimed)

@@ -44,6 +44,7 @@ class Credential(SynchronousTestCase):
         for url, shown in (
             ("/v1/?authorization=Bearer%20abc&device-id=a", "/v1/?authorization=***&device-id=a"),
             ("/v1/?a=b&Authorization=abc", "/v1/?a=b&Authorization=***"),
+            ("/v1/?%61uthorization=abc&c=d", "/v1/?%61uthorization=***&c=d"),
             ("/v1/?device-id=a", "/v1/?device-id=a"),
         ):
             self.assertEqual(masked(url), shown)

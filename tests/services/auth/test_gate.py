@@ -112,7 +112,7 @@ class Modes(Case):
         headers = {"authorization": "Bearer abc", "x-forwarded-for": "1.1.1.1, 203.0.113.9"}
         self.assertEqual(made.caller(identity, "192.0.2.1", {}, headers), caller("abc"))
         other = made.caller(identity, "127.0.0.1", {}, headers)
-        self.assertEqual((other.peer, other.claimed), ("127.0.0.1", "203.0.113.9"))
+        self.assertEqual((other.peer, other.claimed), ("127.0.0.1", ("1.1.1.1", "203.0.113.9")))
         self.assertEqual(label(self.decide(made, other)), "address")
         self.assertNotIn("abc", repr(other))
 

@@ -69,11 +69,13 @@ class NeighboursTest(SynchronousTestCase):
 
     def test_claimed(self) -> None:
         """A proxy nobody has configured lets nobody in who is far, and is no help either."""
-        near = {"peer": "127.0.0.1"}
-        self.assertEqual(label(judge(Neighbours(), caller(**near, claimed="8.8.8.8"))), "address")
-        self.assertEqual(label(judge(Neighbours(), caller(**near, claimed="who?"))), "address")
-        self.assertIsInstance(judge(Neighbours(), caller(**near, claimed="10.0.0.7")), Admitted)
-        self.assertEqual(label(judge(Neighbours(), caller(claimed="127.0.0.1"))), "address")
+        for claimed in (("8.8.8.8",), ("who?",), ("10.0.0.7", "8.8.8.8"), ("8.8.8.8", "10.0.0.7")):
+            refused = judge(Neighbours(), caller(peer="127.0.0.1", claimed=claimed))
+            self.assertEqual(label(refused), "address", claimed)
+        near = caller(peer="127.0.0.1", claimed=("10.0.0.7", "::1"))
+        self.assertIsInstance(judge(Neighbours(), near), Admitted)
+        far = caller(claimed=("127.0.0.1",))
+        self.assertEqual(label(judge(Neighbours(), far)), "address")
 
 
 class Neighbourhood(SynchronousTestCase):

@@ -71,6 +71,16 @@ class IntrospectionTest(TestCase):
         self.now += 2
         self.assertEqual(label(await self.decide(made, caller("good"))), "bad_token")
 
+    async def test_stopped_meanwhile(self) -> None:
+        """Who is still being judged when the settings change is refused, as by a failure."""
+        made = self.gate()
+        made.startService()
+        self.server.silent = True
+        deciding = made.admit(caller("good"))
+        await self.server.heard
+        await made.stopService()
+        self.assertEqual(label(await deciding), "failure")
+
     async def test_kept_until_its_end(self) -> None:
         """It is not kept beyond the token's own end."""
         self.server.tokens["good"] = {"exp": NOW + 5}

@@ -69,6 +69,8 @@ class Guard(Case):
             ("", 403),
         ):
             self.assertEqual(self.get("/metrics", **{"X-Forwarded-For": chain}).status, status)
+        for name, told in (("X-Real-IP", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")):
+            self.assertEqual(self.get("/metrics", **{name: told}).status, 403, name)
 
 
 class Health(Case):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -15,7 +16,7 @@ from tests.services.open_house import nobody
 from xiaozhi.services.devices import LIMIT, Devices
 from xiaozhi.services.web.address import Address, public
 from xiaozhi.services.web.ota import Offer
-from xiaozhi.services.web.proxies import Proxies
+from xiaozhi.services.web.proxies import Origin, Proxies
 from xiaozhi.services.web.site import site
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=timezone(timedelta(hours=8)))
@@ -105,6 +106,24 @@ class OtaTest(SynchronousTestCase):
         self.assertEqual(
             reply.json()["websocket"]["url"], "wss://other.example.org:443/xiaozhi/v1/"
         )
+
+    def test_headers_twice(self) -> None:
+        """A proxy that adds a header to the client's own is the one that is believed."""
+        asked: list[str] = []
+
+        class Heard(Proxies):
+            def origin(self, peer: str, headers: Mapping[str, str]) -> Origin:
+                origin = super().origin(peer, headers)
+                asked.append(f"{origin.peer} {origin.scheme}")
+                return origin
+
+        offer = Offer(None, 1, lambda: NOW, Heard(["192.168.1.9"]))
+        served = site(WebSocketServerFactory(), offer, self.devices, nobody())
+        forged = "10.0.0.1\r\nX-Forwarded-For: 8.8.8.8"
+        schemes = "https\r\nX-Forwarded-Proto: http"
+        headers = {"X-Forwarded-For": forged, "X-Forwarded-Proto": schemes}
+        ask(served, "POST", "/xiaozhi/ota/", DEVICE | headers, BODY)
+        self.assertEqual(set(asked), {"8.8.8.8 http"})
 
     def test_access_log(self) -> None:
         """The log of requests has no tokens."""

@@ -20,12 +20,15 @@ class Peers(SynchronousTestCase):
     def test_no_proxy(self) -> None:
         """Nobody else is believed, whatever it says; only noted is whom it says it speaks for."""
         for headers in (
-            {"x-forwarded-for": "127.0.0.1, 8.8.8.8"},
+            {"x-forwarded-for": "8.8.8.8:40000"},
             {"x-real-ip": "8.8.8.8"},
             {"forwarded": "for=8.8.8.8;proto=https;host=x"},
         ):
             origin = PROXIES.origin("192.168.1.9", headers)
-            self.assertEqual(origin, Origin("192.168.1.9", claimed="8.8.8.8"))
+            self.assertEqual(origin, Origin("192.168.1.9", claimed=("8.8.8.8",)))
+        both = {"x-forwarded-for": "10.0.0.1, x", "x-real-ip": "8.8.8.8", "forwarded": "by=1.1.1.1"}
+        claimed = PROXIES.origin("192.168.1.9", both).claimed
+        self.assertEqual(claimed, ("10.0.0.1", "x", "8.8.8.8", UNKNOWN))
 
     def test_written_once(self) -> None:
         """An address that is mapped into IPv6 is the IPv4 it is, and so is a proxy's."""

@@ -22,8 +22,8 @@ class Caller:
     """The address it comes from, as far as that is known."""
     token: str | None = attrs.field(default="", repr=False)
     """"" if it shows none, None if what it shows is no token."""
-    claimed: str = ""
-    """Whom a proxy nobody has configured says it speaks for; "" if there is none."""
+    claimed: tuple[str, ...] = ()
+    """All whom a proxy nobody has configured says it speaks for."""
 
 
 @attrs.frozen

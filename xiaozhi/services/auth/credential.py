@@ -10,7 +10,9 @@ LONGEST = 4096
 """Characters of a token: a device cannot keep more."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_IN_URL = re.compile(r"(authorization=)[^&\s\"#]*", re.IGNORECASE)
+# The name may be written with escapes, too: it is read like that.
+_NAME = "".join(f"(?:{c}|%{ord(c):x}|%{ord(c.upper()):x})" for c in "authorization")
+_IN_URL = re.compile(rf"({_NAME}=)[^&\s\"#]*", re.IGNORECASE)
 
 
 def credential(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> str | None:

@@ -66,9 +66,10 @@ class Neighbours:
         self._near = Networks((*NEIGHBOURS, *more))
 
     def judge(self, caller: Caller, now: float) -> Verdict:
-        """Look at the address, and at whom a proxy says it speaks for: that can only hurt."""
-        for address, whose in ((caller.peer, ""), (caller.claimed, " (forwarded by a proxy)")):
-            if address and parse(address) not in self._near:
+        """Look at the address, and at all a proxy says it speaks for: that can only hurt."""
+        for address in (caller.peer, *caller.claimed):
+            if parse(address) not in self._near:
+                whose = " (forwarded by a proxy)" if address != caller.peer else ""
                 return Refused(
                     f"{address}{whose} is in no private network, and auth.mode is off", "address"
                 )

@@ -29,9 +29,12 @@ def body(request: Request) -> Mapping[str, Any]:
 
 
 def headers(request: Request) -> dict[str, str]:
-    """Read the headers, their names in lower case."""
+    """Read the headers, their names in lower case; one that is there twice is one list (RFC 9110).
+
+    So a proxy that adds a line of its own is heard, not only the client's line before it.
+    """
     return {
-        name.decode("latin-1").lower(): values[0].decode("utf-8", "replace")
+        name.decode("latin-1").lower(): b",".join(values).decode("utf-8", "replace")
         for name, values in request.requestHeaders.getAllRawHeaders()
     }
 

@@ -1,16 +1,60 @@
-"""Requests whose bodies have an end. Twisted would keep anything in a file until it is whole."""
+"""Requests that have an end, in bytes and in time.
+
+Twisted would keep any body in a file until it is whole, and wait for ever for a request of which
+a byte comes now and then.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import msgspec
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
 from xiaozhi.services.web.answering import refusal
 
 LONGEST: Final = 65536
 """Bytes of a body; devices send about two thousand."""
+PATIENCE: Final = 10.0
+"""Seconds from the first byte of a request to its last."""
+
+
+class BoundedChannel(HTTPChannel):
+    """A connection that is ended with 408 if a request is not whole within `PATIENCE`."""
+
+    transport: Any
+    callLater: Any
+    _late: IDelayedCall | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take some of a request."""
+        if self._late is None:
+            self._late = self.callLater(PATIENCE, self._end)
+        super().dataReceived(data)
+
+    def allContentReceived(self) -> None:
+        """Hear that the request is whole."""
+        self._in_time()
+        super().allContentReceived()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # has a default
+        """Hear that nothing more will come."""
+        self._in_time()
+        super().connectionLost(reason)
+
+    def _in_time(self) -> None:
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
+
+    def _end(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        self.loseConnection()
 
 
 class BoundedRequest(Request):

@@ -10,6 +10,8 @@ from twisted.web.pages import forbidden
 from twisted.web.resource import Resource
 
 from xiaozhi.services.networks import Networks, parse
+from xiaozhi.services.web.asking import headers
+from xiaozhi.services.web.proxies import claims
 
 
 class Guarded(Resource):
@@ -34,7 +36,7 @@ class Guarded(Resource):
 
 
 def _addresses(request: Request) -> Iterator[str]:
-    """Yield whom a request comes from: the peer and, by X-Forwarded-For, whom it asks for.
+    """Yield whom a request comes from: the peer and, by its headers, whom it asks for.
 
     Nobody gains by inventing more of them, as every one must be allowed.
     """
@@ -42,3 +44,4 @@ def _addresses(request: Request) -> Iterator[str]:
     for header in request.requestHeaders.getRawHeaders("X-Forwarded-For") or ():
         for address in header.split(","):
             yield address.strip()
+    yield from claims(headers(request))

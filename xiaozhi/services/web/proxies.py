@@ -36,7 +36,7 @@ class Origin:
     """The host that was asked for, perhaps with its port."""
     port: str = ""
     """The port that was asked at."""
-    claimed: str = ""
+    claimed: tuple[str, ...] = ()
     """Whom somebody who is not configured says it speaks for. Never to be relied on."""
 
 
@@ -51,8 +51,7 @@ class Proxies:
         """Tell where a request comes from that `peer` has sent (header names in lower case)."""
         chains = _chains(headers)
         if parse(peer) not in self._trusted:
-            last = next((chain[-1] for chain in chains if chain), "")
-            return Origin(_written(peer), claimed=_written(last) if last else "")
+            return Origin(_written(peer), claimed=tuple(claims(headers)))
         found = {client for chain in chains if (client := self._client(chain))}
         # Two headers that disagree: the proxy sets one of them, and does not mind the other.
         client = found.pop() if len(found) == 1 else (UNKNOWN if found else _written(peer))
@@ -74,6 +73,15 @@ class Proxies:
             if address not in self._trusted:
                 return str(address)
         return ""
+
+
+def claims(headers: Mapping[str, str]) -> Iterator[str]:
+    """Tell everybody a request says it comes from or through, in any of the headers.
+
+    Which of them a proxy wrote, and which the client, is not known. Where each of them must be
+    allowed, nobody gains by inventing more.
+    """
+    return (_written(node) for chain in _chains(headers) for node in chain)
 
 
 def _chains(headers: Mapping[str, str]) -> list[list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -17,7 +18,7 @@ from zope.interface import provider
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth.credential import masked
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.web.bounded import BoundedRequest
+from xiaozhi.services.web.bounded import BoundedChannel, BoundedRequest
 from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
@@ -60,7 +61,11 @@ def site(
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
         branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices, enrolment))
-    return Site(root, requestFactory=BoundedRequest, timeout=60, logFormatter=_access)
+    return _BoundedSite(root, requestFactory=BoundedRequest, timeout=60, logFormatter=_access)
+
+
+class _BoundedSite(Site):
+    protocol: Any = BoundedChannel  # instead of one that may go over to HTTP/2
 
 
 @provider(IAccessLogFormatter)

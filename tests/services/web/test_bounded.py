@@ -1,0 +1,60 @@
+"""Requests that come byte by byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.services.open_house import nobody
+from tests.services.web.test_ota import NOW
+from xiaozhi.services.devices import Devices
+from xiaozhi.services.web.bounded import PATIENCE
+from xiaozhi.services.web.ota import Offer
+from xiaozhi.services.web.site import site
+
+
+class Slow(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.connect()
+
+    def connect(self) -> None:
+        self.clock = Clock()
+        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody())
+        self.protocol: Any = served.buildProtocol(None)
+        self.transport = StringTransport()
+        self.protocol.callLater = self.clock.callLater
+        self.protocol.makeConnection(self.transport)
+
+    def test_drops(self) -> None:
+        """Who sends a request drop by drop has ten seconds, wherever in it that is."""
+        for begun in (b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n"):
+            self.connect()
+            self.protocol.dataReceived(begun)
+            for _ in range(round(PATIENCE) - 1):
+                self.protocol.dataReceived(b"a")
+                self.clock.advance(1)
+            self.assertEqual((self.transport.value(), self.transport.disconnecting), (b"", False))
+            self.clock.advance(2)
+            self.assertIn(b"408 Request Timeout", self.transport.value(), begun)
+            self.assertTrue(self.transport.disconnecting, begun)
+
+    def test_whole(self) -> None:
+        """Requests that are whole are answered, one after the other, and no time is kept."""
+        for _ in range(3):
+            self.protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: a\r\n")
+            self.clock.advance(PATIENCE - 1)
+            self.protocol.dataReceived(b"\r\n")
+            self.assertIn(b"200 OK", self.transport.value())
+            self.transport.clear()
+            self.clock.advance(PATIENCE + 1)
+        self.assertFalse(self.transport.disconnecting)
+
+    def test_hung_up(self) -> None:
+        """Who hangs up in the middle leaves nothing behind."""
+        self.protocol.dataReceived(b"GET / HT")
+        self.protocol.connectionLost(None)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
