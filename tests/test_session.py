@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import provider
 
 from tests.fakes import (
     FakeMinds,
@@ -23,6 +25,7 @@ from tests.fakes import (
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
+from xiaozhi.scope import Scope, current
 from xiaozhi.services.asr import Transcript
 from xiaozhi.turn import Manners
 from xiaozhi.wire import Abort, Detect, ListenStart, ListenStop, Sound
@@ -764,6 +767,24 @@ class Rest(Case):
             self.assertEqual(len(table.link.events), events)
             for utterance in table.recognition.utterances:
                 self.assertTrue(utterance.cancelled)
+
+    def test_closed_from_outside(self) -> None:
+        """Whoever closes it, a stop of the server too: what was said is told as the session's."""
+        table = self.table()
+        table.link.scope = Scope("session", "device")
+        table.session.receive(Detect("tell me"))
+        table.pass_time(1.0)
+        told: list[Scope | None] = []
+
+        @provider(ILogObserver)
+        def observe(event: LogEvent) -> None:
+            if event["log_format"].startswith("said"):
+                told.append(current())
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        table.session.close()
+        self.assertEqual(told, [table.link.scope])
 
     def test_closed_while_a_result_is_due(self) -> None:
         """A text that arrives after the close is nobody's."""

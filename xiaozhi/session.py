@@ -158,7 +158,8 @@ class Session:
         """End everything of this session. Idempotent; called when the connection is gone."""
         if self._events is not None:
             self._events = None
-            self._drop(closing=True)
+            with about(self.link.scope):  # a stop of the server brings this, too
+                self._drop(closing=True)
             self._ears.clear(self._timers.now)
             self.link.closed()
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
+
+from tests.certificates import certify
 from tests.device.cases import SPEECH, DeviceCase, converse, reactor
 from tests.device.scripted import Talk, pause
 from xiaozhi.device.client import Device
@@ -21,6 +27,16 @@ class FailuresTest(DeviceCase):
         ws = Device(reactor, Profile(ws_url="ws://127.0.0.1:1/"))
         await self.fails(ws.say_pcm(SPEECH), Unreachable)
         self.assertIs(ws.firmware.state, State.IDLE)
+
+    async def test_not_believed(self) -> None:
+        """A certificate that nobody vouches for is named in words."""
+        pair = certify(Path(self.mktemp()))
+        context = DefaultOpenSSLContextFactory(str(pair.key), str(pair.certificate))
+        port = reactor.listenSSL(0, Factory.forProtocol(Protocol), context, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        url = f"https://localhost:{port.getHost().port}/ota/"
+        error = await self.fails(Device(reactor, Profile(ota_url=url)).connect(), Unreachable)
+        self.assertTrue(error.endswith("hung up: TLS: certificate verify failed"), error)
 
     async def test_refused(self) -> None:
         """A wrong token, and a configuration that is not to be had, are refusals."""

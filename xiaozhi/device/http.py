@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.interfaces import IConsumer, IReactorTime
@@ -85,4 +86,18 @@ async def post(
     except (ConnectError, DNSLookupError) as error:
         raise Unreachable(f"{url}: {error}") from error
     except (ConnectionClosed, ResponseFailed) as error:
-        raise Unreachable(f"{url} hung up: {error}") from error
+        raise Unreachable(f"{url} hung up: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    """Say in words why there is no answer: Twisted keeps a list of causes, OpenSSL one of its own.
+
+    OpenSSL's is of (library, function, fault); it is empty where it only hung up.
+    """
+    causes = [failure.value for failure in getattr(error, "reasons", ())] or [error]
+    return ", ".join(
+        f"TLS: {cause.args[0][-1][-1]}"
+        if isinstance(cause, SSL.Error) and cause.args and cause.args[0]
+        else str(cause)
+        for cause in causes
+    )

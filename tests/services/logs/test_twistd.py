@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,12 @@ class Chosen(SynchronousTestCase):
             application: Any = Application("x")
             Logged(chosen, Clock()).setServiceParent(application)
             self.assertIs(application.getComponent(ILogObserver, None), chosen)
+
+    def test_no_file_to_begin_anew(self) -> None:
+        """SIGUSR1, which rotates logs, does not end a server that writes to standard output."""
+        logged = Logged(self.log(nodaemon=1), Clock())
+        before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        logged.startService()
+        self.addCleanup(logged.stopService)
+        self.assertNotEqual(signal.getsignal(signal.SIGUSR1), signal.SIG_DFL)

@@ -72,3 +72,6 @@ class Logged(MultiService):
         sink = None if self._log is None else self._log.sink
         if isinstance(sink, File):
             signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(sink.rotate))
+        elif sink is not None:
+            # Standard output has no file to begin anew; nobody who rotates logs wants us to die.
+            signal.signal(signal.SIGUSR1, lambda *_: None)
