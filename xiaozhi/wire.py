@@ -189,7 +189,9 @@ def _deeper(payload: bytes, levels: int) -> bool:
         return False
     brackets = _TEXT.sub(b"", payload).translate(_OPENING, _NO_BRACKETS)
     for _ in range(levels):
-        brackets = brackets.replace(b"[]", b"")
+        before, brackets = len(brackets), brackets.replace(b"[]", b"")
+        if len(brackets) == before:
+            break  # nothing is left, or nothing that matches
     return bool(brackets)
 
 

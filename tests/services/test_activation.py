@@ -47,6 +47,20 @@ class BootTests(ServerCase):
                 self.assertEqual((device.board, device.firmware, device.language), expected)
                 self.assertEqual((device.client_id, device.address), ("c1", "192.168.1.9"))
 
+    async def test_strangers(self) -> None:
+        """With auth off, who is too far away to connect is not noted; with tokens, anybody is."""
+        for auth, address, noted in (
+            (OFF, "8.8.8.8", 0),
+            (OFF, "unknown", 0),
+            (OFF, "::ffff:10.0.0.1", 1),
+            (Auth(open_to=("8.8.8.0/24",)), "8.8.8.8", 1),
+            (TOKENS, "8.8.8.8", 1),
+        ):
+            store: Any = Mock(seen=Mock(return_value=Deferred()))
+            made = Enrolment(store, Mock(), auth, Activation(), 9, Clock(), lambda: NOON)
+            made.check_in(Seen(id="a", address=address))
+            self.assertEqual(store.seen.call_count, noted, (auth.mode, address))
+
     async def test_from_code_to_token(self) -> None:
         """A device shows the same code until somebody enters it; then it has a token for good."""
         first = await self.boot()
@@ -204,7 +218,7 @@ class TroubleTests(SynchronousTestCase):
         )
 
     def check_in(self, noted: Any, auth: Auth, required: bool | None = None) -> Deferred[Papers]:
-        return self.enrolment(noted, auth, required).check_in(Seen(id=BADGE))
+        return self.enrolment(noted, auth, required).check_in(Seen(id=BADGE, address="10.0.0.1"))
 
     def test_fails(self) -> None:
         """Where a token is needed that is said; otherwise the device may talk."""

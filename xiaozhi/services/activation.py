@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import normal
 from xiaozhi.services.auth.settings import Auth
+from xiaozhi.services.networks import NEIGHBOURS, Networks, parse
 from xiaozhi.services.store import Activation, DeviceRecord, Seen, Store
 from xiaozhi.services.store.records import TICK
 from xiaozhi.settings import Activation as Settings
@@ -77,15 +78,20 @@ class Enrolment:
         self._mints = auth.mints
         self._required = auth.mints if settings.required is None else settings.required
         self._exempt = frozenset(map(normal, auth.allowed_devices))
+        # Where devices are served at all; None if it is their tokens that count.
+        self._near = Networks((*NEIGHBOURS, *auth.open_to)) if auth.mode == "off" else None
         self._message = settings.message
         self._most = most
 
     def check_in(self, seen: Seen) -> Deferred[Papers]:
         """Note a device that boots, and tell what it is handed.
 
+        Who is too far away to connect is not noted, so that strangers cannot fill the store.
         Fails with ServiceError, within `PATIENCE`, if the store does not answer and a device
         without a token could not connect. Otherwise that keeps nobody from talking.
         """
+        if self._near is not None and parse(seen.address) not in self._near:
+            return succeed(Papers())
         noted = self._store.seen(seen, self._now(), self._most)
         if seen.id in self._exempt or not (self._mints or self._required):
             noted.addErrback(lambda failure: failure.trap(ServiceError))  # the store has told it

@@ -6,15 +6,27 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.open_house import nobody
 from tests.services.web.test_ota import NOW
+from tests.websocket import Transport
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.web.bounded import PATIENCE
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.site import site
+
+
+class Deaf(Transport):
+    """A peer that does not hang up by itself."""
+
+    aborted = False
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+    def abortConnection(self) -> None:
+        self.aborted = True
 
 
 class Slow(SynchronousTestCase):
@@ -25,7 +37,7 @@ class Slow(SynchronousTestCase):
         self.clock = Clock()
         served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody())
         self.protocol: Any = served.buildProtocol(None)
-        self.transport = StringTransport()
+        self.transport = Deaf()
         self.protocol.callLater = self.clock.callLater
         self.protocol.makeConnection(self.transport)
 
@@ -41,6 +53,8 @@ class Slow(SynchronousTestCase):
             self.clock.advance(2)
             self.assertIn(b"408 Request Timeout", self.transport.value(), begun)
             self.assertTrue(self.transport.disconnecting, begun)
+            self.clock.advance(15)
+            self.assertTrue(self.transport.aborted, begun)
 
     def test_whole(self) -> None:
         """Requests that are whole are answered, one after the other, and no time is kept."""

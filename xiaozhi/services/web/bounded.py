@@ -54,7 +54,8 @@ class BoundedChannel(HTTPChannel):
         self.transport.write(
             b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         )
-        self.loseConnection()
+        self.setTimeout(None)
+        self.timeoutConnection()  # which cuts it off if that is not read either
 
 
 class BoundedRequest(Request):
