@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).parent.parent
 _PATIENCE: Final = 30.0
 
 BASE: Final = """
-server: {{ip: 127.0.0.1, port: {port}, language: en, max_connections: 20000}}
+server: {{ip: 127.0.0.1, port: {port}, language: en, max_connections: 20000, max_devices: 1000000}}
 """
 INSTANT: Final = """
 asr: {use: instant}
@@ -33,6 +33,9 @@ REMOTE: Final = """
 asr: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 llm: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 tts: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
+"""
+GUARDED: Final = """
+auth: {{mode: token, key: {key}}}
 """
 WATCHED: Final = """
 asr: {{use: {asr}}}
@@ -176,6 +179,8 @@ def module(name: str) -> contextlib.AbstractContextManager[Served]:
 def _twistd(base: str, configuration: str, name: str) -> contextlib.AbstractContextManager[Served]:
     port = free_port()
     FOLDER.mkdir(exist_ok=True)
+    for file in FOLDER.glob("xiaozhi.db*"):
+        file.unlink()  # each server meets its devices for the first time
     path = FOLDER / f"{name}.yaml"
     path.write_text(base.format(port=port) + configuration, encoding="utf-8")
     twistd = str(Path(sys.executable).with_name("twistd"))

@@ -24,7 +24,7 @@ from xiaozhi.services.auth import Gate
 from xiaozhi.services.auth.lists import Neighbours
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.store.records import DeviceRecord, Seen, SessionMemory
+from xiaozhi.services.store.records import DeviceRecord, Full, Seen, SessionMemory
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
@@ -51,14 +51,13 @@ class FakeStore:
     def block(self, device: str) -> None:
         self.known[device] = DeviceRecord(id=device, blocked=True, first_seen=0, last_seen=0)
 
-    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
-        return self._answer(self.known.get(device_id))
-
-    def count(self) -> Deferred[int]:
-        return self._answer(len(self.known))
-
-    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
-        record = DeviceRecord(**msgspec.structs.asdict(device), first_seen=now, last_seen=now)
+    def seen(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
+        before = self.known.get(device.id)
+        if before is None and most is not None and len(self.known) >= most:
+            self.asked += 1
+            return fail(Full("store", "there are enough devices"))
+        told = msgspec.structs.asdict(device) | {"blocked": before is not None and before.blocked}
+        record = DeviceRecord(**told, first_seen=now, last_seen=now)
         self.known[device.id] = record
         return self._answer(record)
 

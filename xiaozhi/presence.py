@@ -17,7 +17,7 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.counters import Counters
-from xiaozhi.services.store.records import DeviceRecord, Seen
+from xiaozhi.services.store.records import DeviceRecord, Full, Seen
 
 PATIENCE = 2.0
 """Seconds the store has to answer."""
@@ -26,14 +26,11 @@ PATIENCE = 2.0
 class Registry(Protocol):
     """What is needed of the store. Its Deferreds fail with ServiceError."""
 
-    def seen(self, device: Seen, now: float) -> Deferred[DeviceRecord]:
-        """Note that a device is here."""
+    def seen(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
+        """Note that a device is here, and tell what is known of it.
 
-    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
-        """Tell what is known of a device."""
-
-    def count(self) -> Deferred[int]:
-        """Count the devices that are known."""
+        Fails with Full if it is a new one where there are `most` already.
+        """
 
 
 class Guest(Protocol):
@@ -123,22 +120,16 @@ class Presence:
         """Note in the store that a device is here; raises Unregistered if it may not stay."""
         if self._registry is None:
             return
-        asking = Deferred.fromCoroutine(self._ask(self._registry, device))
+        noting = self._registry.seen(device, self._wall(), self.most)
         try:
-            await asking.addTimeout(PATIENCE, self._clock)
+            known = await noting.addTimeout(PATIENCE, self._clock)
         except TimedOut:
             raise Unregistered(
                 1013, "store", f"the store did not answer within {PATIENCE:g} s"
             ) from None
+        except Full as error:
+            raise Unregistered(1013, "max_devices", error.why) from error
         except ServiceError as error:
             raise Unregistered(1013, "store", str(error)) from error
-
-    async def _ask(self, registry: Registry, device: Seen) -> None:
-        known = await registry.device(device.id)
-        if known is None and await registry.count() >= self.most:
-            raise Unregistered(
-                1013, "max_devices", f"there are {self.most} devices already (server.max_devices)"
-            )
-        if known is not None and known.blocked:
+        if known.blocked:
             raise Unregistered(1008, "blocked", "the device is blocked")
-        await registry.seen(device, self._wall())

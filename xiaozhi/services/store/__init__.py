@@ -7,7 +7,7 @@ database is opened in a thread, while the server already listens.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,10 +19,12 @@ from twisted.python.failure import Failure
 from xiaozhi.errors import Refused, ServiceError, missing
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.store.gathering import Gathering
 from xiaozhi.services.store.records import (
     Activation,
     DeviceRecord,
     Entry,
+    Full,
     IssuedToken,
     Seen,
     SessionMemory,
@@ -38,6 +40,7 @@ __all__ = [
     "Activation",
     "DeviceRecord",
     "Entry",
+    "Full",
     "IssuedToken",
     "Seen",
     "SessionMemory",
@@ -76,6 +79,7 @@ class Store(MultiService):
         self._workers = Workers(reactor, "store", THREADS, WAITING, finishes=True)
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
+        self._arrivals = Gathering(self._note)
         self._failing = False
 
     def startService(self) -> None:
@@ -100,9 +104,11 @@ class Store(MultiService):
     def seen(self, device: Seen, now: float, most: int | None = None) -> Deferred[DeviceRecord]:
         """Note what a device tells of itself, and tell all that is known of it.
 
-        A new one is Refused where there are `most` already.
+        Fails with Full if it is a new one where there are `most` already. Many that come at once
+        are noted in one transaction.
         """
-        return self._write(lambda books: books.devices.seen(device, now, most))
+        noted = self._arrivals.add((device, now, most))
+        return noted.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
 
     def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
         """Look up a device."""
@@ -210,6 +216,22 @@ class Store(MultiService):
             database.close()
         return database
 
+    def _note(
+        self, arrivals: Sequence[tuple[Seen, float, int | None]]
+    ) -> Deferred[list[DeviceRecord | ServiceError]]:
+        """Note devices that have come."""
+
+        def note(books: Books) -> list[DeviceRecord | ServiceError]:
+            noted: list[DeviceRecord | ServiceError] = []
+            for device, now, most in arrivals:
+                try:
+                    noted.append(books.devices.seen(device, now, most))
+                except Full as error:
+                    noted.append(error)
+            return noted
+
+        return self._write(note)
+
     def _read(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.read(work))
 
@@ -222,10 +244,11 @@ class Store(MultiService):
         call.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
         return call.addCallbacks(self._worked, self._failed)
 
-    def _late(self, failure: Failure, patience: float) -> Failure:
+    def _late(self, failure: Any, patience: float) -> Failure:
         if failure.check(CancelledError):
             return Failure(ServiceError("store", f"no answer within {patience:g} s"))
-        return failure
+        told: Failure = failure
+        return told
 
     def _worked(self, result: T) -> T:
         if self._failing:
