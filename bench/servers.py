@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,7 +35,7 @@ llm: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 tts: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 """
 GUARDED: Final = """
-auth: {{mode: token, key: {key}}}
+auth: {{mode: token, key: "{key}"}}
 """
 WATCHED: Final = """
 asr: {{use: {asr}}}
@@ -160,8 +160,17 @@ def running(command: Sequence[str], port: int, name: str) -> Iterator[Served]:
                 child.wait()
 
 
-def xiaozhi(configuration: str, name: str = "server") -> contextlib.AbstractContextManager[Served]:
-    """Run the server as its operator would; `configuration` comes after the bench's own part."""
+def xiaozhi(
+    configuration: str, name: str = "server", furnish: Callable[[Path], None] = lambda store: None
+) -> contextlib.AbstractContextManager[Served]:
+    """Run the server as its operator would; `configuration` comes after the bench's own part.
+
+    It meets all devices for the first time, but those that `furnish` puts into its store before.
+    """
+    store = FOLDER / "xiaozhi.db"
+    for file in FOLDER.glob(f"{store.name}*"):
+        file.unlink()
+    furnish(store)
     return _twistd(BASE, configuration, name)
 
 
@@ -179,8 +188,6 @@ def module(name: str) -> contextlib.AbstractContextManager[Served]:
 def _twistd(base: str, configuration: str, name: str) -> contextlib.AbstractContextManager[Served]:
     port = free_port()
     FOLDER.mkdir(exist_ok=True)
-    for file in FOLDER.glob("xiaozhi.db*"):
-        file.unlink()  # each server meets its devices for the first time
     path = FOLDER / f"{name}.yaml"
     path.write_text(base.format(port=port) + configuration, encoding="utf-8")
     twistd = str(Path(sys.executable).with_name("twistd"))

@@ -21,7 +21,7 @@ class GatheringTest(SynchronousTestCase):
         return self.asked[-1][1]
 
     def test_together(self) -> None:
-        """The first is made at once; those that come meanwhile are made together, some at a time."""
+        """The first is made at once; those that come meanwhile are made together."""
         made = [self.gathering.add(number) for number in range(AT_ONCE + 3)]
         self.assertEqual(self.asked[0][0], [0])
         self.asked[0][1].callback([10])
