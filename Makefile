@@ -11,7 +11,7 @@ empty :=
 comma := ,
 space := $(empty) $(empty)
 
-.PHONY: run talk test lint unit coverage system bench docs clean
+.PHONY: run talk test lint unit coverage system fuzz bench docs clean
 
 run: .venv/installed
 	@$(BIN)/xiaozhi run
@@ -68,6 +68,13 @@ coverage: .venv/test
 
 system: .venv/test
 	$(BIN)/python -W error -m twisted.trial $(call modules,$(SYSTEM))
+
+# Inputs nobody thought of; `make fuzz N=10000 SEED=7`. `make test` tries 20,000 of them.
+N ?= 1000000
+fuzz: .venv/test
+	@$(PIP) '.[fuzz]' || echo "atheris cannot be installed here"
+	$(BIN)/python -W error -m tests.fuzz --inputs $(N) $(SEED:%=--seed %)
+	$(BIN)/python -m tests.fuzz.guided $(N) -max_total_time=300 $(SEED:%=-seed=%)
 
 # How fast it is and what it costs, in ten minutes; `make bench BENCH=--quick` takes two.
 BENCH ?= --picture bench/figures.png

@@ -64,7 +64,9 @@ class Plan:
 
     def doors(self) -> None:
         """Measure coming, going, and staying."""
-        self.results.connections = runs.connections(3.0 if self.quick else 6.0)
+        seconds = 3.0 if self.quick else 6.0
+        self.results.connections = runs.connections(seconds)
+        self.results.connections_guarded = runs.connections(seconds, guarded=True)
         self.results.idle = runs.idle(self.idle)
 
     def start(self) -> None:

@@ -73,12 +73,17 @@ class Device(asyncio.Protocol):
 
     transport: Any
 
-    def __init__(self, path: str, hello: bool = True) -> None:
-        """Connect to `path`; with `hello`, it is ready when the server has answered that."""
+    def __init__(self, path: str, hello: bool = True, name: str = "", token: str = "") -> None:
+        """Connect to `path`; with `hello`, it is ready when the server has answered that.
+
+        Without a `name` it is a new device; it shows its `token`, if it has one.
+        """
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._path = path
         self._hello = hello
+        self._name = name or os.urandom(6).hex(":")
+        self._token = f"Authorization: Bearer {token}\r\n" if token else ""
         self._head: bytes | None = b""
         self._reader = websocket.Reader()
 
@@ -89,7 +94,7 @@ class Device(asyncio.Protocol):
             f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n"
             "Sec-WebSocket-Version: 13\r\nProtocol-Version: 1\r\n"
-            f"Device-Id: {os.urandom(6).hex(':')}\r\n"
+            f"Device-Id: {self._name}\r\n{self._token}"
             "Client-Id: bench\r\n\r\n".encode()
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import time
 
@@ -21,6 +22,8 @@ class Job(msgspec.Struct, frozen=True):
     devices: int
     """How many at once."""
     seconds: float = 0.0
+    tokens: dict[str, str] = {}
+    """Of devices that are known: they knock one after the other, each with its token."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -36,11 +39,12 @@ async def knock(job: Job) -> Report:
     await agree()
     began = time.monotonic()
     until = began + job.seconds
+    known = itertools.cycle(job.tokens.items() or [("", "")])
 
     async def caller() -> int:
         count = 0
         while time.monotonic() < until:
-            device = await _connect(job.port)
+            device = await _connect(job.port, *next(known))
             device.transport.write(GOODBYE)
             await device.gone
             count += 1
@@ -65,9 +69,9 @@ async def stay(job: Job) -> Report:
     return Report(len(devices), seconds)
 
 
-async def _connect(port: int) -> Device:
+async def _connect(port: int, name: str = "", token: str = "") -> Device:
     _, device = await asyncio.get_running_loop().create_connection(
-        lambda: Device(PATH), "127.0.0.1", port
+        lambda: Device(PATH, name=name, token=token), "127.0.0.1", port
     )
     await device.ready
     return device

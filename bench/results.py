@@ -146,6 +146,8 @@ class Results(msgspec.Struct):
     """With Whisper and Piper at work."""
     connections: float | None = None
     """Connect, hello and close, a second."""
+    connections_guarded: float | None = None
+    """The same, of devices that are known and show their tokens."""
     idle: Idle | None = None
     start_usual: list[float] = []
     """Seconds from the command to the first answer, as configured by default."""

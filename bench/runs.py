@@ -7,8 +7,9 @@ import importlib.util
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,6 +19,12 @@ from bench.results import Gaps, Idle, Level, Results, Spread, Who
 from bench.servers import Machine, Served
 from bench.sounds import FOLDER
 from bench.watch import Gap
+from xiaozhi.services.auth.devicetokens import DeviceTokens, NoRegister
+from xiaozhi.services.store import Seen
+from xiaozhi.services.store.database import Books, Database, locate
+
+KEY: Final = "k" * 32
+"""What tokens of devices are sealed with."""
 
 
 class Client:
@@ -154,15 +161,32 @@ def real_engines() -> bool:
     return all(importlib.util.find_spec(name) for name in needed)
 
 
-def connections(seconds: float = 5.0, callers: int = 8) -> float:
-    """Count how many devices a second can come and go."""
-    with _server("instant") as served:
+def connections(seconds: float = 5.0, callers: int = 8, guarded: bool = False) -> float:
+    """Count how many devices a second can come and go: new ones, or known ones with tokens."""
+    names = [f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}" for n in range(1000)] if guarded else []
+    settings = servers.INSTANT + (servers.GUARDED.format(key=KEY) if guarded else "")
+    with servers.xiaozhi(settings, furnish=lambda store: _enrol(store, names)) as served:
         served.settle()
-        client = Client("bench.doors", doors.Job(served.port, callers, seconds))
+        mint = DeviceTokens(KEY.encode(), NoRegister()).mint
+        tokens = {name: mint(name, time.time()) for name in names}
+        client = Client("bench.doors", doors.Job(served.port, callers, seconds, tokens))
         client.go()
         client.done()
         report = client.report(doors.Report)
     return float(report.connections / report.seconds)
+
+
+def _enrol(store: Path, names: Sequence[str]) -> None:
+    """Activate devices before the server starts."""
+
+    def enrol(books: Books) -> None:
+        for name in names:
+            books.devices.seen(Seen(id=name), time.time(), None)
+            books.activations.activate(name, time.time())
+
+    database = Database(locate(store), 10.0, 1)
+    database.write(enrol)
+    database.close()
 
 
 def idle(devices: int) -> Idle:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).parent.parent
 _PATIENCE: Final = 30.0
 
 BASE: Final = """
-server: {{ip: 127.0.0.1, port: {port}, language: en, max_connections: 20000}}
+server: {{ip: 127.0.0.1, port: {port}, language: en, max_connections: 20000, max_devices: 1000000}}
 """
 INSTANT: Final = """
 asr: {use: instant}
@@ -33,6 +33,9 @@ REMOTE: Final = """
 asr: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 llm: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 tts: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
+"""
+GUARDED: Final = """
+auth: {{mode: token, key: "{key}"}}
 """
 WATCHED: Final = """
 asr: {{use: {asr}}}
@@ -157,8 +160,17 @@ def running(command: Sequence[str], port: int, name: str) -> Iterator[Served]:
                 child.wait()
 
 
-def xiaozhi(configuration: str, name: str = "server") -> contextlib.AbstractContextManager[Served]:
-    """Run the server as its operator would; `configuration` comes after the bench's own part."""
+def xiaozhi(
+    configuration: str, name: str = "server", furnish: Callable[[Path], None] = lambda store: None
+) -> contextlib.AbstractContextManager[Served]:
+    """Run the server as its operator would; `configuration` comes after the bench's own part.
+
+    It meets all devices for the first time, but those that `furnish` puts into its store before.
+    """
+    store = FOLDER / "xiaozhi.db"
+    for file in FOLDER.glob(f"{store.name}*"):
+        file.unlink()
+    furnish(store)
     return _twistd(BASE, configuration, name)
 
 

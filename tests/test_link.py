@@ -92,6 +92,13 @@ class LinkTest(SynchronousTestCase):
         self.assertEqual(self.socket.done, ["abort"])
         self.link.resumeProducing()
 
+    def test_stalls_at_goodbye(self) -> None:
+        """A reader that stalls when all was said is not waited for."""
+        self.link.closed()
+        self.socket.open = False
+        self.link.pauseProducing()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_no_timer_is_left(self) -> None:
         """When the socket is gone, so is the timer."""
         for end in (self.link.closed, self.link.stopProducing):

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from tests.fakes import LoudDetector, Table
 from xiaozhi.endpointing import Limits
-from xiaozhi.errors import Refused, ServiceError
+from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.limits import Crowd
 from xiaozhi.presence import Presence
@@ -24,7 +24,7 @@ from xiaozhi.services.auth import Gate
 from xiaozhi.services.auth.lists import Neighbours
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.store.records import DeviceRecord, Seen, SessionMemory
+from xiaozhi.services.store.records import DeviceRecord, Full, Seen, SessionMemory
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 class FakeStore:
     """Knows devices, blocked or not; answers at once, by an error, or not at all."""
+
+    patience = 2.0
 
     def __init__(self) -> None:
         self.known: dict[str, DeviceRecord] = {}
@@ -51,16 +53,13 @@ class FakeStore:
     def block(self, device: str) -> None:
         self.known[device] = DeviceRecord(id=device, blocked=True, first_seen=0, last_seen=0)
 
-    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
-        return self._answer(self.known.get(device_id))
-
-    def count(self) -> Deferred[int]:
-        return self._answer(len(self.known))
-
-    def seen(self, device: Seen, now: float, most: int) -> Deferred[DeviceRecord]:
-        if device.id not in self.known and len(self.known) >= most:
-            return fail(Refused("store", f"there are {most} devices already"))
-        record = DeviceRecord(**msgspec.structs.asdict(device), first_seen=now, last_seen=now)
+    def seen(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
+        before = self.known.get(device.id)
+        if before is None and most is not None and len(self.known) >= most:
+            self.asked += 1
+            return fail(Full("store", "there are enough devices"))
+        told = msgspec.structs.asdict(device) | {"blocked": before is not None and before.blocked}
+        record = DeviceRecord(**told, first_seen=now, last_seen=now)
         self.known[device.id] = record
         return self._answer(record)
 

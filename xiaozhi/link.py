@@ -113,8 +113,8 @@ class Link:
         return True
 
     def pauseProducing(self) -> None:
-        """The peer does not read as fast as we write."""
-        if self._impatience is None:
+        """The peer does not read as fast as we write; after a goodbye that is another's worry."""
+        if self._impatience is None and self._socket.can_send():
             self._impatience = self._clock.callLater(PATIENCE, self._give_up)
 
     def resumeProducing(self) -> None:

@@ -17,23 +17,21 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.counters import Counters
-from xiaozhi.services.store.records import DeviceRecord, Seen
-
-PATIENCE = 2.0
-"""Seconds the store has to answer."""
+from xiaozhi.services.store.records import DeviceRecord, Full, Seen
 
 
 class Registry(Protocol):
     """What is needed of the store. Its Deferreds fail with ServiceError."""
 
-    def seen(self, device: Seen, now: float, most: int) -> Deferred[DeviceRecord]:
-        """Note that a device is here; a new one is Refused where there are `most` already."""
+    @property
+    def patience(self) -> float:
+        """Seconds it has to answer: two, but for the time right after the start."""
 
-    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
-        """Tell what is known of a device."""
+    def seen(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
+        """Note that a device is here, and tell what is known of it.
 
-    def count(self) -> Deferred[int]:
-        """Count the devices that are known."""
+        Fails with Full if it is a new one where there are `most` already.
+        """
 
 
 class Guest(Protocol):
@@ -137,23 +135,17 @@ class Presence:
         """Note in the store that a device is here; raises Unregistered if it may not stay."""
         if self._registry is None:
             return
-        asking = Deferred.fromCoroutine(self._ask(self._registry, device))
+        patience = self._registry.patience
+        noting = self._registry.seen(device, self._wall(), self.most)
         try:
-            await asking.addTimeout(PATIENCE, self._clock)
+            known = await noting.addTimeout(patience, self._clock)
         except TimedOut:
             raise Unregistered(
-                1013, "store", f"the store did not answer within {PATIENCE:g} s"
+                1013, "store", f"the store did not answer within {patience:g} s"
             ) from None
+        except Full as error:
+            raise Unregistered(1013, "max_devices", error.why) from error
         except ServiceError as error:
             raise Unregistered(1013, "store", str(error)) from error
-
-    async def _ask(self, registry: Registry, device: Seen) -> None:
-        known = await registry.device(device.id)
-        if known is None and await registry.count() >= self.most:
-            raise Unregistered(
-                1013, "max_devices", f"there are {self.most} devices already (server.max_devices)"
-            )
-        if known is not None and known.blocked:
+        if known.blocked:
             raise Unregistered(1008, "blocked", "the device is blocked")
-        # Others may have come since they were counted: the store looks again as it writes.
-        await registry.seen(device, self._wall(), self.most)

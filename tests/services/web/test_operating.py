@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
-from tests.http import Reply, ask
+from tests.http import Reply, ask, send
 from tests.services.open_house import nobody
 from tests.services.web.test_ota import NOW
 from xiaozhi.services.counters import METRICS, Counters
@@ -71,6 +71,13 @@ class Guard(Case):
             self.assertEqual(self.get("/metrics", **{"X-Forwarded-For": chain}).status, status)
         for name, told in (("X-Real-IP", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")):
             self.assertEqual(self.get("/metrics", **{name: told}).status, 403, name)
+
+    def test_garbled_proxy(self) -> None:
+        """What is no UTF-8 is no address of a network that may look."""
+        protocol, transport = send(self.site, "GET", "/", None, b"", 8000)
+        protocol.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: \x89\r\n\r\n")
+        protocol.connectionLost(None)
+        self.assertIn(b"HTTP/1.1 403 ", transport.value())
 
 
 class Health(Case):

@@ -11,7 +11,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
-from tests.http import ask
+from tests.http import ask, send
 from tests.services.open_house import nobody
 from xiaozhi.services.devices import LIMIT, Devices
 from xiaozhi.services.web.address import Address, public
@@ -56,6 +56,22 @@ class OtaTest(SynchronousTestCase):
                     },
                 },
             )
+
+    def test_other_methods(self) -> None:
+        """A method that is not possible is refused with those that are, whatever the path is."""
+        protocol, transport = send(self.site, "BREW", "/xiaozhi/ota/", None, b"", 8000)
+        protocol.dataReceived(b"PUT /xiaozhi/ota/activate?\x85 HTTP/1.1\r\nHost: a\r\n\r\n")
+        protocol.connectionLost(None)
+        self.assertEqual(transport.value().count(b"HTTP/1.1 405 "), 2)
+        self.assertIn(b"Allow: HEAD, OPTIONS, POST", transport.value())
+
+    def test_head(self) -> None:
+        """Where there is no page to get, HEAD does not fail either."""
+        for path, status in (("/xiaozhi/ota/activate", 405), ("/xiaozhi", 404), ("/supie", 404)):
+            with self.subTest(path=path):
+                protocol, transport = send(self.site, "HEAD", path, None, b"", 8000)
+                protocol.connectionLost(None)
+                self.assertTrue(transport.value().startswith(b"HTTP/1.1 %d " % status))
 
     def test_badge(self) -> None:
         """A badge is sent to its own path."""

@@ -7,7 +7,7 @@ database is opened in a thread, while the server already listens.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,10 +19,12 @@ from twisted.python.failure import Failure
 from xiaozhi.errors import Refused, ServiceError, missing
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.store.gathering import Gathering
 from xiaozhi.services.store.records import (
     Activation,
     DeviceRecord,
     Entry,
+    Full,
     IssuedToken,
     Seen,
     SessionMemory,
@@ -38,6 +40,7 @@ __all__ = [
     "Activation",
     "DeviceRecord",
     "Entry",
+    "Full",
     "IssuedToken",
     "Seen",
     "SessionMemory",
@@ -49,6 +52,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+OPENING = 15.0
+"""Seconds for a verb while the database is opened after the start: it may have to be made, on a
+machine that loads models at the same time."""
 THREADS = 4
 WAITING = 1024
 """Calls that wait for a thread: as when every device comes back after a restart."""
@@ -76,11 +82,19 @@ class Store(MultiService):
         self._workers = Workers(reactor, "store", THREADS, WAITING, finishes=True)
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
+        self._arrivals = Gathering(self._note)
         self._failing = False
+        self._opening = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds within which a verb is done, or fails."""
+        return max(OPENING, self._patience) if self._opening else self._patience
 
     def startService(self) -> None:
         """Begin to open the database. Verbs wait for that; if it fails, each tries again."""
         super().startService()
+        self._opening = True
         self.ready().addErrback(lambda failure: failure.trap(ServiceError))
 
     def stopService(self) -> Deferred[Any]:
@@ -100,9 +114,11 @@ class Store(MultiService):
     def seen(self, device: Seen, now: float, most: int | None = None) -> Deferred[DeviceRecord]:
         """Note what a device tells of itself, and tell all that is known of it.
 
-        A new one is Refused where there are `most` already.
+        Fails with Full if it is a new one where there are `most` already. Many that come at once
+        are noted in one transaction.
         """
-        return self._write(lambda books: books.devices.seen(device, now, most))
+        noted = self._arrivals.add((device, now, most))
+        return noted.addTimeout(self.patience, self._reactor, onTimeoutCancel=self._late)
 
     def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
         """Look up a device."""
@@ -210,6 +226,22 @@ class Store(MultiService):
             database.close()
         return database
 
+    def _note(
+        self, arrivals: Sequence[tuple[Seen, float, int | None]]
+    ) -> Deferred[list[DeviceRecord | ServiceError]]:
+        """Note devices that have come."""
+
+        def note(books: Books) -> list[DeviceRecord | ServiceError]:
+            noted: list[DeviceRecord | ServiceError] = []
+            for device, now, most in arrivals:
+                try:
+                    noted.append(books.devices.seen(device, now, most))
+                except Full as error:
+                    noted.append(error)
+            return noted
+
+        return self._write(note)
+
     def _read(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.read(work))
 
@@ -219,15 +251,17 @@ class Store(MultiService):
     def _do(self, work: Callable[[Database], T]) -> Deferred[T]:
         """Call `work` in a thread, within the patience."""
         call = self._database.get().addCallback(lambda base: self._workers.run(work, base))
-        call.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
+        call.addTimeout(self.patience, self._reactor, onTimeoutCancel=self._late)
         return call.addCallbacks(self._worked, self._failed)
 
-    def _late(self, failure: Failure, patience: float) -> Failure:
+    def _late(self, failure: Any, patience: float) -> Failure:
         if failure.check(CancelledError):
             return Failure(ServiceError("store", f"no answer within {patience:g} s"))
-        return failure
+        told: Failure = failure
+        return told
 
     def _worked(self, result: T) -> T:
+        self._opening = False
         if self._failing:
             self._failing = False
             self.log.info("the store works again")
@@ -235,6 +269,7 @@ class Store(MultiService):
 
     def _failed(self, failure: Failure) -> Failure:
         """Name the first of several failures."""
+        self._opening = False
         error = failure.value
         if isinstance(error, ServiceError) and not isinstance(error, Refused):
             if self.running and not self._failing:

@@ -8,8 +8,7 @@ from typing import Any
 import attrs
 from sqlalchemy import Connection, Row, case, delete, func, select, update
 
-from xiaozhi.errors import Refused
-from xiaozhi.services.store.records import TICK, DeviceRecord, Seen, Standing
+from xiaozhi.services.store.records import TICK, DeviceRecord, Full, Seen, Standing
 from xiaozhi.services.store.tables import devices, tokens, void_tokens
 from xiaozhi.services.store.upsert import insert
 
@@ -27,7 +26,7 @@ class DeviceBook:
     def seen(self, device: Seen, now: float, most: int | None) -> DeviceRecord:
         """Note what a device tells of itself."""
         if most is not None and self.get(device.id) is None and self.count() >= most:
-            raise Refused("store", f"there are {most} devices already (server.max_devices)")
+            raise Full("store", f"there are {most} devices already (server.max_devices)")
         told = {fact: _printable(getattr(device, fact)) for fact in _FACTS}
         statement = insert(self.on, devices).values(
             id=device.id, first_seen=now, last_seen=now, **told

@@ -7,6 +7,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from xiaozhi.errors import Refused
+
+
+class Full(Refused):
+    """There are as many devices as there may be."""
+
+
 TokenKind = Literal["operator", "device"]
 
 TICK = 0.001

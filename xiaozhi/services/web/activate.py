@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
@@ -32,6 +33,10 @@ class Activate(Resource):
     def render_OPTIONS(self, request: Request) -> bytes:
         """Let pages of other origins ask."""
         return preflight(request)
+
+    def render_HEAD(self, request: Request) -> bytes:
+        """Refuse what Twisted would make of a GET, which there is not."""
+        raise UnsupportedMethod((b"OPTIONS", b"POST"))
 
     def render_POST(self, request: Request) -> int:
         """Tell a device whether it is activated."""

@@ -1,7 +1,8 @@
-"""Requests that have an end, in bytes and in time.
+"""Requests as they may come: with an end, in bytes and in time, and by any method.
 
 Twisted would keep any body in a file until it is whole, and wait for ever for a request of which
-a byte comes now and then.
+a byte comes now and then; where the path is not ASCII it fails to refuse a method, or to speak of
+a HEAD.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any, Final
 import msgspec
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from xiaozhi.services.web.answering import refusal
@@ -81,6 +84,10 @@ class BoundedRequest(Request):
         if not self._ended:
             super().requestReceived(command, path, version)
 
+    def render(self, resrc: Any) -> None:
+        """Have a page answer."""
+        super().render(_Refusing(resrc))
+
     def _measure(self, length: int) -> None:
         if length <= LONGEST or self._ended:
             return
@@ -92,3 +99,23 @@ class BoundedRequest(Request):
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
         )
         self.channel.loseConnection()
+
+
+class _Refusing(Resource):
+    """A page that refuses the methods it does not have, and answers HEAD without a body."""
+
+    def __init__(self, page: Resource) -> None:
+        super().__init__()
+        self._page = page
+
+    def render(self, request: Any) -> bytes | int:
+        try:
+            answered: bytes | int = self._page.render(request)
+        except UnsupportedMethod as error:
+            request.setResponseCode(405)
+            request.setHeader(b"Allow", b", ".join(sorted(error.allowedMethods)))
+            return b""
+        if request.method == b"HEAD" and isinstance(answered, bytes):
+            request.setHeader(b"Content-Length", b"%d" % len(answered))
+            return b""  # Twisted would leave it out, too, and complain
+        return answered

@@ -41,7 +41,7 @@ def _addresses(request: Request) -> Iterator[str]:
     Nobody gains by inventing more of them, as every one must be allowed.
     """
     yield str(getattr(request.getClientAddress(), "host", ""))
-    for header in request.requestHeaders.getRawHeaders("X-Forwarded-For") or ():
-        for address in header.split(","):
+    for header in request.requestHeaders.getRawHeaders(b"X-Forwarded-For") or ():
+        for address in header.decode("latin-1").split(","):
             yield address.strip()
     yield from claims(headers(request))

@@ -75,7 +75,11 @@ def _access(timestamp: str, request: IRequest) -> str:
 
 
 class _Branch(Resource):
-    """A place with paths below it."""
+    """A place with paths below it, and nothing at it."""
+
+    def render(self, request: Request) -> bytes | int:
+        nothing: bytes | int = notFound().render(request)
+        return nothing
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         return notFound()
