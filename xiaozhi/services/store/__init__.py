@@ -220,17 +220,7 @@ class Store(MultiService):
         self, arrivals: Sequence[tuple[Seen, float, int | None]]
     ) -> Deferred[list[DeviceRecord | ServiceError]]:
         """Note devices that have come."""
-
-        def note(books: Books) -> list[DeviceRecord | ServiceError]:
-            noted: list[DeviceRecord | ServiceError] = []
-            for device, now, most in arrivals:
-                try:
-                    noted.append(books.devices.seen(device, now, most))
-                except Full as error:
-                    noted.append(error)
-            return noted
-
-        return self._write(note)
+        return self._write(lambda books: books.devices.seen(arrivals))
 
     def _read(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.read(work))
