@@ -80,6 +80,7 @@ class Store(MultiService):
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
         self._arrivals = Gathering(self._note)
+        self._standings = Gathering(self._look_up)
         self._failing = False
 
     def startService(self) -> None:
@@ -187,7 +188,8 @@ class Store(MultiService):
 
         All are void for one that is unknown, not activated, or blocked.
         """
-        return self._read(lambda books: books.devices.standing(device_id))
+        found = self._standings.add(device_id)
+        return found.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
 
     def tokens(self) -> Deferred[list[TokenRecord]]:
         """List the tokens, the newest first, with those that are revoked."""
@@ -221,6 +223,10 @@ class Store(MultiService):
     ) -> Deferred[list[DeviceRecord | ServiceError]]:
         """Note devices that have come."""
         return self._write(lambda books: books.devices.seen(arrivals))
+
+    def _look_up(self, device_ids: Sequence[str]) -> Deferred[list[Standing | ServiceError]]:
+        """Tell what is held against the tokens of devices."""
+        return self._read(lambda books: books.devices.standings(device_ids))
 
     def _read(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.read(work))

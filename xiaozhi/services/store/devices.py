@@ -96,13 +96,23 @@ class DeviceBook:
         self.on.execute(delete(tokens).where(own))
         return self.on.execute(delete(devices).where(devices.c.id == device_id)).rowcount > 0
 
-    def standing(self, device_id: str) -> Standing:
-        """Tell what is held against one's tokens."""
-        device = self.get(device_id)
-        if device is None:
-            return Standing(math.inf)
-        of_it = select(void_tokens.c.fingerprint).where(void_tokens.c.device_id == device_id)
-        return Standing(device.not_before, frozenset(self.on.execute(of_it).scalars()))
+    def standings(self, device_ids: Sequence[str]) -> list[Standing | ServiceError]:
+        """Tell what is held against the tokens of each."""
+        some = set(device_ids)
+        rows = self.on.execute(select(devices).where(devices.c.id.in_(some)))
+        known = {row.id: _record(row) for row in rows}
+        void: dict[str, set[str]] = {}
+        held = select(void_tokens.c.device_id, void_tokens.c.fingerprint)
+        for device_id, fingerprint in self.on.execute(
+            held.where(void_tokens.c.device_id.in_(some))
+        ):
+            void.setdefault(device_id, set()).add(fingerprint)
+        return [
+            Standing(known[each].not_before, frozenset(void.get(each, ())))
+            if each in known
+            else Standing(math.inf)
+            for each in device_ids
+        ]
 
     def void_tokens(self, device_id: str, now: float) -> bool:
         """Revoke all tokens it was handed."""
