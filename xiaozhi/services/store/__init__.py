@@ -83,6 +83,7 @@ class Store(MultiService):
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
         self._arrivals = Gathering(self._note)
+        self._standings = Gathering(self._look_up)
         self._failing = False
         self._opening = False
 
@@ -197,7 +198,8 @@ class Store(MultiService):
 
         All are void for one that is unknown, not activated, or blocked.
         """
-        return self._read(lambda books: books.devices.standing(device_id))
+        found = self._standings.add(device_id)
+        return found.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
 
     def tokens(self) -> Deferred[list[TokenRecord]]:
         """List the tokens, the newest first, with those that are revoked."""
@@ -230,17 +232,11 @@ class Store(MultiService):
         self, arrivals: Sequence[tuple[Seen, float, int | None]]
     ) -> Deferred[list[DeviceRecord | ServiceError]]:
         """Note devices that have come."""
+        return self._write(lambda books: books.devices.seen(arrivals))
 
-        def note(books: Books) -> list[DeviceRecord | ServiceError]:
-            noted: list[DeviceRecord | ServiceError] = []
-            for device, now, most in arrivals:
-                try:
-                    noted.append(books.devices.seen(device, now, most))
-                except Full as error:
-                    noted.append(error)
-            return noted
-
-        return self._write(note)
+    def _look_up(self, device_ids: Sequence[str]) -> Deferred[list[Standing | ServiceError]]:
+        """Tell what is held against the tokens of devices."""
+        return self._read(lambda books: books.devices.standings(device_ids))
 
     def _read(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.read(work))

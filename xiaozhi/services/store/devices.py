@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 from sqlalchemy import Connection, Row, case, delete, func, select, update
 
+from xiaozhi.errors import ServiceError
 from xiaozhi.services.store.records import TICK, DeviceRecord, Full, Seen, Standing
 from xiaozhi.services.store.tables import devices, tokens, void_tokens
 from xiaozhi.services.store.upsert import insert
@@ -23,24 +26,46 @@ class DeviceBook:
 
     on: Connection
 
-    def seen(self, device: Seen, now: float, most: int | None) -> DeviceRecord:
-        """Note what a device tells of itself."""
-        if most is not None and self.get(device.id) is None and self.count() >= most:
-            raise Full("store", f"there are {most} devices already (server.max_devices)")
-        told = {fact: _printable(getattr(device, fact)) for fact in _FACTS}
-        statement = insert(self.on, devices).values(
-            id=device.id, first_seen=now, last_seen=now, **told
+    def seen(
+        self, arrivals: Sequence[tuple[Seen, float, int | None]]
+    ) -> list[DeviceRecord | ServiceError]:
+        """Note what devices tell of themselves, each with the time and how many there may be.
+
+        That is three statements for all of them, since many come at once.
+        """
+        held = devices.c.id.in_({device.id for device, _, _ in arrivals})
+        known = {row.id: _record(row) for row in self.on.execute(select(devices).where(held))}
+        strangers = any(most is not None and seen.id not in known for seen, _, most in arrivals)
+        count = self.count() if strangers else 0
+        noted: list[DeviceRecord | ServiceError] = []
+        for device, now, most in arrivals:
+            before = known.get(device.id)
+            if before is None:
+                if most is not None and count >= most:
+                    why = f"there are {most} devices already (server.max_devices)"
+                    noted.append(Full("store", why))
+                    continue
+                count += 1
+                before = DeviceRecord(id=device.id, first_seen=now, last_seen=now)
+            told = {
+                fact: _printable(getattr(device, fact)) or getattr(before, fact) for fact in _FACTS
+            }
+            known[device.id] = msgspec.structs.replace(before, last_seen=now, **told)
+            noted.append(known[device.id])
+        self._keep({record.id: record for record in noted if isinstance(record, DeviceRecord)})
+        return noted
+
+    def _keep(self, records: Mapping[str, DeviceRecord]) -> None:
+        """Write what was told; always in one order, or two servers could wait for each other."""
+        if not records:
+            return
+        kept = ("id", "first_seen", "last_seen", *_FACTS)
+        statement = insert(self.on, devices)
+        changed = {name: statement.excluded[name] for name in ("last_seen", *_FACTS)}
+        self.on.execute(
+            statement.on_conflict_do_update(index_elements=[devices.c.id], set_=changed),
+            [{name: getattr(records[key], name) for name in kept} for key in sorted(records)],
         )
-        known = {
-            fact: func.coalesce(func.nullif(statement.excluded[fact], ""), devices.c[fact])
-            for fact in _FACTS
-        }
-        row = self.on.execute(
-            statement.on_conflict_do_update(
-                index_elements=[devices.c.id], set_=known | {"last_seen": now}
-            ).returning(devices)
-        ).one()
-        return _record(row)
 
     def get(self, device_id: str) -> DeviceRecord | None:
         """Look a device up."""
@@ -71,13 +96,23 @@ class DeviceBook:
         self.on.execute(delete(tokens).where(own))
         return self.on.execute(delete(devices).where(devices.c.id == device_id)).rowcount > 0
 
-    def standing(self, device_id: str) -> Standing:
-        """Tell what is held against one's tokens."""
-        device = self.get(device_id)
-        if device is None:
-            return Standing(math.inf)
-        of_it = select(void_tokens.c.fingerprint).where(void_tokens.c.device_id == device_id)
-        return Standing(device.not_before, frozenset(self.on.execute(of_it).scalars()))
+    def standings(self, device_ids: Sequence[str]) -> list[Standing | ServiceError]:
+        """Tell what is held against the tokens of each."""
+        some = set(device_ids)
+        rows = self.on.execute(select(devices).where(devices.c.id.in_(some)))
+        known = {row.id: _record(row) for row in rows}
+        void: dict[str, set[str]] = {}
+        held = select(void_tokens.c.device_id, void_tokens.c.fingerprint)
+        for device_id, fingerprint in self.on.execute(
+            held.where(void_tokens.c.device_id.in_(some))
+        ):
+            void.setdefault(device_id, set()).add(fingerprint)
+        return [
+            Standing(known[each].not_before, frozenset(void.get(each, ())))
+            if each in known
+            else Standing(math.inf)
+            for each in device_ids
+        ]
 
     def void_tokens(self, device_id: str, now: float) -> bool:
         """Revoke all tokens it was handed."""
