@@ -102,13 +102,6 @@ class Registration(Case):
         self.connect("/xiaozhi/v1/?device-id=first").vanish()
         self.refused(self.open(), 1013, "max_devices")
 
-    def test_full_at_once(self) -> None:
-        """Of two that come at the same moment, for one place, one stays."""
-        self.factory = self.serve(most=1)
-        first, second = (self.connect(f"/xiaozhi/v1/?device-id={name}") for name in "ab")
-        self.assertEqual((first.frames(), second.frames()), ([], [FAILED, 1013]))
-        self.assertEqual(list(self.store.known), ["a"])
-
     def test_store_fails(self) -> None:
         """A store that fails lets nobody in."""
         self.store.failure = ServiceError("store", "the disk is gone")
