@@ -17,6 +17,13 @@ class Buckets(SynchronousTestCase):
         self.assertEqual([bucket.take(101.0) for _ in range(3)], [True, True, False])
         self.assertEqual(sum(bucket.take(900.0) for _ in range(9)), 5)
 
+    def test_several(self) -> None:
+        """What is as much as several takes as many, or nothing."""
+        bucket = Bucket(2.0, 5.0)
+        self.assertEqual([bucket.take(0.0, 3), bucket.take(0.0, 3), bucket.take(0.0, 2)], [
+            True, False, True,
+        ])  # fmt: skip
+
     def test_sound(self) -> None:
         """Sound of the shortest frames passes for ever, after a wake word's burst, too."""
         bucket = Bucket(200.0, 1000.0)

@@ -134,7 +134,8 @@ class Server(Section, frozen=True):
         int,
         Meta(
             description="Messages a device may send, on average; five seconds' worth may come at "
-            "once. Who sends more is disconnected. Sound alone is up to 50 a second.",
+            "once, and 2000 bytes count as one more. Who sends more is disconnected. Sound alone "
+            "is up to 50 a second.",
             ge=60,
             le=100_000,
         ),

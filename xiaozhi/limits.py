@@ -19,13 +19,13 @@ class Bucket:
         self._left = burst
         self._at = 0.0
 
-    def take(self, now: float) -> bool:
-        """Take a token; say whether there was one. `now` is in seconds."""
+    def take(self, now: float, count: int = 1) -> bool:
+        """Take so many tokens; say whether they were there. `now` is in seconds."""
         self._left = min(self._burst, self._left + (now - self._at) * self._rate)
         self._at = now
-        if self._left < 1:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True
 
 

@@ -131,7 +131,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         """Take one frame of the device's."""
         if self.visit is None or not self.can_send():
             return  # Autobahn still delivers what comes after our goodbye
-        if not self.visit.affords():
+        if not self.visit.affords(len(payload)):
             self.say_goodbye(1008, "too many messages")
             return
         with about(self.visit.session.link.scope):
@@ -145,7 +145,7 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def onPing(self, payload: bytes) -> None:
         """Answer a ping; it counts as a message."""
-        if self.visit is None or self.visit.affords():
+        if self.visit is None or self.visit.affords(len(payload)):
             super().onPing(payload)
         else:
             self.say_goodbye(1008, "too many messages")

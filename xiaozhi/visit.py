@@ -29,6 +29,9 @@ OVERLAP = 1.5
 BURST = 5.0
 """Seconds of messages that may come at once: a network that stalled catches up."""
 
+LARGE = 2000
+"""Bytes that count as one message more."""
+
 UNREGISTERED = "设备注册失败".encode()
 """What a device is told that may not stay: this text as it is, no JSON."""
 
@@ -79,9 +82,10 @@ class Visit:
 
     # -- in --
 
-    def affords(self) -> bool:
-        """Say whether the device may send one more message."""
-        return self._bucket.take(self._clock.seconds())
+    def affords(self, size: int) -> bool:
+        """Say whether the device may send one more message, of so many bytes."""
+        # A large one is as much work as many: 64 KB of JSON take four milliseconds.
+        return self._bucket.take(self._clock.seconds(), 1 + size // LARGE)
 
     def arrive(self, hello: wire.Hello, address: str) -> None:
         """Take the route of the device, which was just welcomed; find out whether it may stay."""
