@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,11 @@ class Postgres:
     def silent(self) -> Iterator[None]:
         """Halt every process of it: connections stay, and nothing is answered."""
         processes = self._processes()
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
+        _tell(processes, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in processes:
-                os.kill(process, signal.SIGCONT)
+            _tell(processes, signal.SIGCONT)
 
     def database(self) -> str:
         """Make a database; give its URL."""
@@ -123,6 +121,12 @@ class Postgres:
             )
             output.seek(0)
             assert done.returncode == 0, output.read().decode()
+
+
+def _tell(processes: list[int], told: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):  # one that served a connection ends with it
+            os.kill(process, told)
 
 
 @cache
