@@ -148,7 +148,15 @@ def build(
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
     verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away)
     pages = {**walls.pages, "api": Api(operators, verbs)}
-    doors = site(rooms.factory, rooms.offer, walls.devices, rooms.enrolment, pages)
+    doors = site(
+        rooms.factory,
+        rooms.offer,
+        walls.devices,
+        rooms.enrolment,
+        pages,
+        settings.max_connections,
+        partial(counters.count, "connections_refused", reason="pages"),
+    )
     listening = _listening(settings, doors, clock, counters)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))
     parts = Parts(tree, listening, Doors(rooms.factory, clock), journal, rooms.staffing.settled)

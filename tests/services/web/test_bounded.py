@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerFactory
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.open_house import nobody
@@ -72,3 +74,46 @@ class Slow(SynchronousTestCase):
         self.protocol.dataReceived(b"GET / HT")
         self.protocol.connectionLost(None)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Crowded(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.refused: list[None] = []
+        factory = WebSocketServerFactory()
+        factory.protocol = WebSocketServerProtocol
+        factory.setProtocolOptions(openHandshakeTimeout=0)
+        self.site = site(
+            factory, Offer(None, 1, lambda: NOW), Devices(), nobody(),
+            most=2, refused=lambda: self.refused.append(None),
+        )  # fmt: skip
+
+    def connect(self) -> Any:
+        protocol: Any = self.site.buildProtocol(None)
+        protocol.callLater = Clock().callLater
+        transport = Deaf()
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        return protocol
+
+    def test_too_many(self) -> None:
+        """One too many is told to come again; who leaves makes room."""
+        first, _ = self.connect(), self.connect()
+        third = self.connect()
+        self.assertIn(b"503 Service Unavailable", third.transport.value())
+        self.assertTrue(third.transport.disconnecting)
+        self.assertEqual(len(self.refused), 1)
+        third.connectionLost(Failure(ConnectionDone()))
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.connect().transport.value(), b"")
+
+    def test_upgraded(self) -> None:
+        """A WebSocket takes no place here: they are counted elsewhere."""
+        for _ in range(5):
+            channel = self.connect()
+            channel.dataReceived(
+                b"GET /xiaozhi/v1/ HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            self.assertIsNone(channel.transport)
+        self.assertEqual(self.refused, [])

@@ -7,6 +7,7 @@ a HEAD.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import Request, Site
 
 from xiaozhi.services.web.answering import refusal
 
@@ -29,8 +30,19 @@ class BoundedChannel(HTTPChannel):
     """A connection that is ended with 408 if a request is not whole within `PATIENCE`."""
 
     transport: Any
+    factory: Any
     callLater: Any
     _late: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Begin, if there is a place."""
+        super().connectionMade()
+        if not self.factory.enter(self):
+            self.transport.write(
+                b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
+                b"Content-Length: 0\r\n\r\n"
+            )
+            self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Take some of a request."""
@@ -42,10 +54,13 @@ class BoundedChannel(HTTPChannel):
         """Hear that the request is whole."""
         self._in_time()
         super().allContentReceived()
+        if self.transport is None:  # it goes on as a WebSocket, which others count
+            self.factory.leave(self)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # has a default
         """Hear that nothing more will come."""
         self._in_time()
+        self.factory.leave(self)
         super().connectionLost(reason)
 
     def _in_time(self) -> None:
@@ -59,6 +74,33 @@ class BoundedChannel(HTTPChannel):
         )
         self.setTimeout(None)
         self.timeoutConnection()  # which cuts it off if that is not read either
+
+
+class BoundedSite(Site):
+    """Serves at most so many connections that are no WebSocket, or none yet."""
+
+    protocol: Any = BoundedChannel  # instead of one that may go over to HTTP/2
+
+    def __init__(
+        self, root: Resource, most: int, refused: Callable[[], object], **options: Any
+    ) -> None:
+        """Take Twisted's `options`; `refused` is called for each that was one too many."""
+        super().__init__(root, requestFactory=BoundedRequest, **options)
+        self._most = most
+        self._refused = refused
+        self._inside: set[BoundedChannel] = set()
+
+    def enter(self, channel: BoundedChannel) -> bool:
+        """Let a connection in; say whether there was a place."""
+        if len(self._inside) >= self._most:
+            self._refused()
+            return False
+        self._inside.add(channel)
+        return True
+
+    def leave(self, channel: BoundedChannel) -> None:
+        """Give its place back, if it had one."""
+        self._inside.discard(channel)
 
 
 class BoundedRequest(Request):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -18,7 +17,7 @@ from zope.interface import provider
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth.credential import masked
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.web.bounded import BoundedChannel, BoundedRequest
+from xiaozhi.services.web.bounded import BoundedSite
 from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
@@ -50,8 +49,13 @@ def site(
     devices: Devices,
     enrolment: Enrolment,
     pages: Mapping[str, Resource] = MappingProxyType({}),
+    most: int = 1000,
+    refused: Callable[[], object] = lambda: None,
 ) -> Site:
-    """Lay out the paths. `factory` serves devices, `pages` are below the root; see `Ota`, too."""
+    """Lay out the paths. `factory` serves devices, `pages` are below the root; see `Ota`, too.
+
+    At most `most` connections may ask for pages at one time; `refused` hears of each further one.
+    """
     root = _Branch()
     root.putChild(b"", _Front())
     for name, page in pages.items():
@@ -61,11 +65,7 @@ def site(
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
         branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices, enrolment))
-    return _BoundedSite(root, requestFactory=BoundedRequest, timeout=60, logFormatter=_access)
-
-
-class _BoundedSite(Site):
-    protocol: Any = BoundedChannel  # instead of one that may go over to HTTP/2
+    return BoundedSite(root, most, refused, timeout=60, logFormatter=_access)
 
 
 @provider(IAccessLogFormatter)
