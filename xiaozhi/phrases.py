@@ -16,7 +16,10 @@ Key = Literal[
     "too_long",
     "thinking",
     "still_thinking",
+    "looking",
+    "still_looking",
     "farewell",
+    "goodbye",
 ]
 Notice = Literal["idle", "silent", "replaced"]
 
@@ -53,9 +56,21 @@ _PHRASES: Mapping[Key, Mapping[str, str]] = {
         "zh": "还在想，请稍等。",
         "en": "Still thinking, one moment please.",
     },
+    "looking": {
+        "zh": "我查一下。",
+        "en": "Let me see.",
+    },
+    "still_looking": {
+        "zh": "还在查，请稍等。",
+        "en": "This takes a little longer.",
+    },
     "farewell": {
         "zh": "我先去休息了，需要时再叫我。",
         "en": "I will take a rest now. Call me when you need me.",
+    },
+    "goodbye": {
+        "zh": "再见，需要时再叫我。",
+        "en": "Goodbye. Call me when you need me.",
     },
 }
 _NOTICES: Mapping[Notice, Mapping[str, str]] = {

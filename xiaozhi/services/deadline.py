@@ -60,3 +60,22 @@ async def timed(
 
 async def _step(stream: AsyncGenerator[T, None]) -> Any:
     return await anext(stream, _END)
+
+
+async def late(waiting: Deferred[Any], clock: Any, patience: float) -> bool:
+    """Wait for a Deferred, and leave its result in it; say whether it takes over `patience` s."""
+
+    def arrived(result: T) -> T:
+        if not either.called:
+            either.callback(None)
+        return result
+
+    either: Deferred[None] = Deferred()
+    timer = clock.callLater(patience, either.callback, None)
+    waiting.addBoth(arrived)
+    try:
+        await either
+    finally:
+        if timer.active():
+            timer.cancel()
+    return not waiting.called
