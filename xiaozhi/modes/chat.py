@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 import attrs
 
 from xiaozhi.dialogue import Entry
-from xiaozhi.services.llm import Message, Minds
+from xiaozhi.services.llm import Message, Minds, Piece
 from xiaozhi.settings import Assistant
 
 
@@ -31,4 +32,12 @@ class Chat:
         prompt = f"{self.assistant.prompt_in(language)}\nIt is {self.now():%A, %Y-%m-%d %H:%M}."
         messages = [Message("system", prompt)]
         messages += [Message(entry.role, entry.text) for entry in history]
-        return self.minds.reply(messages, language)
+        return _words(self.minds.reply(messages, language))
+
+
+async def _words(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[str, None]:
+    """Leave the calls out: there are no tools yet."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, str):
+                yield piece
