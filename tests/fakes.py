@@ -20,10 +20,11 @@ from xiaozhi.link import Link
 from xiaozhi.modes.chat import Chat
 from xiaozhi.services.asr import Transcript
 from xiaozhi.services.counters import Counters
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.tts import Sound
 from xiaozhi.session import Session, Staff
 from xiaozhi.settings import Assistant, Audio
+from xiaozhi.tooling import Tool
 from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
 from xiaozhi.wire import AudioParams
@@ -110,14 +111,18 @@ class FakeRecognition:
 class FakeMinds:
     """Answers every question with `pieces`; a Deferred among them is waited for."""
 
-    def __init__(self, *pieces: str | Exception | Deferred[Any]) -> None:
+    def __init__(self, *pieces: Piece | Exception | Deferred[Any]) -> None:
         self.pieces = pieces
         self.asked: list[Sequence[Message]] = []
         self.languages: list[str] = []
+        self.tools: list[Sequence[Tool]] = []
         self.closed = 0
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         self.asked.append(messages)
+        self.tools.append(tools)
         self.languages.append(language)
         try:
             for piece in self.pieces:

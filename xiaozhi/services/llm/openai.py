@@ -11,8 +11,9 @@ from twisted.application.service import MultiService
 from xiaozhi.services import openai_api
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.fields import Known, MaxTokens, Silence, Temperature
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.llm.chat import stream
+from xiaozhi.tooling import Tool
 
 
 class Settings(openai_api.Settings, frozen=True):
@@ -42,7 +43,9 @@ class Model(MultiService):
         """Have a connection ready for a request that will soon come; see `Client.warm`."""
         self._client.warm()
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces as the server sends them."""
         settings = self._settings
         return stream(

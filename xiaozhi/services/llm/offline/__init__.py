@@ -12,9 +12,10 @@ from msgspec import Meta
 
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.llm.offline.intents import respond
 from xiaozhi.services.llm.offline.question import ask
+from xiaozhi.tooling import Tool
 
 
 class Settings(engine.Settings, frozen=True):
@@ -45,7 +46,9 @@ class Model:
         self._now = now
         self._chance = chance or random.Random()
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in one piece; in English where the user's language is another."""
         yield respond(ask(messages, language, self._now(self._zone), self._chance))
 
