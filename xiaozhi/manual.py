@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import pkgutil
@@ -18,13 +19,15 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from xiaozhi import services, yamltext
+from xiaozhi import yamltext
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.settings import ENGINES, Config
 
 FILE = Path("etc/xiaozhi.yaml")
 REFERENCE = Path("docs/configuration.md")
+TOOLS = "tools"
+"""The kind of which all are used, each with its settings under its name."""
 _WIDTH = 96
 _WORD = re.compile(r"[A-Za-z][\w./-]*")
 _ELSEWHERE_NOT_TEXT = {"yes", "no", "on", "off", "y", "n"}
@@ -82,6 +85,21 @@ tts:
   - use: openai
     api_key: "${OPENAI_API_KEY}"
   - espeak
+```
+"""
+
+_TOOLS_HEAD = """\
+
+## Tools
+
+`tools` is a mapping of the tools' names and their settings. One that is not named has its
+defaults; `false` takes one away. What each can do is told in [tools.md](tools.md).
+
+```yaml
+tools:
+  weather:
+    city: Berlin
+  news: false
 ```
 """
 
@@ -180,11 +198,10 @@ def default(field: types.Field) -> Any:
 def known(kind: str) -> Iterator[str]:
     """Yield the names of the engines of `kind` in the box, those used by default first."""
     yield from ENGINES[kind]
-    for path in services.__path__:
-        for module in pkgutil.iter_modules([f"{path}/{kind}"]):
-            usual = module.name.startswith("_") or module.name in ENGINES[kind]
-            if not usual and _is_engine(kind, module.name):
-                yield module.name
+    for module in pkgutil.iter_modules(importlib.import_module(engine.package(kind)).__path__):
+        usual = module.name.startswith("_") or module.name in ENGINES[kind]
+        if not usual and _is_engine(kind, module.name):
+            yield module.name
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -229,7 +246,8 @@ def render() -> str:
     for section in fields(Config):
         if section.encode_name in engine.KINDS:
             head = f"{_comment(explanation(section.type), '')}\n{section.encode_name}:\n"
-            parts.append(head + "\n\n".join(_engines(section.encode_name)) + "\n")
+            entries = _kits() if section.encode_name == TOOLS else _engines(section.encode_name)
+            parts.append(head + "\n\n".join(entries) + "\n")
     return "\n".join(parts)
 
 
@@ -238,6 +256,14 @@ def _engines(kind: str) -> Iterator[str]:
         module = load(kind, name)
         head = [_comment(_summary(module), "  "), f"  - use: {name}"]
         yield "\n".join([*head, *_keys(fields(module.Settings), "    ")])
+
+
+def _kits() -> Iterator[str]:
+    for name in ENGINES[TOOLS]:
+        module = load(TOOLS, name)
+        lines = list(_keys(fields(module.Settings), "    "))
+        value = "" if lines else " true"
+        yield "\n".join([_comment(_summary(module), "  "), f"  {name}:{value}", *lines])
 
 
 def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
@@ -311,12 +337,18 @@ def render_reference() -> str:
         parts.append(_table(fields(struct)))
     parts.append(_ENGINES_HEAD)
     for kind in engine.KINDS:
+        if kind == TOOLS:
+            continue
         usual = ", ".join(f"`{name}`" for name in ENGINES[kind])
         section = next(field for field in fields(Config) if field.encode_name == kind)
         parts.append(f"\n### {kind}\n\n{explanation(section.type)} Default: {usual}.\n")
         for name in known(kind):
             module = load(kind, name)
             parts.append(f"\n#### {kind}: {_summary(module)}\n\n{_table(fields(module.Settings))}")
+    parts.append(_TOOLS_HEAD)
+    for name in known(TOOLS):
+        module = load(TOOLS, name)
+        parts.append(f"\n### tools: {_summary(module)}\n\n{_table(fields(module.Settings))}")
     return "".join(parts)
 
 

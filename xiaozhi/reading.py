@@ -148,6 +148,8 @@ class Reading:
     ) -> Any:
         """Tell the value of a field; raises Wrong, or notes what is wrong further down."""
         kind = manual.bare(field.type)
+        if key == manual.TOOLS:
+            return self._tools(node)
         if key in engine.KINDS:
             return self._engines(key, node)
         if isinstance(kind, types.StructType):
@@ -217,6 +219,26 @@ class Reading:
             chosen = [self._chosen(kind, item) for item in node.value]
         else:
             chosen = [self._chosen(kind, node)]
+        return tuple(chosen)
+
+    def _tools(self, node: yaml.Node | None) -> tuple[Chosen | None, ...]:
+        """Tell the tools there shall be: all usual ones, but those that are false."""
+        kind = manual.TOOLS
+        entries = self._entries(node, kind)
+        chosen = []
+        for name in dict.fromkeys((*ENGINES[kind], *entries)):
+            line, wanted = entries.get(name, (None, None))
+            settings: Mapping[str, _Entry] = {}
+            if isinstance(wanted, yaml.ScalarNode):
+                on = yamltext.value(wanted.value, wanted.tag)
+                if not isinstance(on, bool):
+                    self.wrong(line, _join(kind, name), "must be true, false or a mapping")
+                    continue
+                if not on:
+                    continue
+            elif wanted is not None:
+                settings = self._entries(wanted, _join(kind, name))
+            chosen.append(self._settled(kind, name, settings, line))
         return tuple(chosen)
 
     def _chosen(self, kind: str, node: yaml.Node) -> Chosen | None:

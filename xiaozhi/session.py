@@ -14,12 +14,13 @@ from twisted.python.failure import Failure
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi import wire
-from xiaozhi.dialogue import Dialogue, Entry
+from xiaozhi.conversation import Conversation, Talk
+from xiaozhi.dialogue import Entry
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
-from xiaozhi.modes.chat import Chat
+from xiaozhi.answers import Part
 from xiaozhi.phrases import phrase
 from xiaozhi.reply import Reply
 from xiaozhi.scope import about
@@ -35,7 +36,7 @@ class Staff:
     """The services a session is handed."""
 
     recognition: Recognition
-    chat: Chat
+    talk: Talk
     voice: Callable[[], Voice]
     """Makes the voice of one answer."""
     warm: Callable[[], None]
@@ -60,14 +61,20 @@ class Session:
     log = Logger()
 
     def __init__(
-        self, link: Link, ears: Ears, manners: t.Manners, staff: Staff, language: str, clock: Any
+        self,
+        link: Link,
+        ears: Ears,
+        manners: t.Manners,
+        staff: Staff,
+        talk: Conversation,
+        clock: Any,
     ) -> None:
-        """Serve the device behind `link`, whose user's `language` is known, or "" if not."""
+        """Serve the device behind `link`; the `talk` with it begins."""
         self.link = link
         self._ears = ears
         self._turn = t.Turn(manners)
         self._staff = staff
-        self._dialogue = Dialogue(staff.chat.turns, language, staff.language)
+        self._talk = talk
         self._events: deque[e.Event] | None = deque()
         """What happened and is not dealt with; None once the session is closed."""
         self._work: Deferred[None] | None = None
@@ -88,6 +95,7 @@ class Session:
     def engage(self, staff: Staff) -> None:
         """Be served by `staff` from the next turn on; it must send the same sound."""
         self._staff = staff
+        self._talk.engage(staff.talk)
 
     @property
     def answering(self) -> bool:
@@ -102,7 +110,7 @@ class Session:
     @property
     def language(self) -> str:
         """The user's language."""
-        return self._dialogue.language
+        return self._talk.language
 
     # -- in --
 
@@ -152,7 +160,7 @@ class Session:
 
     def said(self) -> list[Entry]:
         """Give what was said, the user first; of an answer under way, what was heard of it."""
-        return self._dialogue.render()
+        return self._talk.said()
 
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""
@@ -179,7 +187,7 @@ class Session:
                 self._notice(self._ears.listen(now, kept))
             case e.Open(_, by_device, resume):
                 self._timers.stop()
-                language = self._dialogue.language
+                language = self._talk.language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm()
                 self._notice(iter(()))
@@ -204,9 +212,7 @@ class Session:
                 self._start(number, self._transcribe(number))
             case e.Answer(number, text, spoken):
                 self._tally.answering()
-                language = self._dialogue.ask(text, spoken)
-                pieces = self._staff.chat.answer(self._dialogue.render(), language)
-                self._start(number, self._speak(number, pieces, language))
+                self._start(number, self._speak(number, *self._talk.answer(text, spoken)))
             case e.Greet(number):
                 self._say(number, phrase("greeting", self.language))
             case e.Apologise(number):
@@ -233,9 +239,9 @@ class Session:
             text, whole = reply.heard()
             if text:
                 self.log.info("said {speech!r}", speech=text)
-                self._dialogue.answer(text, whole)
+                self._talk.heard(text, whole)
             elif not closing:
-                self._dialogue.retract()
+                self._talk.retract()
 
     def _start(self, number: int, work: Coroutine[Deferred[Any], Any, e.Event]) -> None:
         done = Deferred.fromCoroutine(work)
@@ -262,19 +268,19 @@ class Session:
     def _say(self, number: int, text: str) -> None:
         """Speak something of the server's own."""
 
-        async def piece() -> AsyncGenerator[str, None]:
+        async def piece() -> AsyncGenerator[Part, None]:
             yield text
 
         self._start(number, self._speak(number, piece(), self.language))
 
     async def _speak(
-        self, number: int, pieces: AsyncGenerator[str, None], language: str
+        self, number: int, parts: AsyncGenerator[Part, None], language: str
     ) -> e.Event:
         frame = self._staff.downlink.frame_duration / 1000
         reply = Reply(number, self.link, self._staff.voice(), frame, language, self._timers.clock)
         self._reply = reply
-        await reply.perform(pieces, self.post)
-        return e.Finished(number)
+        await reply.perform(parts, self.post)
+        return e.Finished(number, leave=self._talk.parting)
 
     # -- time --
 

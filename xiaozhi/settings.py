@@ -28,9 +28,10 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "asr": ("openai", "whisper", "pocketsphinx"),
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
+        "tools": (),
     }
 )
-"""The engines used of each kind unless the configuration says otherwise, in order."""
+"""The engines used of each kind unless the configuration says otherwise, in order; all tools."""
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -164,8 +165,23 @@ class Listen(Section, frozen=True):
         "Alexa",
     )
     enable_greeting: Annotated[
-        bool, Meta(description="Answer a wake word with a spoken greeting.")
+        bool,
+        Meta(description="Answer a wake word with a spoken greeting. Badges are not greeted."),
     ] = True
+    enable_stt_message: Annotated[
+        bool,
+        Meta(
+            description="Send badges what was understood as `stt` messages, too; they are told it "
+            "as `audio` messages in any case. Other devices show it, and are always sent it."
+        ),
+    ] = False
+    exit_commands: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What a user says to end a talk: the server says goodbye and closes the "
+            "connection. Case, blanks and punctuation do not matter."
+        ),
+    ] = ("退出", "关闭", "再见", "拜拜", "退下吧", "goodbye", "bye bye", "exit", "that is all")
 
 
 class Idle(Section, frozen=True):
@@ -208,8 +224,21 @@ class EndPrompt(Section, frozen=True):
     ] = ""
 
 
+Intent = Literal["function_call", "intent_llm", "nointent"]
+"""Who decides that a tool is called: the model that answers, one asked before, nobody."""
+
+
 class Assistant(Section, frozen=True):
     """Who answers."""
+
+    intent: Annotated[
+        Intent,
+        Meta(
+            description="Who decides that a tool is called: the model that answers "
+            "(function_call), the one for the purpose `intent`, asked before (intent_llm, for "
+            "models that cannot call functions), or nobody (nointent)."
+        ),
+    ] = "function_call"
 
     name: Annotated[
         str,
@@ -290,6 +319,10 @@ class Config(Section, frozen=True, kw_only=True):
         Meta(description="Text to speech: the first engine that can serve is used."),
     ]
 
+    tools: Annotated[
+        tuple[Chosen, ...],
+        Meta(description="What the assistant can do: each tool with its settings, or false."),
+    ]
     manager_api: Annotated[ManagerApi, Meta(description="Where a key used to be.")] = msgspec.field(
         default=ManagerApi(), name="manager-api"
     )

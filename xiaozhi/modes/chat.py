@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,10 +29,6 @@ TIME: Final = 90.0
 """Seconds after which no more tools are called in one answer."""
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
 """Seconds that tools take, and what the user is told then."""
-
-Intent = Literal["function_call", "intent_llm", "nointent"]
-"""Who decides that a tool is called: the model that answers, one asked before, nobody."""
-
 
 @attrs.frozen
 class Asked:
@@ -62,7 +58,16 @@ class Chat:
     assistant: Assistant
     now: Callable[[], datetime]
     clock: Any
-    intent: Intent = "function_call"
+
+    @property
+    def turns(self) -> int:
+        """Questions with their answers that the model is reminded of."""
+        return self.assistant.history_turns
+
+    def prompt(self, language: str) -> str:
+        """Tell the model about its part."""
+        # The time comes last: what stands before it can be cached by the model's server.
+        return f"{self.assistant.prompt_in(language)}\nIt is {self.now():%A, %Y-%m-%d %H:%M}."
 
     async def answer(self, asked: Asked) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts, as they come; raises ServiceError."""
@@ -77,7 +82,7 @@ class Chat:
 
     async def _settled(self, asked: Asked) -> str:
         """Answer what a grammar understands: without a model, and without a network."""
-        command = None if self.intent == "nointent" else understand(asked.question, asked.language)
+        command = None if self.assistant.intent == "nointent" else understand(asked.question, asked.language)
         if command is None or asked.toolbox.find(asked.scene.device, command.tool) is None:
             return ""
         call = Call("", command.tool, command.arguments)
@@ -105,9 +110,9 @@ class _Answering:
     async def parts(self) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts."""
         tools: Sequence[Tool] = ()
-        if self._chat.intent != "nointent":
+        if self._chat.assistant.intent != "nointent":
             tools = self._asked.toolbox.offered(self._asked.scene.device)
-        if self._chat.intent == "intent_llm" and tools:
+        if self._chat.assistant.intent == "intent_llm" and tools:
             calls = await self._intended(tools)
             tools = ()
             if calls:

@@ -22,8 +22,17 @@ import msgspec
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.pool import Workers
 
-KINDS = {"vad": "Detector", "asr": "Recogniser", "llm": "Model", "tts": "Speaker"}
-"""The kinds of engine, and the name of the class each module of the kind has."""
+KINDS = {"vad": "Detector", "asr": "Recogniser", "llm": "Model", "tts": "Speaker", "tools": "Kit"}
+"""The kinds of engine, and the name of the class each module of the kind has. Those of tools are
+no list to choose from: all of them are made (see `xiaozhi.tools`)."""
+
+_ELSEWHERE = {"tools": "xiaozhi.tools"}
+"""Where those of a kind are, if not among the services."""
+
+
+def package(kind: str) -> str:
+    """Tell the package that has the engines of `kind`."""
+    return _ELSEWHERE.get(kind, f"xiaozhi.services.{kind}")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +61,7 @@ class EngineModule(Protocol):
 
 def load(kind: str, name: str) -> ModuleType:
     """Import the engine `name` of `kind`; raise `Unavailable` if there is none, or why it fails."""
-    path = f"xiaozhi.services.{kind}.{name}"
+    path = f"{package(kind)}.{name}"
     try:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:

@@ -1,0 +1,140 @@
+"""The talk with one device: what was said, in which role, with which tools."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import attrs
+
+from xiaozhi.answers import Part
+from xiaozhi.dialogue import Dialogue, Entry
+from xiaozhi.modes.chat import Asked, Chat
+from xiaozhi.phrases import phrase
+from xiaozhi.services.counters import Counters
+from xiaozhi.toolbox import See, Toolbox
+from xiaozhi.tooling import Call, Clip, Outcome, Source
+from xiaozhi.wakewords import same
+
+
+@attrs.frozen
+class Talk:
+    """What talks are made with."""
+
+    chat: Chat
+    language: str
+    """The server's language, spoken until the user's is known."""
+    sources: Sequence[Source] = ()
+    """Where tools come from, but those of the device itself."""
+    exits: Sequence[str] = ()
+    """What a user says to end the connection."""
+    see: See | None = None
+    counters: Counters = attrs.field(factory=Counters)
+
+
+class Conversation:
+    """One talk; the `Scene` on which tools act."""
+
+    def __init__(
+        self, talk: Talk, device: str, known: bool, language: str, clock: Any, *own: Source
+    ) -> None:
+        """Talk with `device`, whose user's `language` is known, or "" if not.
+
+        It is `known` unless its id is made up. It has tools of its `own`.
+        """
+        self._talk = talk
+        self._device = device
+        self._known = known
+        self._clock = clock
+        self._own = own
+        self._dialogue = Dialogue(talk.chat.turns, language, talk.language)
+        self._toolbox = self._new_toolbox()
+        self._clip: Clip | None = None
+        """What is played when the answer has been spoken."""
+        self.parting = False
+        """Whether the connection ends with this answer."""
+
+    def engage(self, talk: Talk) -> None:
+        """Go on with what `talk` says, from the next question on."""
+        self._talk = talk
+        self._toolbox = self._new_toolbox()
+
+    def _new_toolbox(self) -> Toolbox:
+        talk = self._talk
+        return Toolbox((*talk.sources, *self._own), self._clock, talk.counters, talk.see)
+
+    # -- question and answer --
+
+    def answer(self, text: str, spoken: str = "") -> tuple[AsyncGenerator[Part, None], str]:
+        """Answer what the user said, `spoken` in that language if known.
+
+        Gives the answer in parts, and the language it is in.
+        """
+        self._clip, self.parting = None, False
+        language = self._dialogue.ask(text, spoken)
+        if same(text, self._talk.exits):
+            self.part()
+            return self._one(phrase("goodbye", language)), language
+        return self._parts(language), language
+
+    async def _one(self, sentence: str) -> AsyncGenerator[Part, None]:
+        yield sentence
+
+    async def _parts(self, language: str) -> AsyncGenerator[Part, None]:
+        chat = self._talk.chat
+        asked = Asked(
+            self._dialogue.render(), language, chat.prompt(language), self, self._toolbox
+        )
+        async with aclosing(chat.answer(asked)) as parts:
+            async for part in parts:
+                yield part
+        if self._clip is not None:
+            yield self._clip
+
+    def heard(self, text: str, whole: bool) -> None:
+        """Note what the user can have heard of the answer, and whether it was all of it."""
+        self.parting = False
+        self._dialogue.answer(text, whole)
+
+    def retract(self) -> None:
+        """Forget a question of which nothing was answered: the user is still asking it."""
+        self.parting = False
+        self._dialogue.retract()
+
+    def said(self) -> list[Entry]:
+        """Give what was said, the user first."""
+        return self._dialogue.render()
+
+    # -- the scene --
+
+    @property
+    def device(self) -> str:
+        """The device's id."""
+        return self._device
+
+    @property
+    def known(self) -> bool:
+        """Whether anything may be stored for this device."""
+        return self._known
+
+    @property
+    def language(self) -> str:
+        """The user's language."""
+        return self._dialogue.language
+
+    def part(self) -> None:
+        """Close the connection when this answer is over."""
+        self.parting = True
+
+    def play(self, clip: Clip) -> None:
+        """Play a clip when this answer has been spoken."""
+        self._clip = clip
+
+    def offers(self, name: str) -> bool:
+        """Say whether there is a tool that its source calls `name`."""
+        return self._toolbox.find(self._device, name) is not None
+
+    async def use(self, name: str, arguments: dict[str, Any]) -> Outcome:
+        """Call another tool, by the name its source gives it."""
+        return await self._toolbox.call(Call("", name, arguments), self)
