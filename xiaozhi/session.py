@@ -67,7 +67,10 @@ class Session:
         self._ears = ears
         self._turn = t.Turn(manners)
         self._staff = staff
-        self._dialogue = Dialogue(staff.chat.turns, language, staff.language)
+        reminded = staff.chat.assistant
+        self._dialogue = Dialogue(
+            reminded.history_tokens, language, staff.language, reminded.history_turns
+        )
         self._events: deque[e.Event] | None = deque()
         """What happened and is not dealt with; None once the session is closed."""
         self._work: Deferred[None] | None = None
@@ -151,8 +154,11 @@ class Session:
         )
 
     def said(self) -> list[Entry]:
-        """Give what was said, the user first; of an answer under way, what was heard of it."""
-        return self._dialogue.render()
+        """Give what was said, the user first; of an answer under way, what was heard of it.
+
+        The times are the clock's.
+        """
+        return self._dialogue.said()
 
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""
@@ -193,9 +199,9 @@ class Session:
                 self._timers.stop()
                 self._ears.clear(now)
             case _:
-                self._begin(command)
+                self._begin(command, now)
 
-    def _begin(self, command: e.Command) -> None:
+    def _begin(self, command: e.Command, now: float) -> None:
         """Begin the work that a turn consists of; what comes of it is posted. Or be done."""
         match command:
             case e.Transcribe(number):
@@ -204,7 +210,7 @@ class Session:
                 self._start(number, self._transcribe(number))
             case e.Answer(number, text, spoken):
                 self._tally.answering()
-                language = self._dialogue.ask(text, spoken)
+                language = self._dialogue.ask(text, spoken, now)
                 pieces = self._staff.chat.answer(self._dialogue.render(), language)
                 self._start(number, self._speak(number, pieces, language))
             case e.Greet(number):
@@ -233,7 +239,7 @@ class Session:
             text, whole = reply.heard()
             if text:
                 self.log.info("said {speech!r}", speech=text)
-                self._dialogue.answer(text, whole)
+                self._dialogue.answer(text, whole, self._timers.now)
             elif not closing:
                 self._dialogue.retract()
 

@@ -20,11 +20,6 @@ class Chat:
     assistant: Assistant
     now: Callable[[], datetime]
 
-    @property
-    def turns(self) -> int:
-        """Questions with their answers that the model is reminded of."""
-        return self.assistant.history_turns
-
     def answer(self, history: Sequence[Entry], language: str) -> AsyncGenerator[str, None]:
         """Yield the answer to the last entry of `history` in pieces; raises ServiceError."""
         # The time comes last: what stands before it can be cached by the model's server.
