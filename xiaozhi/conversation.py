@@ -48,7 +48,10 @@ class Conversation:
         self._known = known
         self._clock = clock
         self._own = own
-        self._dialogue = Dialogue(talk.chat.turns, language, talk.language)
+        about = talk.chat.assistant
+        self._dialogue = Dialogue(
+            about.history_tokens, language, talk.language, about.history_turns
+        )
         self._toolbox = self._new_toolbox()
         self._clip: Clip | None = None
         """What is played when the answer has been spoken."""
@@ -72,7 +75,7 @@ class Conversation:
         Gives the answer in parts, and the language it is in.
         """
         self._clip, self.parting = None, False
-        language = self._dialogue.ask(text, spoken)
+        language = self._dialogue.ask(text, spoken, self._clock.seconds())
         if same(text, self._talk.exits):
             self.part()
             return self._one(phrase("goodbye", language)), language
@@ -95,7 +98,7 @@ class Conversation:
     def heard(self, text: str, whole: bool) -> None:
         """Note what the user can have heard of the answer, and whether it was all of it."""
         self.parting = False
-        self._dialogue.answer(text, whole)
+        self._dialogue.answer(text, whole, self._clock.seconds())
 
     def retract(self) -> None:
         """Forget a question of which nothing was answered: the user is still asking it."""
@@ -103,8 +106,8 @@ class Conversation:
         self._dialogue.retract()
 
     def said(self) -> list[Entry]:
-        """Give what was said, the user first."""
-        return self._dialogue.render()
+        """Give what was said, the user first, with the clock's times."""
+        return self._dialogue.said()
 
     # -- the scene --
 

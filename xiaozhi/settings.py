@@ -262,10 +262,22 @@ class Assistant(Section, frozen=True):
         "Write plain sentences only: no lists, headings, emoji, links or code.\n"
         "What you hear comes from speech recognition: overlook its slips, and ask back if in doubt."
     )
-    history_turns: Annotated[
+    history_tokens: Annotated[
         int,
-        Meta(description="Exchanges of a conversation the model is reminded of.", ge=0, le=100),
-    ] = 10
+        Meta(
+            description="About how much of a conversation the model is reminded of, in tokens. "
+            "What is older is summed up.",
+            ge=0,
+            le=32_000,
+        ),
+    ] = 2000
+    history_turns: Annotated[
+        Annotated[int, Meta(ge=0, le=100)] | None,
+        Meta(
+            description="Exchanges the model is reminded of at most; if empty, history_tokens "
+            "alone decides."
+        ),
+    ] = None
 
     def name_in(self, language: str) -> str:
         """Tell the assistant's name in `language` (a primary subtag)."""

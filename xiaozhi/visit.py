@@ -150,7 +150,10 @@ class Visit:
             self._registering.cancel()
         self._terms.presence.leave(self)
         self.session.close()
-        said = tuple(Entry(role, text) for role, text in self.session.said())
+        offset = self._terms.wall() - self._clock.seconds()
+        said = tuple(
+            Entry(role, text, round(at + offset, 3)) for role, text, at in self.session.said()
+        )
         if said and self.identity.known:
             self._terms.remember(
                 SessionMemory(

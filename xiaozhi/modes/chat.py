@@ -59,11 +59,6 @@ class Chat:
     now: Callable[[], datetime]
     clock: Any
 
-    @property
-    def turns(self) -> int:
-        """Questions with their answers that the model is reminded of."""
-        return self.assistant.history_turns
-
     def prompt(self, language: str) -> str:
         """Tell the model about its part."""
         # The time comes last: what stands before it can be cached by the model's server.

@@ -52,5 +52,11 @@ class MemoryBook:
 
 def _text(entries: tuple[Entry, ...]) -> str:
     # Half a surrogate pair is no text, and has no UTF-8. (NUL is escaped in JSON.)
-    whole = [[part.encode("utf-8", "replace").decode() for part in entry] for entry in entries]
+    whole = [
+        entry._replace(
+            role=entry.role.encode("utf-8", "replace").decode(),
+            text=entry.text.encode("utf-8", "replace").decode(),
+        )
+        for entry in entries
+    ]
     return msgspec.json.encode(whole).decode()

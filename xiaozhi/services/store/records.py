@@ -115,6 +115,8 @@ class Entry(NamedTuple):
     role: str
     """Who said it: "user" or "assistant"."""
     text: str
+    at: float = 0.0
+    """When; 0 if that was not noted."""
 
 
 class SessionMemory(Record, frozen=True, kw_only=True):
