@@ -68,10 +68,11 @@ class Reading(FileTestCase):
         self.patch(Engines, "workers", lambda engines, kind: Here())
         self.server = MultiService()
         self.counters = Counters()
-        engines = Engines(self.server, "en", Path(self.folder), self.clock, self.counters, 2)
+        store: Any = FakeStore()
+        place = Path(self.folder)
+        engines = Engines(self.server, "en", place, self.clock, self.counters, 2, store)
         self.config = self.load(FIRST)
         self.lines: list[str] = []
-        store: Any = FakeStore()
         self.walls = Walls(
             store,
             Presence(store, 9, self.counters, self.clock, self.clock.seconds),
@@ -170,7 +171,7 @@ class Reading(FileTestCase):
         self.assertEqual(self.rooms._house().staff.downlink.sample_rate, 16000)
         self.assertEqual(staffing.staff(promised).downlink, promised)
         self.assertEqual((prompts.running, staffing._prompts.running), (0, 1))
-        old = staffing.staff(AudioParams("opus", 24000, 1, 60)).voice()
+        old = staffing.staff(AudioParams("opus", 24000, 1, 60)).voice("")
         self.assertEqual(old._kept("anything"), ())
 
     def test_staffed_together(self) -> None:
@@ -193,7 +194,7 @@ class Reading(FileTestCase):
             " max_messages_per_second: 70, secret: sesame, public_url: 'https://x.example'}\n"
         )
         house = self.rooms._house()
-        self.assertEqual(house.staff.chat.assistant.name, "Jeeves")
+        self.assertEqual(house.staff.talk.chat.assistant.name, "Jeeves")
         self.assertEqual(house.limits.silence, 0.7)
         self.assertEqual((house.terms.patience.voice, house.terms.rate), (60, 70))
         self.assertEqual((house.manners.farewell, house.staff.farewell), (False, "Bye"))

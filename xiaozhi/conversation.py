@@ -9,10 +9,12 @@ from typing import Any
 import attrs
 
 from xiaozhi.answers import Part
+from xiaozhi.briefing import Briefing
 from xiaozhi.dialogue import Dialogue, Entry
 from xiaozhi.modes.chat import Asked, Chat
 from xiaozhi.phrases import phrase
 from xiaozhi.services.counters import Counters
+from xiaozhi.settings import Role
 from xiaozhi.toolbox import See, Toolbox
 from xiaozhi.tooling import Call, Clip, Outcome, Source
 from xiaozhi.wakewords import same
@@ -53,6 +55,8 @@ class Conversation:
             about.history_tokens, language, talk.language, about.history_turns
         )
         self._toolbox = self._new_toolbox()
+        self._role: Role | None = None
+        """None for the usual one."""
         self._clip: Clip | None = None
         """What is played when the answer has been spoken."""
         self.parting = False
@@ -62,6 +66,8 @@ class Conversation:
         """Go on with what `talk` says, from the next question on."""
         self._talk = talk
         self._toolbox = self._new_toolbox()
+        if self._role is not None and not self.become(self._role.name):
+            self._role = None
 
     def _new_toolbox(self) -> Toolbox:
         talk = self._talk
@@ -87,13 +93,33 @@ class Conversation:
     async def _parts(self, language: str) -> AsyncGenerator[Part, None]:
         chat = self._talk.chat
         asked = Asked(
-            self._dialogue.render(), language, chat.prompt(language), self, self._toolbox
+            self._dialogue.render(), language, self._brief(language).text(), self, self._toolbox
         )
         async with aclosing(chat.answer(asked)) as parts:
             async for part in parts:
                 yield part
         if self._clip is not None:
             yield self._clip
+
+    def _brief(self, language: str) -> Briefing:
+        """Tell the model what it has to know."""
+        about, role, now = self._talk.chat.assistant, self._role, self._talk.chat.now()
+        variables = {
+            "name": about.name_in(language),
+            "role": role.name if role else "",
+            "language": language,
+            "device": self._device,
+            "date": f"{now:%Y-%m-%d}",
+            "weekday": f"{now:%A}",
+            "time": f"{now:%H:%M}",
+        }
+        return Briefing(
+            (role and role.prompt) or about.prompt,
+            variables,
+            tools=about.intent != "nointent" and bool(self._toolbox.offered(self._device)),
+            before=self._dialogue.summary,
+            now=f"{now:%A, %Y-%m-%d %H:%M}",
+        )
 
     def heard(self, text: str, whole: bool) -> None:
         """Note what the user can have heard of the answer, and whether it was all of it."""
@@ -133,6 +159,25 @@ class Conversation:
     def play(self, clip: Clip) -> None:
         """Play a clip when this answer has been spoken."""
         self._clip = clip
+
+    @property
+    def voice(self) -> str:
+        """The voice of the role; "" for the usual."""
+        return self._role.voice if self._role else ""
+
+    def become(self, role: str) -> bool:
+        """Take another role from the next answer on, or the usual one by the assistant's name."""
+        about = self._talk.chat.assistant
+        if same(role, ("default", "默认", about.name_in("zh"), about.name_in("en"))):
+            self._role = None
+            return True
+        found = next((one for one in about.roles if same(role, (one.name,))), None)
+        self._role = found or self._role
+        return found is not None
+
+    def forget(self, seconds: float | None) -> None:
+        """Drop what was said in the last `seconds`, or (None) all of it."""
+        self._dialogue.forget(None if seconds is None else self._clock.seconds() - seconds)
 
     def offers(self, name: str) -> bool:
         """Say whether there is a tool that its source calls `name`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.store import Store
 from xiaozhi.settings import Chosen, Config
+from xiaozhi.tools import Room
 
 
 @attrs.frozen
@@ -43,6 +46,8 @@ class Engines:
     counters: Counters
     threads: int
     """For the blocking work of each kind."""
+    store: Store
+    """What tools keep things in."""
     here: Made | None = None
     """Those that serve now."""
     _pools: dict[str, Workers] = attrs.field(factory=dict)
@@ -59,6 +64,10 @@ class Engines:
         """Tell what those of one `kind` may use of the house."""
         return engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
 
+    def room(self) -> Room:
+        """Tell what tools may use of the house."""
+        return Room(self.clock, self.workers("tools"), self.state, self.language, self.store, now)
+
     def make(self, config: Config) -> Made:
         """Make the engines `config` wants; in a thread, if others serve meanwhile.
 
@@ -67,7 +76,7 @@ class Engines:
         lacking: dict[str, list[str]] = {}
         made = {
             kind: self._of(kind, getattr(config, kind), lacking)
-            for kind in ("asr", "llm", "tts", "vad")
+            for kind in ("asr", "llm", "tts", "vad", "tools")
         }
         if not made["vad"]:
             raise Unavailable(f"vad: {'; '.join(lacking)}")
@@ -86,9 +95,15 @@ class Engines:
                 made.append(same)
                 continue
             try:
-                new = engine.make(kind, chosen.name, chosen.settings, self.workshop(kind))
+                place = self.room() if kind == "tools" else self.workshop(kind)
+                new = engine.make(kind, chosen.name, chosen.settings, place)
             except Unavailable as error:
                 lacking.setdefault(error.said(self.language), []).append(f"{kind}.{chosen.name}")
             else:
                 made.append((chosen, new))
         return made
+
+
+def now() -> datetime:
+    """Tell the local time, with its offset."""
+    return datetime.now().astimezone()

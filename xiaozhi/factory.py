@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 
 from xiaozhi import wire
+from xiaozhi.conversation import Conversation
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.identity import Identity
@@ -100,12 +101,14 @@ class DeviceFactory(WebSocketServerFactory):
     def admit(self, link: Link, identity: Identity) -> Visit:
         """Begin the visit of a device that has connected."""
         house = self._house
+        language = house.devices.language(identity.device)
+        talk = Conversation(house.staff.talk, identity.device, identity.known, language, self.clock)
         session = Session(
             link,
             Ears(house.detector, house.limits),
             house.manners,
             house.staff,
-            house.devices.language(identity.device),
+            talk,
             self.clock,
         )
         self.sessions.add(session)

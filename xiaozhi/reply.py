@@ -109,9 +109,10 @@ class Reply:
         """What is still to be said about an answer that failed."""
         self._felt = False
         self._patience = list(PATIENCE)
-        """How long the user may still wait for the first sentence, and what is said then."""
-        self._working = False
-        """Whether tools are at work: who has them work says so."""
+        """How long the user may still wait for the first sentence, and what is said then.
+
+        Nothing while tools are at work: who has them work says so.
+        """
         self.sounded: float | None = None
         """When the first sound left."""
 
@@ -143,51 +144,61 @@ class Reply:
         tracks: Channel[Track],
         post: Callable[[Speaks], None],
     ) -> None:
-        async def say(text: str, aside: bool = False, clip: Clip | None = None) -> None:
-            track = Track(text, aside, clip)
-            if not self._tracks:
-                post(Speaks(self._turn))
-                await deferLater(self._clock, 0)  # so that `tts start` goes before all else
-            self._tracks.append(track)
-            self._feel(self._cleaner.moods)
-            if not await tracks.put(track):
-                return  # nobody listens any more
-            try:
-                if self._mute() and not aside:
-                    track.failed = True
-                else:
-                    await self._synthesise(track)
-                track.complete = True
-            finally:
-                track.packets.close()  # whatever went wrong: who plays it waits for the end
+        async def say(line: str | Aside | Clip) -> None:
+            await self._say(line, tracks, post)
 
         async with aclosing(self._lines(parts)) as lines:
             while (line := await self._next(lines, say)) is not None:
-                match line:
-                    case str():
-                        await say(line)
-                    case Aside(key):
-                        await say(phrase(key, self._language), aside=True)
-                    case Clip(title):
-                        await say(title, aside=True, clip=line)
-                    case Pause():
-                        self._working = line is Pause.WORKING
+                if isinstance(line, Pause):
+                    self._patience = list(PATIENCE[1:]) if line is Pause.THINKING else []
+                else:
+                    await say(line)
         if self._closing is None and self._tracks and self._tracks[-1].failed:
             sounded = any(track.made for track in self._tracks)
             self._closing = "broken_off" if sounded else "voiceless"
         if self._closing is not None:
-            await say(phrase(self._closing, self._language), aside=True)
+            await say(Aside(self._closing))
         tracks.close()
 
+    async def _say(
+        self,
+        line: str | Aside | Clip,
+        tracks: Channel[Track],
+        post: Callable[[Speaks], None],
+    ) -> None:
+        """Have a line spoken or played, after those before it."""
+        match line:
+            case Aside(key):
+                track = Track(phrase(key, self._language), aside=True)
+            case Clip(title):
+                track = Track(title, aside=True, clip=line)
+            case _:
+                track = Track(line)
+        if not self._tracks:
+            post(Speaks(self._turn))
+            await deferLater(self._clock, 0)  # so that `tts start` goes before all else
+        self._tracks.append(track)
+        self._feel(self._cleaner.moods)
+        if not await tracks.put(track):
+            return  # nobody listens any more
+        try:
+            if self._mute() and not track.aside:
+                track.failed = True
+            else:
+                await self._synthesise(track)
+            track.complete = True
+        finally:
+            track.packets.close()  # whatever went wrong: who plays it waits for the end
+
     async def _next(
-        self, lines: AsyncGenerator[Part, None], say: Callable[..., Coroutine[Any, Any, None]]
+        self, lines: AsyncGenerator[Part, None], say: Callable[[Aside], Coroutine[Any, Any, None]]
     ) -> Part | None:
         """Wait for the next line; while the first takes long, say so."""
 
         async def step() -> Part | None:
             return await anext(lines, None)
 
-        if self._working or any(not track.aside for track in self._tracks):
+        if not self._patience or any(not track.aside for track in self._tracks):
             return await step()
         failures: list[Failure] = []
         line = Deferred.fromCoroutine(step())
@@ -195,7 +206,7 @@ class Reply:
         try:
             while self._patience and await late(line, self._clock, self._patience[0][0]):
                 _, key = self._patience.pop(0)
-                await say(phrase(key, self._language), aside=True)
+                await say(Aside(key))
             text = await line
             for failure in failures:
                 failure.raiseException()

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from xiaozhi.changes import changed, live
 from xiaozhi.endpointing import Limits
-from xiaozhi.engines import Engines, Made
+from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
@@ -29,7 +29,7 @@ from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.tls import certificates
 from xiaozhi.settings import Config, Idle
 from xiaozhi.settings import Listen as ListenSettings
-from xiaozhi.staffing import Staffing, now
+from xiaozhi.staffing import Staffing
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.wire import Obeyed, Order

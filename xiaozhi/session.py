@@ -14,13 +14,13 @@ from twisted.python.failure import Failure
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi import wire
+from xiaozhi.answers import Part
 from xiaozhi.conversation import Conversation, Talk
 from xiaozhi.dialogue import Entry
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
-from xiaozhi.answers import Part
 from xiaozhi.phrases import phrase
 from xiaozhi.reply import Reply
 from xiaozhi.scope import about
@@ -37,16 +37,16 @@ class Staff:
 
     recognition: Recognition
     talk: Talk
-    voice: Callable[[], Voice]
-    """Makes the voice of one answer."""
+    voice: Callable[[str], Voice]
+    """Makes the voice of one answer: the one of that name, or ("") the usual."""
     warm: Callable[[], None]
     """Gets the engines ready, since they will be needed soon."""
     downlink: wire.AudioParams
     """What is sent, as the welcome declares it."""
-    language: str
-    """The server's language, spoken until the user's is known."""
     farewell: str = ""
     """What is said to who has not spoken for long; "" for a phrase in their language."""
+    subtitles: bool = False
+    """Whether badges are sent the words of the user as other devices are."""
     counters: Counters = attrs.field(factory=Counters)
     """What happens is told to these."""
 
@@ -180,6 +180,8 @@ class Session:
                 self._ears.keep(packet, now)
             case e.Feed(packet):
                 self._notice(self._ears.feed(packet, now))
+            case e.Send(wire.Stt()) if self.link.badge and not self._staff.subtitles:
+                pass  # it would speak them
             case e.Send(message):
                 self.link.send(message)
             case e.Listen(kept):
@@ -191,8 +193,6 @@ class Session:
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm()
                 self._notice(iter(()))
-            case e.Endpoint(by_device):
-                self._ears.endpoint(by_device)
             case e.Wait(number, seconds):
                 self._timers.after("wait", seconds, self._waited, number)
             case e.Drop():
@@ -206,6 +206,8 @@ class Session:
     def _begin(self, command: e.Command) -> None:
         """Begin the work that a turn consists of; what comes of it is posted. Or be done."""
         match command:
+            case e.Endpoint(by_device):
+                self._ears.endpoint(by_device)
             case e.Transcribe(number):
                 self._timers.stop()
                 self._tally.utterance_over(self._timers.now)
@@ -263,6 +265,9 @@ class Session:
             self.log.info("nothing recognised: {error}", error=error)
             return e.Deaf(number)
         self.log.info("heard {speech!r}", speech=transcript.text)
+        if self.link.badge and transcript.text:
+            now = self._staff.talk.chat.now().timestamp()
+            self.link.send(wire.Heard.at(now, transcript.text))
         return e.Heard(number, transcript.text, transcript.language)
 
     def _say(self, number: int, text: str) -> None:
@@ -277,7 +282,14 @@ class Session:
         self, number: int, parts: AsyncGenerator[Part, None], language: str
     ) -> e.Event:
         frame = self._staff.downlink.frame_duration / 1000
-        reply = Reply(number, self.link, self._staff.voice(), frame, language, self._timers.clock)
+        reply = Reply(
+            number,
+            self.link,
+            self._staff.voice(self._talk.voice),
+            frame,
+            language,
+            self._timers.clock,
+        )
         self._reply = reply
         await reply.perform(parts, self.post)
         return e.Finished(number, leave=self._talk.parting)

@@ -228,6 +228,26 @@ Intent = Literal["function_call", "intent_llm", "nointent"]
 """Who decides that a tool is called: the model that answers, one asked before, nobody."""
 
 
+class Role(Section, frozen=True):
+    """Somebody else the assistant can be."""
+
+    name: Annotated[str, Meta(description="What users call the role.", min_length=1, max_length=80)]
+    prompt: Annotated[
+        str,
+        Meta(
+            description="What the model is told about its part; if empty, as for the assistant.",
+            max_length=20_000,
+        ),
+    ] = ""
+    voice: Annotated[
+        str, Meta(description="The voice it speaks with, as under `voices`; if empty, the usual.")
+    ] = ""
+    model: Annotated[
+        str,
+        Meta(description="The model it thinks with, as in `llm_by_mode`; if empty, that for chat."),
+    ] = ""
+
+
 class Assistant(Section, frozen=True):
     """Who answers."""
 
@@ -240,6 +260,10 @@ class Assistant(Section, frozen=True):
         ),
     ] = "function_call"
 
+    roles: Annotated[
+        tuple[Role, ...],
+        Meta(description="Roles that users can have it take, by asking for them."),
+    ] = ()
     name: Annotated[
         str,
         Meta(
@@ -252,7 +276,9 @@ class Assistant(Section, frozen=True):
         str,
         Meta(
             description="What the language model is told about its part, at the head of every "
-            "conversation. {name} stands for the assistant's name.",
+            "conversation. {name} stands for the assistant's name; there are {role}, {language}, "
+            "{device}, {date}, {weekday} and {time}, too, but what changes is better left to the "
+            "end, where the server puts it.",
             max_length=20_000,
         ),
     ] = (
@@ -282,10 +308,6 @@ class Assistant(Section, frozen=True):
     def name_in(self, language: str) -> str:
         """Tell the assistant's name in `language` (a primary subtag)."""
         return self.name or ("小智" if language == "zh" else "Xiaozhi")
-
-    def prompt_in(self, language: str) -> str:
-        """Tell the prompt for `language`, with the name filled in."""
-        return self.prompt.replace("{name}", self.name_in(language))
 
 
 class Config(Section, frozen=True, kw_only=True):

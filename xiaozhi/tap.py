@@ -126,7 +126,8 @@ def build(
     for first in (store, journal):  # to start, and last to stop
         first.setServiceParent(tree)
     manager = Manager(os.environ, os.getpid())
-    engines = Engines(tree, language, state, clock, counters, settings.threadpool_max_workers)
+    threads = settings.threadpool_max_workers
+    engines = Engines(tree, language, state, clock, counters, threads, store)
     operator = Operator(clock, engines.workers("operator"), manager, counters)
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
     conditions: dict[str, Condition] = {}

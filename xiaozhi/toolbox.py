@@ -81,7 +81,8 @@ class Toolbox:
             for number in numbers:
                 outcomes[number] = await self.call(calls[number], scene)
 
-        alone, beside = [], []
+        alone: list[int] = []
+        beside: list[int] = []
         for number, call in enumerate(calls[:MOST]):
             tool = self._tool(call.name)
             (alone if tool is not None and tool.alone else beside).append(number)

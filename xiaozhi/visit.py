@@ -70,8 +70,6 @@ class Visit:
         self._clock = clock
         self._began = terms.wall()
         self._stage: Literal["new", "here", "leaving", "gone"] = "new"
-        self._badge = False
-        """Whether the device takes a badge's messages."""
         self._idling = Idling(terms.patience, clock.seconds())
         self._bucket = Bucket(terms.rate, terms.rate * BURST)
         self._timers = Timers(clock, session.link)
@@ -90,7 +88,7 @@ class Visit:
     def arrive(self, hello: wire.Hello, address: str) -> None:
         """Take the route of the device, which was just welcomed; find out whether it may stay."""
         self._stage = "here"
-        self._badge = hello.badge
+        self.session.link.badge = hello.badge
         self._idling.came = self._clock.seconds()
         self._terms.presence.take(self)
         if self.identity.known:
@@ -115,8 +113,8 @@ class Visit:
                 self.session.link.send(wire.CONFIG_UPDATED)
             case wire.Other(kind, known):
                 self._ignored += 1
-                if message.badge and not self._badge:
-                    self._badge = True
+                if message.badge and not self.session.link.badge:
+                    self.session.link.badge = True
                     self._look()  # a badge has less time
                 if not known and self._ignored == 1:
                     self.log.info("unknown message type {kind!r}, ignored", kind=kind[:40])
@@ -198,7 +196,7 @@ class Visit:
             self.session.state,
             self.session.stirred,
             self.session.link.spoke,
-            self._badge,
+            self.session.link.badge,
         )
         steps, again = self._idling.look(now, signs)
         for step in steps:
@@ -224,7 +222,7 @@ class Visit:
 
     def _tell(self, message: wire.Down) -> None:
         """Tell the device, if it is one that takes such messages."""
-        if self._badge:
+        if self.session.link.badge:
             self.session.link.send(message)
 
     def _notice(self, key: Literal["idle", "silent", "replaced"]) -> str:

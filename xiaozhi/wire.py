@@ -323,6 +323,20 @@ class Stt(Down, frozen=True):
     text: str
 
 
+class Heard(Down, frozen=True):
+    """The words of an utterance, for a badge, and when they were recognised (ms since 1970)."""
+
+    TYPE: ClassVar[str] = "audio"
+    event: str
+    text: str
+    ts: int
+
+    @classmethod
+    def at(cls, seconds: float, text: str) -> Heard:
+        """Tell what was recognised then."""
+        return cls("transcription", text, round(1000 * seconds))
+
+
 class Llm(Down, frozen=True):
     """The face to make: one of the 21 `emotion` names, with its emoji."""
 

@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 from tests.fakes import FakeRecognition, LoudDetector, tone
 from tests.services.open_house import nobody
 from tests.websocket import FakeStore, masked, request
+from xiaozhi.conversation import Talk
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory, House
@@ -153,13 +154,16 @@ class Server(MultiService):
         journal = Journal(folder, store, counters, reactor)
         workers = Workers(reactor, "audio")
         sound = Audio(sample_rate=16000)
+        minds: Any = Minds()
+        chat = Chat(
+            lambda purpose, name: minds, Assistant(), lambda: datetime(2026, 11, 22), reactor
+        )
         staff = Staff(
             Recognition(),  # type: ignore[arg-type]
-            Chat(Minds(), Assistant(), lambda: datetime(2026, 11, 22)),  # type: ignore[arg-type]
-            lambda: Voice(Speech(), workers, sound),
+            Talk(chat, "en"),
+            lambda name: Voice(Speech(), workers, sound),
             lambda: None,
             AudioParams("opus", 16000, 1, 60),
-            "en",
         )
         terms = Terms(
             Presence(store, 10**6, counters, reactor, reactor.seconds),

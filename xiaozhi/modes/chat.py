@@ -30,6 +30,7 @@ TIME: Final = 90.0
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
 """Seconds that tools take, and what the user is told then."""
 
+
 @attrs.frozen
 class Asked:
     """A question, with all that its answer depends on."""
@@ -42,6 +43,8 @@ class Asked:
     """What the model is told about its part."""
     scene: Scene
     toolbox: Toolbox
+    model: str = ""
+    """The model to think with; "" for the usual."""
 
     @property
     def question(self) -> str:
@@ -53,16 +56,11 @@ class Asked:
 class Chat:
     """Free talk with the models for this purpose."""
 
-    minds: Callable[[str], Minds]
-    """Gives the models for a purpose: "chat", "intent"."""
+    minds: Callable[[str, str], Minds]
+    """Gives the models for a purpose ("chat", "intent"), the one of that name first, if any."""
     assistant: Assistant
     now: Callable[[], datetime]
     clock: Any
-
-    def prompt(self, language: str) -> str:
-        """Tell the model about its part."""
-        # The time comes last: what stands before it can be cached by the model's server.
-        return f"{self.assistant.prompt_in(language)}\nIt is {self.now():%A, %Y-%m-%d %H:%M}."
 
     async def answer(self, asked: Asked) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts, as they come; raises ServiceError."""
@@ -77,7 +75,11 @@ class Chat:
 
     async def _settled(self, asked: Asked) -> str:
         """Answer what a grammar understands: without a model, and without a network."""
-        command = None if self.assistant.intent == "nointent" else understand(asked.question, asked.language)
+        command = (
+            None
+            if self.assistant.intent == "nointent"
+            else understand(asked.question, asked.language)
+        )
         if command is None or asked.toolbox.find(asked.scene.device, command.tool) is None:
             return ""
         call = Call("", command.tool, command.arguments)
@@ -121,7 +123,8 @@ class _Answering:
 
     async def _intended(self, tools: Sequence[Tool]) -> list[Call]:
         """Ask the model for this purpose what is to be done; what else it says does not count."""
-        minds, calls = self._chat.minds("intent"), []
+        minds = self._chat.minds("intent", "")
+        calls: list[Call] = []
         try:
             asking = minds.reply(self._messages, self._asked.language, tools)
             async with aclosing(asking) as pieces:
@@ -139,7 +142,8 @@ class _Answering:
         offered = tools if self._steps <= STEPS and self._clumsy < CLUMSY and in_time else ()
         words: list[str] = []
         calls: list[Call] = []
-        asking = self._chat.minds("chat").reply(self._messages, self._asked.language, offered)
+        minds = self._chat.minds("chat", self._asked.model)
+        asking = minds.reply(self._messages, self._asked.language, offered)
         try:
             async with aclosing(asking) as pieces:
                 async for piece in pieces:

@@ -77,6 +77,9 @@ def load(kind: str, name: str) -> ModuleType:
     raise Unavailable(f"there is no {kind} engine called {name!r}")
 
 
-def make(kind: str, name: str, settings: Settings, workshop: Workshop) -> Any:
-    """Make the engine; raise `Unavailable` with what it lacks."""
-    return getattr(load(kind, name), KINDS[kind])(settings, workshop)
+def make(kind: str, name: str, settings: Settings, place: Any) -> Any:
+    """Make the engine, to be at work in a `place`; raise `Unavailable` with what it lacks.
+
+    The place is a `Workshop`, or for tools a `Room` (see `xiaozhi.tools`).
+    """
+    return getattr(load(kind, name), KINDS[kind])(settings, place)
