@@ -13,6 +13,7 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from xiaozhi.arguments import BadArguments, understood
 from xiaozhi.errors import ServiceError
@@ -88,8 +89,10 @@ class Toolbox:
             (alone if tool is not None and tool.alone else beside).append(number)
         works = [Deferred.fromCoroutine(note(*alone))]
         works += [Deferred.fromCoroutine(note(number)) for number in beside]
-        for _, fault in await DeferredList(works, fireOnOneErrback=True, consumeErrors=True):
-            assert fault is None
+        ended: list[tuple[bool, Any]] = await DeferredList(works, consumeErrors=True)
+        for _, fault in ended:
+            if isinstance(fault, Failure):  # it was cancelled, or we are wrong
+                fault.raiseException()
         too_many = Outcome("工具调用失败: too many calls at once; ask again", failed=True)
         return [outcomes.get(number, too_many) for number in range(len(calls))]
 

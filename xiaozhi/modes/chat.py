@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from xiaozhi.answers import Aside, Part, Pause
 from xiaozhi.commands import understand
@@ -175,8 +176,10 @@ class _Answering:
         self._messages.append(Message("assistant", words, tuple(named)))
         yield Pause.WORKING
         outcomes: list[Outcome] = []
+        failures: list[Failure] = []
         toolbox, scene = self._asked.toolbox, self._asked.scene
-        doing = Deferred.fromCoroutine(toolbox.run(named, scene)).addCallback(outcomes.extend)
+        doing = Deferred.fromCoroutine(toolbox.run(named, scene))
+        doing.addCallbacks(outcomes.extend, failures.append)  # raised below, if anybody waits
         try:
             if not toolbox.quiet(named):
                 for patience, key in PATIENCE[bool(words.strip()) :]:
@@ -184,8 +187,9 @@ class _Answering:
                         yield Aside(key)
             await doing
         finally:
-            doing.addErrback(lambda failure: failure.trap(CancelledError))
             doing.cancel()
+        for failure in failures:
+            failure.raiseException()
         for call, outcome in zip(named, outcomes, strict=True):
             self._messages.append(Message("tool", outcome.text or "done", call_id=call.id))
         self._clumsy += any(outcome.bad_arguments for outcome in outcomes)

@@ -73,6 +73,11 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
         "messages_malformed": Metric("counter", "Messages of devices that made no sense."),
         "orders_refused": Metric("counter", "Messages of type `server` with a wrong secret."),
+        "tool_calls": Metric(
+            "counter",
+            "Calls of tools by models and by the grammar, by how they ended.",
+            ("outcome",),
+        ),
         "engine_first_result": Metric(
             "histogram",
             "What an engine took to its first result: a text, a piece of text, a piece of sound.",
