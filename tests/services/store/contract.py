@@ -20,7 +20,10 @@ from twisted.trial.unittest import TestCase
 from xiaozhi.errors import Refused, ServiceError
 from xiaozhi.services.store import (
     DeviceRecord,
+    Digest,
     Entry,
+    Fact,
+    Recollection,
     Seen,
     SessionMemory,
     Standing,
@@ -406,6 +409,24 @@ class MemoriesContract(StoreCase):
         self.assertEqual([entry.text for entry in kept.entries], ["one", "two"])
         self.assertEqual(await self.store.memories("other"), [])
 
+    async def test_times(self) -> None:
+        """When something was said is kept with it; of what was kept before, it is not known."""
+        told = SessionMemory(
+            session_id="s",
+            device_id=BADGE.id,
+            began=NOON,
+            ended=NOON + 9,
+            entries=(Entry("user", "hello", NOON + 1.25), Entry("assistant", "yes", NOON + 3)),
+        )
+        await self.store.remember(told)
+        self.assertEqual(await self.store.memories(BADGE.id), [told])
+        engine = create_engine(locate(self.at))
+        with engine.begin() as connection:
+            connection.execute(text('UPDATE memories SET entries = \'[["user", "hello"]]\''))
+        engine.dispose()
+        (kept,) = await self.store.memories(BADGE.id)
+        self.assertEqual(kept.entries, (Entry("user", "hello"),))
+
     async def test_unknown_device(self) -> None:
         """Nothing is kept of a device that is not known."""
         await self.store.remember(memory("s", device="auto-1234"))
@@ -417,6 +438,103 @@ class MemoriesContract(StoreCase):
         await self.store.remember(memory("s", NOON, "half \ud83d", "x" * 100_000))
         (kept,) = await self.store.memories(BADGE.id)
         self.assertEqual([entry.text for entry in kept.entries], ["half ?", "x" * 100_000])
+
+
+class RecollectionsContract(StoreCase):
+    """What is known of users."""
+
+    facts = (Fact("likes tea", NOON - 30, "tea"), Fact("\0 half \ud83d 喝茶", NOON))
+
+    def setUp(self) -> Any:
+        super().setUp()
+        return gatherResults([self.store.seen(Seen(id=name), NOON) for name in (BADGE.id, "other")])
+
+    async def learn(self, told: SessionMemory, *facts: Fact) -> bool:
+        """Learn `facts` from a session, and a digest of it."""
+        known = await self.store.recollection(told.device_id)
+        digests = (*known.digests, Digest(f"digest of {told.session_id}", told.ended))
+        more = Recollection((*known.facts, *facts), digests, known.version)
+        return await self.store.learn(told, more, NOON + DAY)
+
+    async def test_learnt(self) -> None:
+        """What is learnt is kept, for its device alone, and a session is learnt from once."""
+        told = memory("s", NOON, "I like tea")
+        await self.store.remember(told)
+        self.assertEqual(await self.store.recollection(BADGE.id), Recollection())
+        self.assertTrue(await self.learn(told, *self.facts))
+        self.assertFalse(await self.learn(told, *self.facts))
+        known = await self.store.recollection(BADGE.id)
+        self.assertEqual(known.facts, (self.facts[0], Fact("\0 half ? 喝茶", NOON)))
+        self.assertEqual(known.summary, "digest of s")
+        self.assertEqual(await self.store.recollection("other"), Recollection())
+        self.assertFalse(await self.store.learn(memory("unknown"), known, NOON))
+        self.assertFalse(await self.learn(memory("s", device="other"), *self.facts))
+
+    async def test_unlearnt(self) -> None:
+        """Sessions wait to be learnt from, the earliest first, whoever looks, until they are."""
+        told = [memory(f"s{n}", NOON + n, "hello") for n in range(4)]
+        for one in reversed(told):
+            await self.store.remember(one)
+        await self.learn(told[1])
+        self.assertTrue(await self.store.learnt("s2", NOON))
+        self.assertFalse(await self.store.learnt("s2", NOON))
+        self.assertEqual(await self.store.unlearnt(9), [told[0], told[3]])
+        self.assertEqual(await self.open().unlearnt(1), [told[0]])
+        await self.store.remember(told[1])  # moved again, after a kill
+        self.assertEqual(await self.store.unlearnt(9), [told[0], told[3]])
+
+    async def test_erase(self) -> None:
+        """What is to be gone is gone from all that is kept, and nobody else's is."""
+        early, late = memory("early", NOON - HOUR, "I like tea"), memory("late", NOON)
+        entries = (Entry("user", "hello", NOON - 50), Entry("user", "I like tea", NOON - 30))
+        late = SessionMemory(
+            session_id="late", device_id=BADGE.id, began=NOON - 60, ended=NOON, entries=entries
+        )
+        others = memory("others", NOON, "I like tea", device="other")
+        for told in (early, late, others):
+            await self.store.remember(told)
+            await self.learn(told, Fact("hello", told.began), Fact("likes tea", told.ended - 30))
+        self.assertEqual(await self.store.erase(BADGE.id, lambda said, at: at >= NOON - 40), 2)
+        known = await self.store.recollection(BADGE.id)
+        self.assertEqual(
+            [fact.said_at for fact in known.facts], [NOON - HOUR - 60, NOON - HOUR - 30, NOON - 60]
+        )
+        self.assertEqual(known.summary, "digest of early")
+        (left,) = await self.store.unlearnt(9)  # once more, from what is left
+        self.assertEqual((left.session_id, left.entries), ("late", entries[:1]))
+        self.assertEqual(await self.store.memories(BADGE.id), [left, early])
+        self.assertEqual(await self.store.erase(BADGE.id, lambda said, at: "tea" in said), 2)
+        self.assertEqual(await self.store.memories(BADGE.id), [left])
+        self.assertEqual(await self.store.erase(BADGE.id, lambda said, at: True), 3)
+        self.assertEqual(await self.store.memories(BADGE.id), [])
+        self.assertEqual((await self.store.recollection(BADGE.id)).facts, ())
+        self.assertEqual(len((await self.store.recollection("other")).facts), 2)
+        self.assertEqual(await self.store.memories("other"), [others])
+
+    async def test_erased_meanwhile(self) -> None:
+        """What was being learnt while something was erased does not bring it back."""
+        told = [memory(f"s{n}", NOON + n, "I like tea") for n in range(3)]
+        for one in told:
+            await self.store.remember(one)
+        await self.learn(told[0], *self.facts)
+        known = await self.store.recollection(BADGE.id)
+        await self.store.erase(BADGE.id, lambda said, at: said == "likes tea")
+        self.assertFalse(await self.store.learn(told[1], known, NOON))
+        self.assertTrue(await self.learn(told[1]))
+        await self.store.erase(BADGE.id, lambda said, at: at == NOON + 2)
+        self.assertFalse(await self.learn(told[2], *self.facts))
+        self.assertEqual(len((await self.store.recollection(BADGE.id)).facts), 1)
+
+    async def test_forgotten(self) -> None:
+        """With the device goes what is known."""
+        told = memory("s", NOON, "I like tea")
+        await self.store.remember(told)
+        await self.learn(told, *self.facts)
+        await self.store.forget(BADGE.id)
+        await self.store.seen(BADGE, NOON)
+        self.assertEqual(await self.store.recollection(BADGE.id), Recollection())
+        self.assertEqual(await self.store.unlearnt(9), [])
+        self.assertFalse(await self.learn(told, *self.facts))
 
 
 class DatabaseContract(StoreCase):

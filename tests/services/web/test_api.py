@@ -260,7 +260,9 @@ class DeviceTests(ApiCase):
         for query, sessions in (("", ["s2", "s1"]), ("?limit=100", ["s2", "s1", "s0"])):
             found = await self.does("GET", f"/api/devices/{BADGE}/memories{query}")
             self.assertEqual([memory["session_id"] for memory in found], sessions)
-        self.assertEqual(found[0]["entries"], [["user", "question 2"], ["assistant", "answer"]])
+        self.assertEqual(
+            found[0]["entries"], [["user", "question 2", 0.0], ["assistant", "answer", 0.0]]
+        )
 
     async def test_logged(self) -> None:
         """The log says who did what, and has no secrets."""

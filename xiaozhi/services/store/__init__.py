@@ -23,9 +23,12 @@ from xiaozhi.services.store.gathering import Gathering
 from xiaozhi.services.store.records import (
     Activation,
     DeviceRecord,
+    Digest,
     Entry,
+    Fact,
     Full,
     IssuedToken,
+    Recollection,
     Seen,
     SessionMemory,
     Standing,
@@ -39,9 +42,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Activation",
     "DeviceRecord",
+    "Digest",
     "Entry",
+    "Fact",
     "Full",
     "IssuedToken",
+    "Recollection",
     "Seen",
     "SessionMemory",
     "Standing",
@@ -217,6 +223,36 @@ class Store(MultiService):
     def memories(self, device_id: str, limit: int = 2) -> Deferred[list[SessionMemory]]:
         """Recall the last sessions of a device, the newest first."""
         return self._read(lambda books: books.memories.newest(device_id, limit))
+
+    # -- what is known of users --
+
+    def recollection(self, device_id: str) -> Deferred[Recollection]:
+        """Tell what is known of a device's user."""
+        return self._read(lambda books: books.recollections.get(device_id))
+
+    def unlearnt(self, limit: int) -> Deferred[list[SessionMemory]]:
+        """Give sessions from which nobody has learnt, the earliest first."""
+        return self._read(lambda books: books.memories.unlearnt(limit))
+
+    def learn(self, memory: SessionMemory, known: Recollection, now: float) -> Deferred[bool]:
+        """Keep what is `known` after a session, which then counts as learnt from.
+
+        False, and nothing is kept, if anything has changed since both were looked up: it was
+        learnt from already, or something was erased.
+        """
+        return self._write(lambda books: books.recollections.learn(memory, known, now))
+
+    def learnt(self, session_id: str, now: float) -> Deferred[bool]:
+        """Note that a session was learnt from; False if it was before, or there is none."""
+        return self._write(lambda books: books.memories.learnt(session_id, now))
+
+    def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> Deferred[int]:
+        """Drop facts, digests and what was said, where `gone(text, time)`.
+
+        Tells how many facts and sessions that were. It is called in a thread. Sessions of which
+        something is left are learnt from again.
+        """
+        return self._write(lambda books: books.recollections.erase(device_id, gone))
 
     # -- how --
 

@@ -127,3 +127,36 @@ class SessionMemory(Record, frozen=True, kw_only=True):
     began: float
     ended: float
     entries: tuple[Entry, ...]
+
+
+class Fact(Record, frozen=True):
+    """Something about a device's user."""
+
+    text: str
+    said_at: float
+    """When they said it."""
+    topic: str = ""
+    """What it tells, where there can be only one fact of that: a later one replaces it."""
+
+
+class Digest(Record, frozen=True):
+    """An earlier talk, in a few words."""
+
+    text: str
+    ended: float
+
+
+class Recollection(Record, frozen=True):
+    """What is known of a device's user."""
+
+    facts: tuple[Fact, ...] = ()
+    """The one said first comes first."""
+    digests: tuple[Digest, ...] = ()
+    """The earliest talk comes first."""
+    version: int = 0
+    """How often it was changed."""
+
+    @property
+    def summary(self) -> str:
+        """The earlier talks, a line each."""
+        return "\n".join(digest.text for digest in self.digests)
