@@ -5,7 +5,7 @@ Pure: messages are dicts on their way to JSON or from it, and the time is given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -61,6 +61,10 @@ class Calls(Generic[T]):
         """Tell how many calls are under way."""
         return len(self._pending)
 
+    def __iter__(self) -> Iterator[T]:
+        """Give what was kept of each."""
+        return iter([pending.kept for pending in self._pending.values()])
+
     def call(
         self, method: str, params: Mapping[str, Any], kept: T, deadline: float
     ) -> dict[str, Any]:
@@ -94,7 +98,7 @@ class Calls(Generic[T]):
 
     def clear(self) -> list[T]:
         """Give up all calls, and give what was kept of them."""
-        kept = [pending.kept for pending in self._pending.values()]
+        kept = list(self)
         self._pending.clear()
         return kept
 

@@ -73,6 +73,10 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
         "messages_malformed": Metric("counter", "Messages of devices that made no sense."),
         "orders_refused": Metric("counter", "Messages of type `server` with a wrong secret."),
+        "device_tool_calls": Metric(
+            "counter", "Calls of the tools of devices, by what came of them.", ("result",)
+        ),
+        "device_tool_call": Metric("histogram", "What a call of a device's tool took."),
         "engine_first_result": Metric(
             "histogram",
             "What an engine took to its first result: a text, a piece of text, a piece of sound.",
