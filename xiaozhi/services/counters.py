@@ -78,6 +78,9 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
             "Calls of tools by models and by the grammar, by how they ended.",
             ("outcome",),
         ),
+        "device_tool_calls": Metric(
+            "counter", "Calls of the tools of devices, by what came of them.", ("result",)
+        "device_tool_call": Metric("histogram", "What a call of a device's tool took."),
         "engine_first_result": Metric(
             "histogram",
             "What an engine took to its first result: a text, a piece of text, a piece of sound.",
