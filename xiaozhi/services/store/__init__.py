@@ -31,6 +31,8 @@ from xiaozhi.services.store.records import (
     Standing,
     TokenKind,
     TokenRecord,
+    audience,
+    subject_of,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ __all__ = [
     "Store",
     "TokenKind",
     "TokenRecord",
+    "audience",
+    "subject_of",
 ]
 
 T = TypeVar("T")
