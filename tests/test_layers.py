@@ -19,7 +19,10 @@ GROUND = (
 PURE = {"msgspec", "attrs", "__future__"}
 IMPURE = {"time", "datetime", "socket", "os", "subprocess", "threading", "asyncio", "random", "io"}
 ROOF = "engines staffing rooms operating server ending tap cli".split()
-AUTOBAHN = {"protocol", "factory", "services.web.site", "device.websocket", "device.client"}
+AUTOBAHN = {
+    *("protocol", "factory", "services.web.site", "services.web.mcp"),
+    *("device.websocket", "device.client"),
+}
 
 
 def modules() -> Iterator[tuple[str, set[str]]]:

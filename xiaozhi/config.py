@@ -7,7 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from xiaozhi import manual, yamltext
+import msgspec
+
+from xiaozhi import manual, mcpfile, yamltext
 from xiaozhi.errors import ConfigError
 from xiaozhi.reading import Problem, Reading
 from xiaozhi.settings import Config
@@ -48,7 +50,9 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if not isinstance(config, Config):
         found = sorted(reading.problems, key=lambda problem: problem.line or math.inf)
         raise ConfigError([_told(path, problem) for problem in found])
-    return config
+    base = path.absolute().parent if path else Path.cwd()
+    mcp = mcpfile.with_file(config.mcp, base, config.state_path(environ), environ)
+    return msgspec.structs.replace(config, mcp=mcp)
 
 
 def _told(path: Path | None, problem: Problem) -> str:

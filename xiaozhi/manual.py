@@ -114,6 +114,11 @@ def bare(kind: types.Type) -> types.Type:
     return kind
 
 
+def named(kind: types.Type) -> types.Type | None:
+    """Tell what is under each key of a mapping; None if `kind` is no such mapping."""
+    return bare(kind.value_type) if isinstance(kind, types.DictType) else None
+
+
 def describe(kind: types.Type) -> str:
     """Say in plain words what a value of `kind` is."""
     match bare(kind):
@@ -364,8 +369,10 @@ def _cells(keys: tuple[types.Field, ...], path: str) -> Iterator[tuple[str, ...]
         name, kind = path + field.encode_name, bare(field.type)
         if isinstance(kind, types.StructType):
             yield from _cells(kind.fields, f"{name}.")
-        else:
-            yield f"`{name}`", describe(kind), _usual(default(field)), explanation(field.type)
+            continue
+        yield f"`{name}`", describe(kind), _usual(default(field)), explanation(field.type)
+        if isinstance(each := named(kind), types.StructType):
+            yield from _cells(each.fields, f"{name}.NAME.")
 
 
 def _usual(value: Any) -> str:

@@ -154,6 +154,8 @@ class Reading:
             return self._engines(key, node)
         if isinstance(kind, types.StructType):
             return self.struct(kind.cls, node, key, line)
+        if isinstance(each := manual.named(kind), types.StructType) and node is not None:
+            return self._named(each.cls, node, key)
         item = manual.bare(getattr(kind, "item_type", kind))
         if isinstance(item, types.StructType) and node is not None:
             return self._structs(item.cls, node, key)
@@ -172,6 +174,13 @@ class Reading:
         """Make a `cls` of each item of a list, noting what is wrong with it."""
         items = node.value if isinstance(node, yaml.SequenceNode) else [node]
         return tuple(self.struct(cls, item, key, yamltext.line(item)) for item in items)
+
+    def _named(self, cls: type[msgspec.Struct], node: yaml.Node, key: str) -> dict[str, Any]:
+        """Make a `cls` of what a mapping has under each of its keys."""
+        return {
+            name: self.struct(cls, entry.node, _join(key, name), entry.line)
+            for name, entry in self._entries(node, key).items()
+        }
 
     def _plain(self, node: yaml.Node, kind: types.Type, key: str) -> Any:
         """Tell the Python value of `node`, which should be of a `kind`; raises Wrong."""

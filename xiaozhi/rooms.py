@@ -21,6 +21,7 @@ from xiaozhi.services.auth import Gate, make_gate
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
+from xiaozhi.services.mcp import Servers
 from xiaozhi.services.store import SessionMemory, Store
 from xiaozhi.services.web.address import public
 from xiaozhi.services.web.guard import Guarded
@@ -88,6 +89,9 @@ class Rooms:
         self._first = config
         self.made = engines.make(config)
         self.staffing = Staffing(engines, self.made)
+        self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
+        self.mcp.replace(config.mcp)
+        self.mcp.setServiceParent(engines.tree)
         proxies = Proxies(config.server.trusted_proxies)
         gate = self._gate(config, proxies)
         gate.setServiceParent(engines.tree)
@@ -137,6 +141,7 @@ class Rooms:
         config = self.made.config
         self.staffing.replace(self.made)
         self._walls.heed(config)
+        self.mcp.replace(config.mcp)
         if prepared.gate is not None:
             self._admit_by(prepared.gate)
         self.enrolment.heed(

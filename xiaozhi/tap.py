@@ -33,6 +33,7 @@ from xiaozhi.operating import Operator, Process  # noqa: E402
 from xiaozhi.presence import Presence  # noqa: E402
 from xiaozhi.rooms import Rooms, Walls  # noqa: E402
 from xiaozhi.server import Parts, Server  # noqa: E402
+from xiaozhi.services.auth.refusals import Refusals  # noqa: E402
 from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.journal import Journal  # noqa: E402
@@ -46,6 +47,7 @@ from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # n
 from xiaozhi.services.web.api import Api, Verbs  # noqa: E402
 from xiaozhi.services.web.health import Alive, Condition, Ready  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
+from xiaozhi.services.web.mcp import Endpoint, McpPages  # noqa: E402
 from xiaozhi.services.web.metrics import Metrics  # noqa: E402
 from xiaozhi.services.web.operators import Operators  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
@@ -147,8 +149,10 @@ def build(
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
-    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away)
-    pages = {**walls.pages, "api": Api(operators, verbs)}
+    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away, rooms.mcp)
+    refusals = Refusals(clock)
+    endpoint = Endpoint(rooms.mcp, store, crowd, counters, refusals, lambda: rooms.offer.proxies)
+    pages = {**walls.pages, "api": Api(operators, verbs), "mcp": McpPages(endpoint)}
     doors = site(
         rooms.factory,
         rooms.offer,

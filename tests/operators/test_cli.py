@@ -178,13 +178,13 @@ class TokenTests(CommandCase):
     async def test_no_store(self) -> None:
         """Where there is no store none is made: the server might not be able to use it."""
         with self.assertRaises(Failed) as caught:
-            tokens.issue(self.config, self.folder / "elsewhere", "anna", "", NOON)
+            tokens.issue(self.config, self.folder / "elsewhere", "operator", "anna", "", NOON)
         self.assertIn("start the server once", caught.exception.said("en"))
         self.assertFalse((self.folder / "elsewhere").exists())
         self.patch(stores, "_has_psycopg", lambda: False)
         config = msgspec.structs.replace(self.config, store=Store(url="postgresql:///x"))
         with self.assertRaises(Failed) as caught:
-            tokens.issue(config, self.folder, "anna", "", NOON)
+            tokens.issue(config, self.folder, "operator", "anna", "", NOON)
         self.assertIn("xiaozhi[postgres]", caught.exception.said("en"))
 
 

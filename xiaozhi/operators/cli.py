@@ -1,4 +1,4 @@
-"""`xiaozhi devices`, `xiaozhi activate` and `xiaozhi token`."""
+"""`xiaozhi devices`, `xiaozhi activate`, `xiaozhi token` and `xiaozhi mcp`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ import attrs
 
 from xiaozhi.config import load, locate
 from xiaozhi.errors import ConfigError
+from xiaozhi.identity import normal
 from xiaozhi.languages import of_environment
 from xiaozhi.operators import tokens
 from xiaozhi.operators.errors import Failed
 from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
+from xiaozhi.services.store import TokenKind, subject_of
+from xiaozhi.services.web.address import public as public_address
 from xiaozhi.settings import Config
 
 
@@ -61,10 +64,15 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--for", dest="subject", metavar="NAME", help="whose it is; you, usually")
     new.add_argument("--label", default="", help="what it is for")
     new.add_argument("--device", metavar="ID", help="make one for a device instead")
+    new.add_argument(
+        "--mcp", metavar="all|ID,ID", help="make one for MCP servers, to serve these devices"
+    )
     new.add_argument("--save", action="store_true", help="keep it for these commands")
     revoke = verbs.add_parser("revoke", parents=[common], help="make one void, or a device's")
     revoke.add_argument("id", nargs="?", help="of the list; of a device, its name in the log")
     revoke.add_argument("--device", metavar="ID", help="a device's; all of them if none is named")
+
+    commands.add_parser("mcp", parents=[common], help="the MCP servers, and how they are")
     return made
 
 
@@ -103,6 +111,9 @@ class Desk:
         verb = getattr(self.options, "verb", None) or "list"
         if self.options.command == "activate":
             return self._activate()
+        if self.options.command == "mcp":
+            servers = self._ask("GET", "mcp")
+            return self._told(servers, self.show.servers(servers))
         if self.options.command == "token":
             return {"list": self._tokens, "new": self._new_token, "revoke": self._revoke}[verb]()
         return self._devices(verb)
@@ -144,6 +155,8 @@ class Desk:
 
     def _new_token(self) -> Sequence[str]:
         options = self.options
+        if options.mcp:
+            return self._new_mcp()
         if options.device:
             label = {"label": options.label} if options.label else {}
             made = self._ask("POST", f"{_device(options.device)}/token", label)
@@ -160,12 +173,39 @@ class Desk:
     def _new_operator(self, subject: str) -> Mapping[str, str]:
         """Have one made by the server if there is a token to ask with, else in the store."""
         label: str = self.options.label
-        if self.options.server or self.options.token or self.environ.get("XIAOZHI_TOKEN"):
+        if self._asks:
             made: Mapping[str, str] = self._ask(
                 "POST", "tokens", {"subject": subject, "label": label}
             )
             return made
-        issued = tokens.issue(self.config, self.state, subject, label, time.time())
+        return self._issue("operator", subject)
+
+    def _new_mcp(self) -> Sequence[str]:
+        """Have one made for MCP servers; print the address where they connect."""
+        wanted: str = self.options.mcp
+        devices = None if wanted == "all" else {normal(name) for name in wanted.split(",")} - {""}
+        if self._asks:
+            body = {"mcp": sorted(devices or ()), "label": self.options.label}
+            made = self._ask("POST", "tokens", body)
+        else:
+            made = self._issue("mcp", subject_of(devices or None))
+        public = public_address(self.config.server.public_url)
+        base = self.options.server or (public.http("") if public else address(self.config.server))
+        made["url"] = f"ws{base.rstrip('/').removeprefix('http')}/mcp/?token={made['secret']}"
+        if not self.options.json:
+            print(self.show.text("once"), file=sys.stderr)
+        return self._told(made, [made["url"]])
+
+    @property
+    def _asks(self) -> bool:
+        """Whether a server is asked for a token, instead of the store."""
+        options = self.options
+        return bool(options.server or options.token or self.environ.get("XIAOZHI_TOKEN"))
+
+    def _issue(self, kind: TokenKind, subject: str) -> dict[str, str]:
+        issued = tokens.issue(
+            self.config, self.state, kind, subject, self.options.label, time.time()
+        )
         return {"id": issued.id, "secret": issued.secret}
 
     def _revoke(self) -> Sequence[str]:

@@ -30,6 +30,17 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "valid": "valid",
         "revoked": "revoked",
         "operator": "operator",
+        "mcp": "MCP servers",
+        "how": "HOW",
+        "tools": "TOOLS",
+        "devices": "DEVICES",
+        "why": "WHY",
+        "all": "all",
+        "connected": "connected",
+        "connecting": "connecting",
+        "lost": "not connected",
+        "ended": "gone",
+        "no_servers": "there are no MCP servers",
         "device": "device",
         "no_devices": "no device has been seen yet",
         "no_tokens": "there are no tokens",
@@ -64,6 +75,17 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "valid": "有效",
         "revoked": "已吊销",
         "operator": "管理",
+        "mcp": "MCP 服务",
+        "how": "方式",
+        "tools": "工具",
+        "devices": "设备",
+        "why": "原因",
+        "all": "全部",
+        "connected": "已连接",
+        "connecting": "正在连接",
+        "lost": "未连接",
+        "ended": "已断开",
+        "no_servers": "没有 MCP 服务",
         "device": "设备",
         "no_devices": "还没有设备出现过",
         "no_tokens": "没有令牌",
@@ -80,6 +102,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
 _DEVICES = ("id", "name", "board", "firmware", "state", "last_seen")
 _DEVICE = (*_DEVICES, "client_id", "language", "address", "first_seen", "activated_at")
 _TOKENS = ("id", "kind", "subject", "label", "state", "made_at")
+_SERVERS = ("name", "how", "state", "tools", "devices", "why")
 _TIMES = frozenset({"last_seen", "first_seen", "activated_at", "made_at"})
 
 
@@ -115,6 +138,19 @@ class Show:
             for token in map(dict, tokens)
         ]
         return self._table(_TOKENS, rows) if rows else [self._texts["no_tokens"]]
+
+    def servers(self, servers: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Write a table of MCP servers."""
+        rows = [
+            {
+                **server,
+                "state": self._texts[server["state"]],
+                "tools": len(server["tools"]),
+                "devices": ",".join(server["devices"] or [self._texts["all"]]),
+            }
+            for server in servers
+        ]
+        return self._table(_SERVERS, rows) if rows else [self._texts["no_servers"]]
 
     def _table(self, names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
         head = [self._texts[name] for name in names]

@@ -95,6 +95,17 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "engine_fit": Metric(
             "gauge", "1 while an engine is asked, 0 while it rests.", ("kind", "engine")
         ),
+        "mcp_connected": Metric(
+            "gauge",
+            "Sessions with an MCP server: 1 or 0; `endpoint` is for those that come to us.",
+            ("server",),
+        ),
+        "mcp_calls": Metric(
+            "counter",
+            "Calls of MCP tools, by what came of them: done, failed (the tool says so), refused, "
+            "late, lost (with the connection), cancelled.",
+            ("server", "outcome"),
+        ),
         "reactor_lag": Metric(
             "histogram", "How late the reactor was for a timer of its own.", classes=MOMENTS
         ),

@@ -34,6 +34,8 @@ from xiaozhi.services.store.records import (
     Standing,
     TokenKind,
     TokenRecord,
+    audience,
+    subject_of,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ __all__ = [
     "Store",
     "TokenKind",
     "TokenRecord",
+    "audience",
+    "subject_of",
 ]
 
 T = TypeVar("T")

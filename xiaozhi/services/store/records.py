@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -14,7 +15,8 @@ class Full(Refused):
     """There are as many devices as there may be."""
 
 
-TokenKind = Literal["operator", "device"]
+TokenKind = Literal["operator", "device", "mcp"]
+"""Whose tokens there are; those of `mcp` let MCP servers in, to serve their subject."""
 
 TICK = 0.001
 """Seconds by which times of issue differ: what is to be good is made so much after `not_before`."""
@@ -103,7 +105,7 @@ class TokenRecord(Record, frozen=True, kw_only=True):
     id: str
     kind: TokenKind
     subject: str
-    """Whose it is: an operator, or the id of a device."""
+    """Whose it is: an operator, or the id of a device; of `mcp`, see `audience`."""
     label: str
     made_at: float
     revoked_at: float | None = None
@@ -117,6 +119,19 @@ class Entry(NamedTuple):
     text: str
     at: float = 0.0
     """When; 0 if that was not noted."""
+
+
+EVERYBODY = "*"
+
+
+def subject_of(devices: Collection[str] | None) -> str:
+    """Write whom an MCP server serves: the ids of devices, or (None) all there are."""
+    return EVERYBODY if devices is None else ",".join(sorted(devices))
+
+
+def audience(subject: str) -> frozenset[str] | None:
+    """Read it: None for all."""
+    return None if subject == EVERYBODY else frozenset(subject.split(","))
 
 
 class SessionMemory(Record, frozen=True, kw_only=True):

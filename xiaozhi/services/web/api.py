@@ -7,8 +7,8 @@ seconds since 1970, UTC.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Annotated, Any, Protocol, TypeVar
 
 import attrs
 import msgspec
@@ -19,7 +19,7 @@ from twisted.web.server import Request
 
 from xiaozhi.identity import normal
 from xiaozhi.services.activation import Enrolment
-from xiaozhi.services.store import DeviceRecord, IssuedToken, Store, TokenRecord
+from xiaozhi.services.store import DeviceRecord, IssuedToken, Store, TokenRecord, subject_of
 from xiaozhi.services.web.answering import Answer, Problem, answer
 from xiaozhi.services.web.asking import query
 from xiaozhi.services.web.operators import Operators
@@ -51,8 +51,16 @@ class Binding(Body, frozen=True):
     device: Annotated[str, Meta(min_length=1, max_length=128)] | UnsetType = UNSET
 
 
+DeviceId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^,*]+$")]
+
+
 class NewToken(Body, frozen=True):
-    """Whose token is to be made, and what it is for."""
+    """Whose token is to be made, and what it is for.
+
+    With `mcp` it is for MCP servers that come to us, to serve these devices; none are all.
+    """
+
+    mcp: Annotated[tuple[DeviceId, ...], Meta(max_length=50)] | UnsetType = UNSET
 
     subject: Line = "operator"
     label: Line = ""
@@ -88,6 +96,27 @@ class Call:
         return int(text)
 
 
+class McpServers(Protocol):
+    """The MCP servers there are."""
+
+    def states(self) -> list[dict[str, Any]]:
+        """Tell of each how it is."""
+
+    def keep(self, tokens: Collection[str]) -> object:
+        """Send those away that have come with other tokens than these."""
+
+
+class NoServers:
+    """None."""
+
+    def states(self) -> list[dict[str, Any]]:
+        """Tell of none."""
+        return []
+
+    def keep(self, tokens: Collection[str]) -> None:
+        """Have nobody to send away."""
+
+
 @attrs.frozen
 class Verbs:
     """What can be done."""
@@ -98,6 +127,7 @@ class Verbs:
     """UTC, in epoch seconds."""
     kick: Callable[[str], object] = lambda device_id: None
     """Ends the connection of a device, if it has one."""
+    servers: McpServers = attrs.field(factory=NoServers)
 
     log = Logger()
 
@@ -129,6 +159,7 @@ class Verbs:
         _there(await self.store.forget(device))
         self._did(call, "forgot", device)
         self.kick(device)
+        await self._dismiss()
 
     async def memories(self, call: Call, name: str) -> Any:
         """Show its last sessions."""
@@ -157,11 +188,30 @@ class Verbs:
         return await self.store.tokens()
 
     async def new_token(self, call: Call) -> dict[str, str]:
-        """Make one for an operator."""
+        """Make one for an operator, or for MCP servers."""
         wanted = call.body(NewToken)
+        if wanted.mcp is not UNSET:
+            return await self._new_mcp_token(call, wanted.mcp, wanted.label)
         issued = await self.store.issue_token("operator", wanted.subject, wanted.label, self.now())
         self._did(call, "made the operator's token", issued.id)
         return _told(issued)
+
+    async def _new_mcp_token(
+        self, call: Call, devices: Collection[str], label: str
+    ) -> dict[str, str]:
+        whom = subject_of({normal(device) for device in devices} or None)
+        issued = await self.store.issue_token("mcp", whom, label, self.now())
+        self._did(call, "made the MCP servers' token", issued.id)
+        return _told(issued) | {"endpoint": f"/mcp/?token={issued.secret}"}
+
+    async def mcp(self, call: Call) -> list[dict[str, Any]]:
+        """List the MCP servers, and how they are."""
+        return self.servers.states()
+
+    async def _dismiss(self) -> None:
+        """Send away the MCP servers whose tokens are void now."""
+        tokens = await self.store.tokens()
+        self.servers.keep({token.id for token in tokens if token.revoked_at is None})
 
     async def revoke(self, call: Call, name: str) -> None:
         """Revoke one."""
@@ -171,6 +221,8 @@ class Verbs:
         self._did(call, f"revoked the token {token.id} of", token.subject)
         if token.kind == "device":
             self.kick(token.subject)
+        if token.kind == "mcp":
+            await self._dismiss()
 
     async def new_device_token(self, call: Call, name: str) -> dict[str, str]:
         """Make one for a device: the one OTA would hand it or, with a label, one that is kept."""
@@ -201,6 +253,7 @@ class Verbs:
             call, f"revoked the {f'token {fingerprint}' if fingerprint else 'tokens'} of", device
         )
         self.kick(device)
+        await self._dismiss()
 
     def _did(self, call: Call, what: str, whom: str) -> None:
         """Say in the log who did what."""
@@ -255,6 +308,8 @@ class Api(Resource):
                 return {"POST": verbs.activate}, []
             case ["tokens"]:
                 return {"GET": verbs.tokens, "POST": verbs.new_token}, []
+            case ["mcp"]:
+                return {"GET": verbs.mcp}, []
             case ["tokens", name]:
                 return {"DELETE": verbs.revoke}, [name]
         raise Problem(404, "there is nothing here")
