@@ -43,7 +43,7 @@ class BriefingTests(SynchronousTestCase):
         self.assertEqual(Briefing("Hi", {}).text(), "Hi")
 
     def test_variables(self) -> None:
-        """Both forms of a variable are filled; what is none stays, and values are not read again."""
+        """Both forms of a variable are filled; what is none stays; values are not read again."""
         template = '{name} {{ name }} {other} {} {"json": 1}'
         self.assertEqual(
             filled(template, {"name": "{name}"}), '{name} {name} {other} {} {"json": 1}'

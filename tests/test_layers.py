@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).parent.parent
 GROUND = (
     "wire events turn endpointing sentences speakable moods wakewords pacer dialogue languages "
-    "phrases identity errors idling limits tooling answers tokens briefing quantities grammar sums appointments commands jsonrpc jsontext mcpvalues"
+    "phrases identity errors idling limits tooling answers tokens briefing quantities grammar "
+    "sums appointments commands jsonrpc jsontext mcpvalues"
 ).split()
 """Pure modules: they import each other, the standard library, msgspec and attrs."""
 PURE = {"msgspec", "attrs", "__future__"}

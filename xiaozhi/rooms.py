@@ -88,10 +88,10 @@ class Rooms:
         self._load = load
         self._first = config
         self.made = engines.make(config)
-        self.staffing = Staffing(engines, self.made)
         self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
         self.mcp.replace(config.mcp)
         self.mcp.setServiceParent(engines.tree)
+        self.staffing = Staffing(engines, self.made, (self.mcp,))
         proxies = Proxies(config.server.trusted_proxies)
         gate = self._gate(config, proxies)
         gate.setServiceParent(engines.tree)

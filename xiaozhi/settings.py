@@ -29,7 +29,7 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "asr": ("openai", "whisper", "pocketsphinx"),
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
-        "tools": (),
+        "tools": ("weather", "news", "search"),
     }
 )
 """The engines used of each kind unless the configuration says otherwise, in order; all tools."""

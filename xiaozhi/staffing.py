@@ -29,6 +29,7 @@ from xiaozhi.services.tts import Speaker, Speech, espeak
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Staff
 from xiaozhi.settings import Audio, Config
+from xiaozhi.tooling import Source
 from xiaozhi.tools.kits import Kits
 from xiaozhi.voice import Solo, Voice
 from xiaozhi.wire import AudioParams
@@ -40,13 +41,14 @@ SETTLING: Final = 30.0
 class Staffing:
     """Makes the staff of sessions, out of the engines there are."""
 
-    def __init__(self, engines: Engines, made: Made) -> None:
-        """Begin with what was `made`, by `engines`."""
+    def __init__(self, engines: Engines, made: Made, sources: Sequence[Source] = ()) -> None:
+        """Begin with what was `made`, by `engines`; `sources` have tools from elsewhere."""
         clock, counters = engines.clock, engines.counters
         self.recognition = Recognition(made.named("asr"), clock)
         self.minds = Minds(made.named("llm"), clock)
         self.speech = Speech(made.named("tts"), clock)
         self.kits = Kits([kit for _, kit in made.engines["tools"]])
+        self._sources = (self.kits, *sources)
         self._engines = engines
         self._made = engines.here = made
         self._audio = engines.workers("audio")
@@ -140,7 +142,7 @@ class Staffing:
         return Talk(
             Chat(lambda purpose, name: self.minds, config.assistant, now, engines.clock),
             engines.language,
-            (self.kits,),
+            self._sources,
             config.listen.exit_commands,
             counters=engines.counters,
         )

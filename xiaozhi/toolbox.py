@@ -42,7 +42,7 @@ class Toolbox:
         self._clock = clock
         self._counters = counters
         self._see = see
-        self._here: tuple[Sequence[Tool], ...] = ()
+        self._here: tuple[tuple[Tool, ...], ...] = ()
         """What each source had when it was last asked."""
         self._named: dict[str, Tool] = {}
         """By the name models know, in order."""
@@ -58,9 +58,9 @@ class Toolbox:
         return next((tool for tool in self._named.values() if tool.name == name), None)
 
     def _look(self, device: str) -> None:
-        """See what the sources have now; each gives the same object while nothing changes."""
-        here = tuple(source.tools(device) for source in self.sources)
-        if len(here) == len(self._here) and all(map(_same, here, self._here)):
+        """See what the sources have now; each gives the same tools while nothing changes."""
+        here = tuple(tuple(source.tools(device)) for source in self.sources)
+        if here == self._here:
             return
         self._here = here
         self._named = {}
@@ -149,7 +149,3 @@ class Toolbox:
     def _tool(self, name: str) -> Tool | None:
         """Find a tool by the name a model gives; some write it as its source does."""
         return self._named.get(name) or self._named.get(legal(name))
-
-
-def _same(one: object, other: object) -> bool:
-    return one is other

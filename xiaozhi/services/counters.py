@@ -80,6 +80,7 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
         "device_tool_calls": Metric(
             "counter", "Calls of the tools of devices, by what came of them.", ("result",)
+        ),
         "device_tool_call": Metric("histogram", "What a call of a device's tool took."),
         "engine_first_result": Metric(
             "histogram",
