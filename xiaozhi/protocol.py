@@ -112,6 +112,14 @@ class DeviceProtocol(WebSocketServerProtocol):
         self.wasClean = True
         self.dropConnection(abort=False)
 
+    def onOpenHandshakeTimeout(self) -> None:
+        """Refuse a handshake that has taken too long. Autobahn would only hang up, and warn."""
+        self.openHandshakeTimeoutCall = None
+        if self.state == self.STATE_CONNECTING:
+            self.factory.counters.count("connections_refused", reason="slow_handshake")
+            self._give_up()
+            self.failHandshake("Request Timeout", 408)
+
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
         assert self._caller is not None, "Autobahn opens only after onConnect"

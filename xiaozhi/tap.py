@@ -155,7 +155,7 @@ def build(
         rooms.enrolment,
         pages,
         settings.max_connections,
-        partial(counters.count, "connections_refused", reason="pages"),
+        lambda limit: counters.count("connections_refused", reason=limit),
     )
     listening = _listening(settings, doors, clock, counters)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))
