@@ -7,13 +7,15 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import Here
 from xiaozhi.errors import ConfigError
 from xiaozhi.operating import NOTICE, Operator, Process
+from xiaozhi.scope import Scope, about
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.sparing import EACH, WINDOW
 from xiaozhi.services.systemd import Manager
 from xiaozhi.wire import Order
 
@@ -76,6 +78,20 @@ class Secrets(Case):
         self.assertEqual(self.counters.value("orders_refused"), 1)
         self.assertNotIn("open", str(events))
         self.assertEqual(self.done, [])
+
+    def test_flood(self) -> None:
+        """Many guesses of a device are few lines, and a sum; each is counted."""
+        with capturedLogs() as events, about(Scope("s1", "aa:bb")):
+            for _ in range(1000):
+                self.order("restart", "open")
+        self.assertEqual(len(events), EACH)
+        with capturedLogs() as events:
+            self.clock.advance(WINDOW)
+        self.assertEqual([formatEvent(e) for e in events], ["refused 990 more orders of aa:bb"])
+        self.assertEqual(self.counters.value("orders_refused"), 1000)
+        self.order("restart", "open")
+        self.operator.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_none(self) -> None:
         """Without a secret nobody is obeyed, not even who says none."""

@@ -102,6 +102,7 @@ class Rooms:
             engines.clock,
             time.time,
         )
+        self.enrolment.setServiceParent(engines.tree)
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
     @property
@@ -156,11 +157,9 @@ class Rooms:
         before.disownServiceParent()
 
     def _gate(self, config: Config, proxies: Proxies) -> Gate:
-        engines = self._engines
+        engines, store = self._engines, self._walls.store
         workshop = engines.workshop("auth")
-        return make_gate(
-            config.auth, proxies, engines.counters, workshop, time.time, self._walls.store
-        )
+        return make_gate(config.auth, proxies, engines.counters, workshop, time.time, store, store)
 
     # -- what visits and sessions are made with --
 

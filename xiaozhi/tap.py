@@ -172,7 +172,8 @@ def build(
         Announcement(listening[0], rooms.offer.public, lineup, lacking, language, path),
     ):
         service.setServiceParent(tree)
-    return Server(parts, clock, settings.shutdown_grace, ending, manager)
+    cause = partial(_cause, clock, ending)
+    return Server(parts, clock, settings.shutdown_grace, ending, manager, cause)
 
 
 def _listening(
@@ -213,6 +214,14 @@ def _process(parts: Parts, ending: Ending, manager: Manager, clock: Any) -> Proc
     able = manager.there or ending.command is not None
     fixed = "" if able else "a server in a chroot cannot begin anew"
     return Process(clock.stop, begin_anew, _on_hangup, fixed)
+
+
+def _cause(clock: Any, ending: Ending) -> str:
+    """Tell why the server stops, when it does."""
+    if ending.anew:
+        return "it begins anew"
+    number = clock._exitSignal  # what twistd goes by, too, to pass it on
+    return "as ordered" if number is None else signal.Signals(number).name
 
 
 def _on_hangup(call: Callable[[], None]) -> None:

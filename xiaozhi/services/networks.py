@@ -67,3 +67,9 @@ def neighbourhood(address: Address) -> str:
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address) >> 64 << 64, 64)))
     return str(address)
+
+
+def whose(text: str) -> str:
+    """Tell as what peer an address counts, whatever it is that should be one."""
+    address = parse(text)
+    return neighbourhood(address) if address else "unknown addresses"
