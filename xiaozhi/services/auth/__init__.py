@@ -164,9 +164,9 @@ def _ways(
         ways.append(StaticTokens(settings.tokens))
         ways.append(DeviceTokens(key, register, settings.device_token_days))
     if settings.jwt.given:
-        from xiaozhi.services.auth.jwt import JsonWebTokens
+        from xiaozhi.services.auth.jwt import JsonWebTokens, with_key
 
-        ways.append(JsonWebTokens(settings.jwt))
+        ways.append(JsonWebTokens(with_key(settings).jwt))
     if settings.mints:
         ways.append(StoredTokens(register))
     if settings.oauth2.given:
