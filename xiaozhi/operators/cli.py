@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = devices.add_subparsers(dest="verb")
     verbs.add_parser("list", parents=[common], help="all of them (the default)")
     for verb, about in (
-        ("show", "all about one"),
+        ("show", "all about one, and what was said in its last sessions"),
         ("block", "let one in no more, and end its connection"),
         ("unblock", "let it in again"),
         ("rename", "call it something"),
@@ -123,8 +123,9 @@ class Desk:
             "rename": {"name": getattr(self.options, "name", "")},
         }
         if verb == "show":
-            device = self._ask("GET", path)
-            return self._told(device, self.show.device(device))
+            device, said = self._ask("GET", path), self._ask("GET", f"{path}/memories")
+            lines = [*self.show.device(device), *self.show.memories(said)]
+            return self._told({**device, "latest_memories": said}, lines)
         if verb == "forget":
             done = self._ask("DELETE", path)
             return self._told(done, [self.show.text(verb, id=self.options.id)])

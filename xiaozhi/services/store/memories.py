@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from xiaozhi.services.store.devices import DeviceBook
 from xiaozhi.services.store.records import Entry, SessionMemory
@@ -48,6 +48,11 @@ class MemoryBook:
             SessionMemory(**(dict(row._mapping) | {"entries": _ENTRIES.decode(row.entries)}))
             for row in self.on.execute(statement)
         ]
+
+    def count(self, device_id: str) -> int:
+        """Tell how many there are of a device."""
+        own = select(func.count()).where(memories.c.device_id == device_id)
+        return int(self.on.execute(own).scalar_one())
 
 
 def _text(entries: tuple[Entry, ...]) -> str:
