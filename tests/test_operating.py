@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import Here
 from xiaozhi.errors import ConfigError
+from xiaozhi.mistakes import words
 from xiaozhi.operating import NOTICE, Operator, Process
 from xiaozhi.scope import Scope, about
 from xiaozhi.services.counters import Counters
@@ -118,9 +119,10 @@ class Reload(Case):
 
     def test_wrong(self) -> None:
         """A wrong configuration changes nothing; what is wrong is told, with its line."""
-        self.plan.wrong = ConfigError(["x.yaml:3: server.port: must be a number"])
+        why = "x.yaml:3: server.port: must be a number"
+        self.plan.wrong = ConfigError([words("other", why=why)])
         status, message = self.order("update_config")
-        self.assertEqual((status, message), ("error", "x.yaml:3: server.port: must be a number"))
+        self.assertEqual((status, message), ("error", why))
         self.hang_up()
         self.assertEqual(self.plan.applied, 0)
 
@@ -162,7 +164,7 @@ class Restart(Case):
 
     def test_wrong(self) -> None:
         """What could not start again is not stopped."""
-        self.plan.wrong = ConfigError(["x.yaml:3: no"])
+        self.plan.wrong = ConfigError([words("other", why="x.yaml:3: no")])
         self.assertEqual(self.order("restart"), ("error", "x.yaml:3: no"))
         self.plan.wrong = None
         self.operator = self.make(fixed="in a chroot")

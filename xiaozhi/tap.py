@@ -28,7 +28,9 @@ from xiaozhi.engines import Engines  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
 from xiaozhi.factory import Doors  # noqa: E402
 from xiaozhi.hosting import Server as ServerSettings  # noqa: E402
+from xiaozhi.languages import of_environment  # noqa: E402
 from xiaozhi.limits import Crowd  # noqa: E402
+from xiaozhi.mistakes import why, words  # noqa: E402
 from xiaozhi.operating import Operator, Process  # noqa: E402
 from xiaozhi.presence import Presence  # noqa: E402
 from xiaozhi.rooms import Rooms, Walls  # noqa: E402
@@ -92,9 +94,10 @@ def makeService(options: Options) -> IService:
         for unwanted in given:
             unwanted.socket.close()
     except ConfigError as error:
-        raise SystemExit(f"xiaozhi: the configuration is wrong:\n{error}") from None
+        told = words("wrong", why=error).said(of_environment(environ))
+        raise SystemExit(f"xiaozhi: {told}") from None
     except (OSError, Unavailable) as error:
-        raise SystemExit(f"xiaozhi: {error}") from None
+        raise SystemExit(f"xiaozhi: {why(error).said(of_environment(environ))}") from None
     whole = Logged(log, reactor)
     server.setServiceParent(whole)
     return whole

@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"xiaozhi: {failed.said(language)}", file=sys.stderr)
         return failed.code
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.said(language), file=sys.stderr)
         return 1
     except BrokenPipeError:  # `| head`: what is left in the buffer must not be tried again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,8 @@ from ipaddress import (
 )
 from typing import Final
 
+from xiaozhi.mistakes import Mistake
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -45,9 +47,7 @@ def check_networks(networks: tuple[str, ...]) -> None:
     try:
         Networks(networks)
     except ValueError:
-        raise ValueError(
-            "must be addresses or networks, such as 10.0.0.1 or 100.64.0.0/10"
-        ) from None
+        raise Mistake("no_networks") from None
 
 
 class Networks:

@@ -292,7 +292,7 @@ class Settings(SynchronousTestCase):
         signed = Jwt(secret=SECRET)
         asked = OAuth2(introspection_url="https://id.example.org/introspect")
         for settings, why in (
-            ({"mode": "jwt"}, "needs jwt.secret or jwt.public_key"),
+            ({"mode": "jwt"}, "needs jwt.secret / jwt.public_key"),
             ({"mode": "oauth2"}, "needs oauth2.introspection_url"),
             ({"tokens": (STATIC,)}, "mode is off, which makes no use of tokens"),
             ({"allowed_devices": ("a",)}, "no use of allowed_devices"),

@@ -146,7 +146,9 @@ def make_gate(
     try:
         ways = _ways(settings, workshop, now, register or NoRegister())
     except OSError as error:
-        raise Unavailable(f"the key of device tokens: {error}") from error
+        raise Unavailable(
+            f"the key of device tokens: {error}", f"设备令牌的密钥：{error}"
+        ) from error
     return Gate(ways, proxies, counters, workshop.reactor, now, book)
 
 

@@ -69,7 +69,10 @@ def with_key(settings: Auth) -> Auth:
         with open(name, "rb") as file:
             text = file.read(1 << 16).decode("ascii", "replace")
     except OSError as error:
-        raise Unavailable(f"auth.jwt.public_key cannot be read: {error.strerror}") from error
+        raise Unavailable(
+            f"auth.jwt.public_key cannot be read: {error.strerror}",
+            f"无法读取 auth.jwt.public_key：{error.strerror}",
+        ) from error
     jwt = msgspec.structs.replace(settings.jwt, public_key=text)
     return msgspec.structs.replace(settings, jwt=jwt)
 
@@ -83,7 +86,10 @@ def _public(settings: Jwt) -> tuple[Any, Sequence[str]]:
     try:
         key = load_pem_public_key(settings.public_key.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Unavailable("auth.jwt.public_key is not a public key in PEM") from error
+        raise Unavailable(
+            "auth.jwt.public_key is not a public key in PEM",
+            "auth.jwt.public_key 不是 PEM 格式的公钥",
+        ) from error
     curves = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
     usable: tuple[str, ...] = ()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
@@ -93,10 +99,14 @@ def _public(settings: Jwt) -> tuple[Any, Sequence[str]]:
     elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         usable = ("EdDSA",)
     if not usable:
-        raise Unavailable("auth.jwt.public_key is of a kind, or of a size, that is not used")
+        raise Unavailable(
+            "auth.jwt.public_key is of a kind, or of a size, that is not used",
+            "auth.jwt.public_key 的种类或长度不受支持",
+        )
     wrong = [name for name in settings.algorithms if name not in usable]
     if wrong:
         raise Unavailable(
-            f"auth.jwt.algorithms has {', '.join(wrong)}, but the key is for {', '.join(usable)}"
+            f"auth.jwt.algorithms has {', '.join(wrong)}, but the key is for {', '.join(usable)}",
+            f"auth.jwt.algorithms 中有 {', '.join(wrong)}，但该密钥适用于 {', '.join(usable)}",
         )
     return key, settings.algorithms or usable[:1]
