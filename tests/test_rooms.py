@@ -15,6 +15,7 @@ from twisted.logger import LogLevel
 
 from tests.configuring import FileTestCase
 from tests.fakes import Here
+from tests.services.auth.test_jwt import CURVE, EDWARDS, pem
 from tests.websocket import FakeStore
 from xiaozhi.engines import Engines
 from xiaozhi.errors import ServiceError, Unavailable
@@ -221,6 +222,22 @@ class Reading(FileTestCase):
         self.assertTrue(
             self.rooms.offer.proxies.origin("192.0.2.1", {"x-forwarded-proto": "https"}).proxied
         )
+
+    def test_key_in_a_file(self) -> None:
+        """A public key is read again though its file is called the same; the same key is not."""
+        path = Path(self.folder) / "issuer.pem"
+        text = FIRST + f"auth: {{mode: jwt, jwt: {{public_key: '{path}'}}}}\n"
+        gates = []
+        for key in (CURVE, CURVE, EDWARDS):
+            path.write_text(pem(key))
+            gates.append((self.apply(text), self.rooms.factory.gate))
+        (_, first), (nothing, second), (told, third) = gates
+        self.assertEqual((nothing, told), ([], ["auth.jwt.public_key"]))
+        self.assertIs(first, second)
+        self.assertEqual((second.running, third.running), (0, 1))
+        path.unlink()
+        self.assertRaises(Unavailable, self.read, text)
+        self.assertIs(self.rooms.factory.gate, third)
 
     def test_upkeep(self) -> None:
         """The log is written as is said now, without the new secrets; pages have new readers."""

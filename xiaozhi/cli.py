@@ -94,14 +94,17 @@ def _init(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from xiaozhi.config import load, locate
+    from xiaozhi.languages import of_environment
+    from xiaozhi.mistakes import words
 
+    language = of_environment(os.environ)
     try:
         path = locate(options.file, os.environ, Path.cwd())
         load(path, os.environ)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.said(language), file=sys.stderr)
         return 1
-    print(f"{path or 'the built-in defaults'}: nothing is wrong")
+    print(words("right", file=path or words("defaults")).said(language))
     return 0
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from xiaozhi import yamltext
+from xiaozhi import kinds, yamltext
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.settings import ENGINES, Config
@@ -104,88 +104,6 @@ tools:
 """
 
 
-def bare(kind: types.Type) -> types.Type:
-    """Strip `kind` of its annotations and of a None beside it."""
-    if isinstance(kind, types.Metadata):
-        return bare(kind.type)
-    if isinstance(kind, types.UnionType):
-        rest = [one for one in kind.types if not isinstance(one, types.NoneType)]
-        return bare(rest[0]) if len(rest) == 1 else kind
-    return kind
-
-
-def named(kind: types.Type) -> types.Type | None:
-    """Tell what is under each key of a mapping; None if `kind` is no such mapping."""
-    return bare(kind.value_type) if isinstance(kind, types.DictType) else None
-
-
-def describe(kind: types.Type) -> str:
-    """Say in plain words what a value of `kind` is."""
-    match bare(kind):
-        case types.BoolType():
-            return "true or false"
-        case types.IntType() as number:
-            return "a whole number" + _bounds(number)
-        case types.FloatType() as number:
-            return "a number" + _bounds(number)
-        case types.StrType(min_length=low, max_length=high, pattern=pattern):
-            size = f" of at most {high} characters" if high is not None else ""
-            form = f" of the form {pattern}" if pattern else ""
-            return ("text, not empty" if low else "text") + size + form
-        case types.LiteralType(values=values):
-            return "one of " + ", ".join(str(value) for value in values)
-        case (
-            types.ListType()
-            | types.VarTupleType()
-            | types.SetType()
-            | types.FrozenSetType() as many
-        ):
-            return f"a list of {_plural(many.item_type)}"
-        case types.DictType(value_type=content):
-            return f"a mapping of {_plural(content)}"
-        case types.StructType():
-            return "a mapping"
-        case types.UnionType(types=choices):
-            return " or ".join(describe(choice) for choice in choices)
-        case _:
-            return "a value"
-
-
-def sort(value: Any) -> str:
-    """Say in plain words what sort of thing `value` is."""
-    match value:
-        case bool():
-            return "true or false"
-        case int():
-            return "a whole number"
-        case float():
-            return "a number"
-        case str():
-            return "text"
-        case None:
-            return "empty"
-        case dict():
-            return "a mapping"
-        case _:
-            return "a list"
-
-
-def _plural(kind: types.Type) -> str:
-    words = describe(kind)
-    if words in {"a whole number", "a number", "a mapping", "a value"}:
-        return words.removeprefix("a ") + "s"
-    return words.removeprefix("a ")
-
-
-def _bounds(number: types.IntType | types.FloatType) -> str:
-    words = []
-    if number.ge is not None or number.gt is not None:
-        words.append(f"from {number.ge}" if number.gt is None else f"above {number.gt}")
-    if number.le is not None or number.lt is not None:
-        words.append(f"to {number.le}" if number.lt is None else f"below {number.lt}")
-    return "".join(f" {word}" for word in words)
-
-
 def explanation(kind: types.Type) -> str:
     """Tell the description that the annotation of a field gives; "" if none."""
     if isinstance(kind, types.Metadata):
@@ -213,7 +131,7 @@ def load(kind: str, name: str) -> ModuleType:
     """Import the engine `name` of `kind`, which has its settings; raises Unavailable."""
     module = engine.load(kind, name)
     if not (hasattr(module, "Settings") and hasattr(module, engine.KINDS[kind])):
-        raise Unavailable(f"{name!r} is not an engine")
+        raise Unavailable(f"{name!r} is not an engine", f"{name!r} 不是引擎")
     return module
 
 
@@ -235,7 +153,7 @@ def fields(struct: type[msgspec.Struct]) -> tuple[types.Field, ...]:
 def sections() -> Iterator[tuple[types.Field, type[msgspec.Struct]]]:
     """Yield the keys of the file that are mappings, and their structs; the engines are not."""
     for field in fields(Config):
-        kind = bare(field.type)
+        kind = kinds.bare(field.type)
         if isinstance(kind, types.StructType):
             yield field, kind.cls
 
@@ -274,7 +192,7 @@ def _kits() -> Iterator[str]:
 def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
     for field in keys:
         yield _comment(_explained(field), indent)
-        kind = bare(field.type)
+        kind = kinds.bare(field.type)
         if isinstance(kind, types.StructType):
             yield f"{indent}{field.encode_name}:"
             yield from _keys(kind.fields, indent + "  ")
@@ -286,12 +204,12 @@ def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
 
 def _explained(field: types.Field) -> str:
     """Tell the explanation of a key for the file, with its bounds or choices."""
-    kind = bare(field.type)
+    kind = kinds.bare(field.type)
     limits = ""
     if isinstance(kind, types.LiteralType):
         limits = ", ".join(str(value) for value in kind.values)
     elif isinstance(kind, types.IntType | types.FloatType):
-        bounds = _bounds(kind).strip()
+        bounds = str(kinds.bounds(kind)).strip()
         limits = bounds.removeprefix("from ") if " to " in bounds else bounds
     return explanation(field.type) + (f" ({limits})" if limits else "")
 
@@ -366,12 +284,13 @@ def _table(keys: tuple[types.Field, ...]) -> str:
 
 def _cells(keys: tuple[types.Field, ...], path: str) -> Iterator[tuple[str, ...]]:
     for field in keys:
-        name, kind = path + field.encode_name, bare(field.type)
+        name, kind = path + field.encode_name, kinds.bare(field.type)
         if isinstance(kind, types.StructType):
             yield from _cells(kind.fields, f"{name}.")
             continue
-        yield f"`{name}`", describe(kind), _usual(default(field)), explanation(field.type)
-        if isinstance(each := named(kind), types.StructType):
+        words = str(kinds.describe(kind))
+        yield f"`{name}`", words, _usual(default(field)), explanation(field.type)
+        if isinstance(each := kinds.named(kind), types.StructType):
             yield from _cells(each.fields, f"{name}.NAME.")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from xiaozhi.errors import ConfigError
+from xiaozhi.mistakes import Mistake, Said, why, words
 from xiaozhi.reading import expand
 from xiaozhi.services.mcp.settings import Mcp, Server
 
@@ -44,11 +45,11 @@ def with_file(settings: Mcp, base: Path, state: Path, environ: Mapping[str, str]
     except FileNotFoundError:
         if not settings.file:
             return settings
-        raise ConfigError([f"{path}: there is no such file (named by mcp.file)"]) from None
+        raise _wrong(path, words("missing", origin="mcp.file")) from None
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+        raise _wrong(path, words("unreadable", why=error.strerror)) from None
     if len(data) > _LIMIT:
-        raise ConfigError([f"{path}: is longer than {_LIMIT >> 10} KiB"])
+        raise _wrong(path, words("too_long", limit=_LIMIT >> 10))
     found = _servers(path, data, environ)
     return msgspec.structs.replace(settings, servers=dict(settings.servers) | {
         name: server for name, server in found.items() if name not in settings.servers
@@ -60,19 +61,21 @@ def _servers(path: Path, data: bytes, environ: Mapping[str, str]) -> dict[str, S
     try:
         told = json.loads(data)
     except json.JSONDecodeError as error:
-        raise ConfigError([f"{path}:{error.lineno}: not JSON: {error.msg}"]) from None
+        raise _wrong(f"{path}:{error.lineno}", words("not_json", why=error.msg)) from None
     except (UnicodeDecodeError, RecursionError):
-        raise ConfigError([f"{path}: not JSON"]) from None
+        raise _wrong(path, words("not_json", why="?")) from None
     top = next((top for top in _TOPS if isinstance(told, dict) and top in told), None)
     if top is None or not isinstance(told[top], dict):
-        raise ConfigError([f"{path}: has no mapping mcpServers"])
-    servers, problems = {}, []
+        raise _wrong(path, words("no_servers"))
+    servers: dict[str, Server] = {}
+    problems: list[Said] = []
     for name, entry in told[top].items():
         try:
             servers[name] = _server(entry, environ)
         except ValueError as error:  # of msgspec, too
-            place, what = _place(str(error))
-            problems.append(f"{path}: {'.'.join((top, name, *place))}: {what}")
+            place, what = _place(error)
+            key = ".".join((top, name, *place))
+            problems.append(words("place", place=f"{path}: {key}", what=what))
     if problems:
         raise ConfigError(problems)
     return servers
@@ -81,14 +84,14 @@ def _servers(path: Path, data: bytes, environ: Mapping[str, str]) -> dict[str, S
 def _server(entry: Any, environ: Mapping[str, str]) -> Server:
     """Make one; raises ValueError. What other programs have beside is not looked at."""
     if not isinstance(entry, dict):
-        raise ValueError("must be a mapping")
+        raise Mistake("no_mapping_here")
     wanted = {key: _filled(entry[key], environ) for key in _KEPT if entry.get(key) is not None}
     if entry.get("disabled") is True:
         wanted["enabled"] = False
     for key in ("transport", "transportType", "type"):
         if isinstance(spoken := entry.get(key), str):
             if spoken.lower() not in _SPOKEN:
-                raise ValueError(f"{key} must be stdio, sse or http")
+                raise Mistake("no_transport", key=key)
             wanted["transport"] = _SPOKEN[spoken.lower()]
             break
     for key in ("timeout_s", "timeout"):
@@ -110,10 +113,15 @@ def _filled(value: Any, environ: Mapping[str, str]) -> Any:
     return value
 
 
-def _place(error: str) -> tuple[list[str], str]:
+def _place(error: ValueError) -> tuple[list[str], Said]:
     """Tell where msgspec says that something is wrong, and what."""
-    match = _WHERE.fullmatch(error)
+    match = _WHERE.fullmatch(str(error))
     if match is None:
-        return [], error
+        return [], why(error)
     what = match[1].replace("`", "")
-    return [match[2]] if match[2] else [], what[:1].lower() + what[1:]
+    place = [match[2]] if match[2] else []
+    return place, words("other", why=what[:1].lower() + what[1:])
+
+
+def _wrong(place: object, what: Said) -> ConfigError:
+    return ConfigError([words("place", place=place, what=what)])

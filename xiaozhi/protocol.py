@@ -84,7 +84,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         gate = self.factory.gate
         peer = getattr(self.transport.getPeer(), "host", "")
         self._caller = gate.caller(identity, peer, request.params, headers)
-        self._enter(self._caller.peer)
+        self._enter(self._caller)
         self._version = _framing(headers.get("protocol-version", ""))
         if not self.factory.answers_pings(identity):
             self.autoPingInterval = 0
@@ -111,6 +111,14 @@ class DeviceProtocol(WebSocketServerProtocol):
         self.sendHttpErrorResponse(code, reason, [*(responseHeaders or ()), *more])
         self.wasClean = True
         self.dropConnection(abort=False)
+
+    def onOpenHandshakeTimeout(self) -> None:
+        """Refuse a handshake that has taken too long. Autobahn would only hang up, and warn."""
+        self.openHandshakeTimeoutCall = None
+        if self.state == self.STATE_CONNECTING:
+            self.factory.counters.count("connections_refused", reason="slow_handshake")
+            self._give_up()
+            self.failHandshake("Request Timeout", 408)
 
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
@@ -208,7 +216,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         if not isinstance(verdict, Admitted):
             answer.errback(ConnectionDeny(401, "Unauthorized"))
         elif self.factory.crowd.closed:  # since it was asked
-            answer.errback(self._no_room("closed"))
+            assert self._caller is not None, "it was asked about"
+            answer.errback(self._no_room(self._caller, "closed"))
         else:
             self._how = verdict.how
             answer.callback(None)
@@ -244,16 +253,16 @@ class DeviceProtocol(WebSocketServerProtocol):
                 headers=" ".join(self.http_headers)[:256],
             )
 
-    def _enter(self, address: str) -> None:
+    def _enter(self, caller: Caller) -> None:
         """Take a place among the connections there may be."""
-        if (refusal := self.factory.crowd.enter(address)) is not None:
-            raise self._no_room(refusal)
-        self._address = address
+        if (refusal := self.factory.crowd.enter(caller.peer)) is not None:
+            raise self._no_room(caller, refusal)
+        self._address = caller.peer
 
-    def _no_room(self, reason: str) -> ConnectionDeny:
+    def _no_room(self, caller: Caller, reason: str) -> ConnectionDeny:
         """Note that a connection is refused, not for what it is; give the answer."""
         self.factory.counters.count("connections_refused", reason=reason)
-        self.logger.warn("{peer} refused: {why}", peer=self.peer, why=_REFUSALS[reason])
+        self.factory.gate.turn_away(caller, _REFUSALS[reason])
         return ConnectionDeny(503, _REFUSALS[reason])
 
     def _take(self, payload: bytes, binary: bool, visit: Visit) -> None:

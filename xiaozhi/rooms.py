@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred
 
 from xiaozhi.changes import changed, live
@@ -18,6 +19,8 @@ from xiaozhi.limits import Crowd
 from xiaozhi.presence import Presence
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth import Gate, make_gate
+from xiaozhi.services.auth.jwt import with_key
+from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
@@ -69,6 +72,8 @@ class Prepared:
 
     made: Made
     proxies: Proxies
+    auth: Auth
+    """Its part about the gate, with the key a file has."""
     gate: Gate | None
     """None if the one of before will do."""
 
@@ -93,7 +98,8 @@ class Rooms:
         self.mcp.setServiceParent(engines.tree)
         self.staffing = Staffing(engines, self.made, (self.mcp,))
         proxies = Proxies(config.server.trusted_proxies)
-        gate = self._gate(config, proxies)
+        self._auth = with_key(config.auth)
+        gate = self._gate(self._auth, proxies)
         gate.setServiceParent(engines.tree)
         address = public(config.server.public_url)
         self.offer = Offer(address, config.audio.framing, now, proxies, engines.language)
@@ -106,6 +112,7 @@ class Rooms:
             engines.clock,
             time.time,
         )
+        self.enrolment.setServiceParent(engines.tree)
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
     @property
@@ -125,11 +132,12 @@ class Rooms:
                 raise Unavailable(str(error)) from error
         made = self._engines.make(config)
         proxies = Proxies(config.server.trusted_proxies)
-        same = (config.auth, config.server.trusted_proxies) == (
-            before.auth,
+        auth = with_key(config.auth)
+        same = (auth, config.server.trusted_proxies) == (
+            self._auth,
             before.server.trusted_proxies,
         )
-        return Prepared(made, proxies, None if same else self._gate(config, proxies))
+        return Prepared(made, proxies, auth, None if same else self._gate(auth, proxies))
 
     async def apply(self, prepared: Prepared) -> Sequence[str]:
         """Go on with what was read; give the keys that are changed.
@@ -137,8 +145,8 @@ class Rooms:
         Those that wait for a restart are given each time, until it comes.
         """
         await self.staffing.welcome(prepared.made)
-        before, self.made = self.made, prepared.made
-        config = self.made.config
+        before, self.made = self._in_effect, prepared.made
+        config, self._auth = self.made.config, prepared.auth
         self.staffing.replace(self.made)
         self._walls.heed(config)
         self.mcp.replace(config.mcp)
@@ -151,7 +159,7 @@ class Rooms:
         self.offer.framing = config.audio.framing
         self.offer.proxies = prepared.proxies
         self.factory.furnish(self._house(), self.staffing.staff)
-        now = [key for key in changed(before.config, config) if live(key)]
+        now = [key for key in changed(before, self._in_effect) if live(key)]
         return now + [key for key in changed(self._first, config) if not live(key)]
 
     def _admit_by(self, gate: Gate) -> None:
@@ -160,12 +168,15 @@ class Rooms:
         gate.setServiceParent(self._engines.tree)
         before.disownServiceParent()
 
-    def _gate(self, config: Config, proxies: Proxies) -> Gate:
-        engines = self._engines
+    @property
+    def _in_effect(self) -> Config:
+        """The settings, with what stands in files they name."""
+        return msgspec.structs.replace(self.made.config, auth=self._auth)
+
+    def _gate(self, auth: Auth, proxies: Proxies) -> Gate:
+        engines, store = self._engines, self._walls.store
         workshop = engines.workshop("auth")
-        return make_gate(
-            config.auth, proxies, engines.counters, workshop, time.time, self._walls.store
-        )
+        return make_gate(auth, proxies, engines.counters, workshop, time.time, store, store)
 
     # -- what visits and sessions are made with --
 

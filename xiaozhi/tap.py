@@ -28,7 +28,9 @@ from xiaozhi.engines import Engines  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
 from xiaozhi.factory import Doors  # noqa: E402
 from xiaozhi.hosting import Server as ServerSettings  # noqa: E402
+from xiaozhi.languages import of_environment  # noqa: E402
 from xiaozhi.limits import Crowd  # noqa: E402
+from xiaozhi.mistakes import why, words  # noqa: E402
 from xiaozhi.operating import Operator, Process  # noqa: E402
 from xiaozhi.presence import Presence  # noqa: E402
 from xiaozhi.rooms import Rooms, Walls  # noqa: E402
@@ -94,9 +96,10 @@ def makeService(options: Options) -> IService:
         for unwanted in given:
             unwanted.socket.close()
     except ConfigError as error:
-        raise SystemExit(f"xiaozhi: the configuration is wrong:\n{error}") from None
+        told = words("wrong", why=error).said(of_environment(environ))
+        raise SystemExit(f"xiaozhi: {told}") from None
     except (OSError, Unavailable) as error:
-        raise SystemExit(f"xiaozhi: {error}") from None
+        raise SystemExit(f"xiaozhi: {why(error).said(of_environment(environ))}") from None
     whole = Logged(log, reactor)
     server.setServiceParent(whole)
     return whole
@@ -160,7 +163,7 @@ def build(
         rooms.enrolment,
         pages,
         settings.max_connections,
-        partial(counters.count, "connections_refused", reason="pages"),
+        lambda limit: counters.count("connections_refused", reason=limit),
     )
     listening = _listening(settings, doors, clock, counters)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))
@@ -177,7 +180,8 @@ def build(
         Announcement(listening[0], rooms.offer.public, lineup, lacking, language, path),
     ):
         service.setServiceParent(tree)
-    return Server(parts, clock, settings.shutdown_grace, ending, manager)
+    cause = partial(_cause, clock, ending)
+    return Server(parts, clock, settings.shutdown_grace, ending, manager, cause)
 
 
 def _listening(
@@ -218,6 +222,14 @@ def _process(parts: Parts, ending: Ending, manager: Manager, clock: Any) -> Proc
     able = manager.there or ending.command is not None
     fixed = "" if able else "a server in a chroot cannot begin anew"
     return Process(clock.stop, begin_anew, _on_hangup, fixed)
+
+
+def _cause(clock: Any, ending: Ending) -> str:
+    """Tell why the server stops, when it does."""
+    if ending.anew:
+        return "it begins anew"
+    number = clock._exitSignal  # what twistd goes by, too, to pass it on
+    return "as ordered" if number is None else signal.Signals(number).name
 
 
 def _on_hangup(call: Callable[[], None]) -> None:

@@ -27,6 +27,7 @@ from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
 from xiaozhi.services import store as stores
 from xiaozhi.services.auth.credential import fingerprint
+from xiaozhi.services.store import Entry, SessionMemory
 from xiaozhi.upkeep import Tls
 
 TLS = Tls(certificate="/c.pem", key="/k.pem")
@@ -109,6 +110,32 @@ class DeviceTests(CommandCase):
         (line,) = await self.says("devices", "--json", "show", BADGE)
         self.assertEqual(json.loads(line)["firmware"], "2.0.1")
         self.assertEqual(await self.says("devices", "forget", BADGE, "--json"), ["null"])
+
+    async def test_memories(self) -> None:
+        """What is shown of a device is how many sessions are kept, and the last two of them."""
+        await self.hire()
+        await self.boot()
+        for number in range(3):
+            said = (Entry("user", f"question\x1b[2J\n{number}"), Entry("assistant", "回答"))
+            await self.store.remember(
+                SessionMemory(
+                    session_id=f"s{number}", device_id=BADGE,
+                    began=NOON, ended=NOON + number, entries=said,
+                )
+            )  # fmt: skip
+        lines = await self.says("devices", "show", BADGE)
+        begins = next(n for n, line in enumerate(lines) if line.startswith("SESSIONS KEPT  3"))
+        blank, when, *entries = lines[begins + 1 :][:4]
+        self.assertEqual(blank, "")
+        self.assertRegex(when, r"^\d{4}-\d\d-\d\d \d\d:\d\d$")
+        self.assertEqual(entries, ["  user: question[2J2", "  assistant: 回答"])
+        self.assertEqual(len(lines), begins + 1 + 8)
+        chinese = "\n".join(await self.says("devices", "show", BADGE, language="zh"))
+        self.assertIn("  用户: question", chinese)
+        (line,) = await self.says("devices", "--json", "show", BADGE)
+        told = json.loads(line)
+        self.assertEqual(told["memories"], 3)
+        self.assertEqual([one["session_id"] for one in told["latest_memories"]], ["s2", "s1"])
 
     async def test_chinese(self) -> None:
         """In Chinese the columns are aligned as well."""

@@ -63,17 +63,18 @@ class ServerCase(TestCase):
         self.serve(TOKENS)
         return self.store.ready()
 
-    def serve(self, auth: Auth, most: int = 10, **activation: Any) -> None:
+    def serve(self, auth: Auth, most: int = 20, **activation: Any) -> None:
         """Serve as these settings want."""
         proxies = Proxies()
         shop = Workshop(self.clock, Workers(self.clock, "auth"), self.folder, "en")
         self.gate: Gate = make_gate(
-            auth, proxies, self.counters, shop, lambda: self.now, self.store
+            auth, proxies, self.counters, shop, lambda: self.now, self.store, self.store
         )
-        enrolment = Enrolment(
+        enrolment = self.enrolment = Enrolment(
             self.store, self.gate.mint, auth, Activation(**activation), most, reactor,
             lambda: self.now,
         )  # fmt: skip
+        self.addCleanup(enrolment.stopService)
         verbs = Verbs(self.store, enrolment, lambda: self.now, self.kicked.append)
         api = Api(Operators(self.store, lambda: proxies, self.counters, self.clock), verbs)
         offer = Offer(None, 1, lambda: LOCAL, proxies)

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = devices.add_subparsers(dest="verb")
     verbs.add_parser("list", parents=[common], help="all of them (the default)")
     for verb, about in (
-        ("show", "all about one"),
+        ("show", "all about one, and what was said in its last sessions"),
         ("block", "let one in no more, and end its connection"),
         ("unblock", "let it in again"),
         ("rename", "call it something"),
@@ -89,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"xiaozhi: {failed.said(language)}", file=sys.stderr)
         return failed.code
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.said(language), file=sys.stderr)
         return 1
     except BrokenPipeError:  # `| head`: what is left in the buffer must not be tried again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -134,8 +134,9 @@ class Desk:
             "rename": {"name": getattr(self.options, "name", "")},
         }
         if verb == "show":
-            device = self._ask("GET", path)
-            return self._told(device, self.show.device(device))
+            device, said = self._ask("GET", path), self._ask("GET", f"{path}/memories")
+            lines = [*self.show.device(device), *self.show.memories(said)]
+            return self._told({**device, "latest_memories": said}, lines)
         if verb == "forget":
             done = self._ask("DELETE", path)
             return self._told(done, [self.show.text(verb, id=self.options.id)])

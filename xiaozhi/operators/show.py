@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,9 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "address": "ADDRESS",
         "first_seen": "FIRST SEEN",
         "activated_at": "ACTIVATED",
+        "memories": "SESSIONS KEPT",
+        "user": "user",
+        "assistant": "assistant",
         "active": "activated",
         "waiting": "not activated",
         "blocked": "blocked",
@@ -69,6 +72,9 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "address": "地址",
         "first_seen": "首次出现",
         "activated_at": "激活时间",
+        "memories": "对话记录",
+        "user": "用户",
+        "assistant": "助手",
         "active": "已激活",
         "waiting": "未激活",
         "blocked": "已屏蔽",
@@ -100,10 +106,10 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _DEVICES = ("id", "name", "board", "firmware", "state", "last_seen")
-_DEVICE = (*_DEVICES, "client_id", "language", "address", "first_seen", "activated_at")
+_DEVICE = (*_DEVICES, "client_id", "language", "address", "first_seen", "activated_at", "memories")
 _TOKENS = ("id", "kind", "subject", "label", "state", "made_at")
 _SERVERS = ("name", "how", "state", "tools", "devices", "why")
-_TIMES = frozenset({"last_seen", "first_seen", "activated_at", "made_at"})
+_TIMES = frozenset({"ended", "last_seen", "first_seen", "activated_at", "made_at"})
 
 
 class Show:
@@ -123,9 +129,17 @@ class Show:
         return self._table(_DEVICES, rows) if rows else [self._texts["no_devices"]]
 
     def device(self, device: Mapping[str, Any]) -> list[str]:
-        """Write all about one, a line each."""
+        """Write all about one, a line each, but not what was said to it."""
         told = {"state": self._texts[_state(device)], **device}
         return _aligned([self._texts[name], _cell(name, told[name])] for name in _DEVICE)
+
+    def memories(self, memories: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        """Write what was said in some sessions."""
+        for memory in memories:
+            yield ""
+            yield _cell("ended", memory["ended"])
+            for role, text in memory["entries"]:
+                yield f"  {self._texts.get(role, role)}: {_cell('text', text)}"
 
     def tokens(self, tokens: Sequence[Mapping[str, Any]]) -> list[str]:
         """Write a table of tokens."""

@@ -66,15 +66,23 @@ def load(kind: str, name: str) -> ModuleType:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name != path:
-            raise Unavailable(f"{kind} engine {name!r} needs the package {error.name!r}") from error
+            raise Unavailable(
+                f"{kind} engine {name!r} needs the package {error.name!r}",
+                f"{kind} 引擎 {name!r} 需要安装 {error.name!r}",
+            ) from error
     for entry in importlib.metadata.entry_points(group=f"xiaozhi.{kind}"):
         if entry.name == name:
             try:
                 module: ModuleType = entry.load()
             except (ImportError, AttributeError) as error:
-                raise Unavailable(f"{kind} engine {name!r} cannot be loaded: {error}") from error
+                raise Unavailable(
+                    f"{kind} engine {name!r} cannot be loaded: {error}",
+                    f"{kind} 引擎 {name!r} 无法加载：{error}",
+                ) from error
             return module
-    raise Unavailable(f"there is no {kind} engine called {name!r}")
+    raise Unavailable(
+        f"there is no {kind} engine called {name!r}", f"没有名为 {name!r} 的 {kind} 引擎"
+    )
 
 
 def make(kind: str, name: str, settings: Settings, place: Any) -> Any:

@@ -398,6 +398,8 @@ class MemoriesContract(StoreCase):
         self.assertEqual(await self.store.memories(BADGE.id), [told[3], told[2]])
         self.assertEqual(await self.store.memories(BADGE.id, limit=9), told[::-1])
         self.assertEqual(await self.store.memories("unknown"), [])
+        self.assertEqual(await self.store.count_memories(BADGE.id), 4)
+        self.assertEqual(await self.store.count_memories("unknown"), 0)
 
     async def test_again(self) -> None:
         """A session is kept once, as it was told last, and never given to another device."""

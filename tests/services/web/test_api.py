@@ -215,7 +215,7 @@ class DeviceTests(ApiCase):
         path = f"/api/devices/{BADGE.upper().replace(':', '%3A')}"
         named = await self.does("PATCH", path, {"name": "小明的徽章"})
         self.assertEqual(named, device | {"name": "小明的徽章"})
-        self.assertEqual(await self.does("GET", path), named)
+        self.assertEqual(await self.does("GET", path), named | {"memories": 0})
         for blocked in (True, False):
             self.assertEqual(
                 await self.does("PATCH", path, {"blocked": blocked}), named | {"blocked": blocked}
@@ -260,6 +260,7 @@ class DeviceTests(ApiCase):
         for query, sessions in (("", ["s2", "s1"]), ("?limit=100", ["s2", "s1", "s0"])):
             found = await self.does("GET", f"/api/devices/{BADGE}/memories{query}")
             self.assertEqual([memory["session_id"] for memory in found], sessions)
+        self.assertEqual((await self.does("GET", f"/api/devices/{BADGE}"))["memories"], 3)
         self.assertEqual(
             found[0]["entries"], [["user", "question 2", 0.0], ["assistant", "answer", 0.0]]
         )

@@ -58,7 +58,9 @@ class Model(MultiService):
         if find_spec("xllamacpp") is None:
             raise missing("xllamacpp")
         if settings.max_tokens >= settings.context:
-            raise Unavailable("its max_tokens must be smaller than its context")
+            raise Unavailable(
+                "its max_tokens must be smaller than its context", "max_tokens 必须小于 context"
+            )
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         self._weights = _weights(settings.model)
@@ -138,9 +140,13 @@ def _weights(path: str) -> Path:
             with file.open("rb") as stream:
                 magic = stream.read(4)
         except OSError as error:
-            raise Unavailable(f"its model cannot be read: {error}") from error
+            raise Unavailable(
+                f"its model cannot be read: {error}", f"无法读取它的模型：{error}"
+            ) from error
         if magic != b"GGUF":
-            raise Unavailable(f"its model is not a GGUF file: {file}")
+            raise Unavailable(
+                f"its model is not a GGUF file: {file}", f"它的模型不是 GGUF 文件：{file}"
+            )
         return file
     spec = find_spec(WEIGHTS)
     for folder in (spec and spec.submodule_search_locations) or ():

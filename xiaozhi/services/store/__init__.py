@@ -228,6 +228,10 @@ class Store(MultiService):
         """Recall the last sessions of a device, the newest first."""
         return self._read(lambda books: books.memories.newest(device_id, limit))
 
+    def count_memories(self, device_id: str) -> Deferred[int]:
+        """Tell how many sessions of a device are kept."""
+        return self._read(lambda books: books.memories.count(device_id))
+
     # -- what is known of users --
 
     def recollection(self, device_id: str) -> Deferred[Recollection]:

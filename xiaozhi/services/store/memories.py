@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import msgspec
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from xiaozhi.services.store.devices import DeviceBook
 from xiaozhi.services.store.records import Entry, SessionMemory
@@ -48,6 +48,11 @@ class MemoryBook:
             .limit(limit)
         )
         return [_memory(row) for row in self.on.execute(statement)]
+
+    def count(self, device_id: str) -> int:
+        """Tell how many there are of a device."""
+        own = select(func.count()).where(memories.c.device_id == device_id)
+        return int(self.on.execute(own).scalar_one())
 
     def unlearnt(self, limit: int) -> list[SessionMemory]:
         """Give the earliest from which nobody has learnt yet."""

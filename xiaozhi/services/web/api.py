@@ -137,9 +137,11 @@ class Verbs:
         """List the devices."""
         return await self.store.devices()
 
-    async def device(self, call: Call, name: str) -> DeviceRecord:
-        """Show one."""
-        return _there(await self.store.device(normal(name)))
+    async def device(self, call: Call, name: str) -> Mapping[str, Any]:
+        """Show one, and how many of its sessions are kept."""
+        device = _there(await self.store.device(normal(name)))
+        kept = await self.store.count_memories(device.id)
+        return msgspec.structs.asdict(device) | {"memories": kept}
 
     async def change(self, call: Call, name: str) -> DeviceRecord:
         """Name or block one; a blocked one is disconnected."""

@@ -8,7 +8,7 @@ a HEAD.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from twisted.internet.interfaces import IDelayedCall
@@ -24,6 +24,9 @@ LONGEST: Final = 65536
 """Bytes of a body; devices send about two thousand."""
 PATIENCE: Final = 10.0
 """Seconds from the first byte of a request to its last."""
+
+Limit = Literal["pages", "slow_request", "large_request"]
+"""What was exceeded: the connections there may be, `PATIENCE`, `LONGEST`."""
 
 
 class BoundedChannel(HTTPChannel):
@@ -69,6 +72,7 @@ class BoundedChannel(HTTPChannel):
             late.cancel()
 
     def _end(self) -> None:
+        self.factory.refused("slow_request")
         self.transport.write(
             b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         )
@@ -82,18 +86,18 @@ class BoundedSite(Site):
     protocol: Any = BoundedChannel  # instead of one that may go over to HTTP/2
 
     def __init__(
-        self, root: Resource, most: int, refused: Callable[[], object], **options: Any
+        self, root: Resource, most: int, refused: Callable[[Limit], object], **options: Any
     ) -> None:
-        """Take Twisted's `options`; `refused` is called for each that was one too many."""
+        """Take Twisted's `options`; `refused` is told the limit that somebody has exceeded."""
         super().__init__(root, requestFactory=BoundedRequest, **options)
         self._most = most
-        self._refused = refused
+        self.refused = refused
         self._inside: set[BoundedChannel] = set()
 
     def enter(self, channel: BoundedChannel) -> bool:
         """Let a connection in; say whether there was a place."""
         if len(self._inside) >= self._most:
-            self._refused()
+            self.refused("pages")
             return False
         self._inside.add(channel)
         return True
@@ -134,6 +138,7 @@ class BoundedRequest(Request):
         if length <= LONGEST or self._ended:
             return
         self._ended = True
+        self.channel.factory.refused("large_request")
         told = refusal(413, f"the body is longer than {LONGEST} bytes")
         body = msgspec.json.encode(told.content)
         self.channel.transport.write(

@@ -164,7 +164,7 @@ class GuestProtocol(WebSocketServerProtocol):
         house = self.factory.house
         house.counters.count("connections_refused", reason=label)
         why = "it shows no token" if label == "no_token" else "nobody knows its token"
-        house.refusals.note(Caller(_WHO, self._peer), TurnedAway(why, label))
+        house.refusals.note(Caller(_WHO, self._peer), why)
         return ConnectionDeny(401, "Unauthorized")
 
 

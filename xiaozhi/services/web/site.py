@@ -17,7 +17,7 @@ from zope.interface import provider
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth.credential import masked
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.web.bounded import BoundedSite
+from xiaozhi.services.web.bounded import BoundedSite, Limit
 from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
@@ -50,11 +50,12 @@ def site(
     enrolment: Enrolment,
     pages: Mapping[str, Resource] = MappingProxyType({}),
     most: int = 1000,
-    refused: Callable[[], object] = lambda: None,
+    refused: Callable[[Limit], object] = lambda limit: None,
 ) -> Site:
     """Lay out the paths. `factory` serves devices, `pages` are below the root; see `Ota`, too.
 
-    At most `most` connections may ask for pages at one time; `refused` hears of each further one.
+    At most `most` connections may ask for pages at one time; `refused` hears of each further one,
+    and of those that are too slow or too large.
     """
     root = _Branch()
     root.putChild(b"", _Front())

@@ -57,4 +57,4 @@ def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise Unavailable(f"there is no time zone {name!r}") from error
+        raise Unavailable(f"there is no time zone {name!r}", f"没有时区 {name!r}") from error
