@@ -207,7 +207,7 @@ class Report:
             chance = said(
                 self.language,
                 f"降水概率{day.rain:.0f}%",
-                f"with a {day.rain:.0f} percent chance of rain",
+                f"{day.rain:.0f} percent chance of rain",
             )
         return self._joined(warmth, chance)
 

@@ -25,7 +25,7 @@ LIFETIME: Final = 600.0
 """Seconds a forecast is kept."""
 USABLE: Final = 6 * 3600.0
 """Seconds a forecast is better than none."""
-PLACES_LIFETIME: Final = 30 * 86400.0
+PLACES_LIFETIME: Final = 86400.0
 DAYS: Final = 7
 
 _CURRENT = "temperature_2m,apparent_temperature,relative_humidity_2m,weather_code,wind_speed_10m"
