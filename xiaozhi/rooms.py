@@ -21,6 +21,7 @@ from xiaozhi.services.auth import Gate, make_gate
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
+from xiaozhi.services.memory import Memories, Nothing
 from xiaozhi.services.store import SessionMemory, Store
 from xiaozhi.services.web.address import public
 from xiaozhi.services.web.guard import Guarded
@@ -50,6 +51,8 @@ class Walls:
     pages: Mapping[str, Guarded]
     """Those for whoever runs the server."""
     log: Log | None
+    memories: Memories | None = None
+    """What is known of users."""
 
     def heed(self, config: Config) -> None:
         """Keep to other bounds from now on."""
@@ -88,6 +91,7 @@ class Rooms:
         self._first = config
         self.made = engines.make(config)
         self.staffing = Staffing(engines, self.made)
+        self._remember_by(self.made)
         proxies = Proxies(config.server.trusted_proxies)
         gate = self._gate(config, proxies)
         gate.setServiceParent(engines.tree)
@@ -136,6 +140,7 @@ class Rooms:
         before, self.made = self.made, prepared.made
         config = self.made.config
         self.staffing.replace(self.made)
+        self._remember_by(self.made)
         self._walls.heed(config)
         if prepared.gate is not None:
             self._admit_by(prepared.gate)
@@ -148,6 +153,11 @@ class Rooms:
         self.factory.furnish(self._house(), self.staffing.staff)
         now = [key for key in changed(before.config, config) if live(key)]
         return now + [key for key in changed(self._first, config) if not live(key)]
+
+    def _remember_by(self, made: Made) -> None:
+        """Have users be remembered by the first memory that can be had, or by none."""
+        if self._walls.memories is not None:
+            self._walls.memories.use(next((one for _, one in made.named("memory")), Nothing()))
 
     def _admit_by(self, gate: Gate) -> None:
         """Have another gate judge who comes from now on."""

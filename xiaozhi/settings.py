@@ -28,6 +28,7 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "asr": ("openai", "whisper", "pocketsphinx"),
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
+        "memory": ("local",),
     }
 )
 """The engines used of each kind unless the configuration says otherwise, in order."""
@@ -300,6 +301,13 @@ class Config(Section, frozen=True, kw_only=True):
     tts: Annotated[
         tuple[Chosen, ...],
         Meta(description="Text to speech: the first engine that can serve is used."),
+    ]
+    memory: Annotated[
+        tuple[Chosen, ...],
+        Meta(
+            description="What is remembered of users from one talk to the next: the first engine "
+            "that can be had is used. none remembers nothing."
+        ),
     ]
 
     manager_api: Annotated[ManagerApi, Meta(description="Where a key used to be.")] = msgspec.field(

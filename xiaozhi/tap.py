@@ -15,6 +15,7 @@ from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+import attrs  # noqa: E402
 from twisted.application.service import IService, MultiService  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.internet.interfaces import IProtocolFactory  # noqa: E402
@@ -37,9 +38,12 @@ from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.journal import Journal  # noqa: E402
 from xiaozhi.services.lag import Lag  # noqa: E402
+from xiaozhi.services.learning import Learning  # noqa: E402
+from xiaozhi.services.llm.writing import write  # noqa: E402
 from xiaozhi.services.logs import Log  # noqa: E402
 from xiaozhi.services.logs.masking import secrets_in  # noqa: E402
 from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
+from xiaozhi.services.memory import Desk, Memories  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
@@ -123,10 +127,19 @@ def build(
     state, language = config.state_path(os.environ), config.language(os.environ)
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     journal = Journal(state / "journal", store, counters, clock)
-    for first in (store, journal):  # to start, and last to stop
+    memories = Memories(clock, journal.moved)
+    learning = Learning(memories, store, clock, time.time)
+    journal.stored = learning.stir
+    for first in (store, journal, memories, learning):  # to start, and last to stop
         first.setServiceParent(tree)
     manager = Manager(os.environ, os.getpid())
     engines = Engines(tree, language, state, clock, counters, settings.threadpool_max_workers)
+    engines.desks["memory"] = lambda usual: Desk(
+        **attrs.asdict(usual, recurse=False),
+        store=store,
+        think=lambda *asked: write(rooms.staffing.minds, *asked),
+        now=time.time,
+    )
     operator = Operator(clock, engines.workers("operator"), manager, counters)
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
     conditions: dict[str, Condition] = {}
@@ -143,6 +156,7 @@ def build(
             "metrics": Metrics(config.metrics.open_to, counters),
         },
         log,
+        memories,
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)

@@ -2,7 +2,7 @@
 
 An engine is a module `xiaozhi/services/<kind>/<name>.py` (or an entry point of the group
 `xiaozhi.<kind>`) with a frozen `Settings` and one class, named after its kind: `Detector`,
-`Recogniser`, `Model` or `Speaker`. It needs no base class. Importing the module must be
+`Recogniser`, `Model`, `Speaker` or `Memory`. It needs no base class. Importing the module must be
 cheap: what the engine depends on is imported when the engine is made, and if that is missing
 the constructor raises `Unavailable` with what to install. An engine with a life of its own
 (processes, a model in memory) is a Twisted `Service` as well; its list starts and stops it.
@@ -22,7 +22,13 @@ import msgspec
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.pool import Workers
 
-KINDS = {"vad": "Detector", "asr": "Recogniser", "llm": "Model", "tts": "Speaker"}
+KINDS = {
+    "vad": "Detector",
+    "asr": "Recogniser",
+    "llm": "Model",
+    "tts": "Speaker",
+    "memory": "Memory",
+}
 """The kinds of engine, and the name of the class each module of the kind has."""
 
 
