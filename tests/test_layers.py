@@ -77,7 +77,7 @@ class Layers(SynchronousTestCase):
         def breach(name: str, what: str) -> bool:
             if not name.startswith("services"):
                 return False
-            kinds = {"asr", "llm", "tts", "vad"}
+            kinds = {"asr", "llm", "tts", "vad", "memory"}
             own = name.split(".")[1:2]
             return touches(
                 what,
@@ -96,6 +96,7 @@ class Layers(SynchronousTestCase):
                 "llm": "openai ollama llamacpp offline",
                 "tts": "openai piper espeak gtts",
                 "vad": "silero webrtc",
+                "memory": "none local",
             }.items()
             for name in names.split()
         }

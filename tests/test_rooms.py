@@ -71,7 +71,7 @@ class Reading(FileTestCase):
         self.counters = Counters()
         store: Any = FakeStore()
         place = Path(self.folder)
-        engines = Engines(self.server, "en", place, self.clock, self.counters, 2, store)
+        engines = Engines(self.server, "en", place, self.clock, self.counters, 2)
         self.config = self.load(FIRST)
         self.lines: list[str] = []
         self.walls = Walls(

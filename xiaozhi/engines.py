@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,7 @@ from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.pool import Workers
-from xiaozhi.services.store import Store
 from xiaozhi.settings import Chosen, Config
-from xiaozhi.tools import Room
 
 
 @attrs.frozen
@@ -46,10 +44,10 @@ class Engines:
     counters: Counters
     threads: int
     """For the blocking work of each kind."""
-    store: Store
-    """What tools keep things in."""
     here: Made | None = None
     """Those that serve now."""
+    desks: dict[str, Callable[[engine.Workshop], engine.Workshop]] = attrs.field(factory=dict)
+    """Where those of a kind may use more of the house: adds that to what all may use."""
     _pools: dict[str, Workers] = attrs.field(factory=dict)
 
     def workers(self, kind: str) -> Workers:
@@ -62,11 +60,8 @@ class Engines:
 
     def workshop(self, kind: str) -> engine.Workshop:
         """Tell what those of one `kind` may use of the house."""
-        return engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
-
-    def room(self) -> Room:
-        """Tell what tools may use of the house."""
-        return Room(self.clock, self.workers("tools"), self.state, self.language, self.store, now)
+        usual = engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
+        return self.desks[kind](usual) if kind in self.desks else usual
 
     def make(self, config: Config) -> Made:
         """Make the engines `config` wants; in a thread, if others serve meanwhile.
@@ -74,10 +69,7 @@ class Engines:
         Raises Unavailable if there is no voice detector.
         """
         lacking: dict[str, list[str]] = {}
-        made = {
-            kind: self._of(kind, getattr(config, kind), lacking)
-            for kind in ("asr", "llm", "tts", "vad", "tools")
-        }
+        made = {kind: self._of(kind, getattr(config, kind), lacking) for kind in engine.KINDS}
         if not made["vad"]:
             raise Unavailable(f"vad: {'; '.join(lacking)}")
         return Made(config, made, lacking)
@@ -95,8 +87,7 @@ class Engines:
                 made.append(same)
                 continue
             try:
-                place = self.room() if kind == "tools" else self.workshop(kind)
-                new = engine.make(kind, chosen.name, chosen.settings, place)
+                new = engine.make(kind, chosen.name, chosen.settings, self.workshop(kind))
             except Unavailable as error:
                 lacking.setdefault(error.said(self.language), []).append(f"{kind}.{chosen.name}")
             else:

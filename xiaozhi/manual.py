@@ -75,9 +75,10 @@ _ENGINES_HEAD = """\
 
 ## Engines
 
-`vad`, `asr`, `llm` and `tts` list engines, and the first that can serve is used. Each is a mapping
-of `use` (the engine's name) and its settings; the name alone will do where the defaults do. An
-engine may be listed twice with different settings. A list in the file replaces the default list.
+`vad`, `asr`, `llm`, `tts` and `memory` list engines, and the first that can serve is used. Each is
+a mapping of `use` (the engine's name) and its settings; the name alone will do where the defaults
+do. An engine may be listed twice with different settings. A list in the file replaces the default
+list.
 
 ```yaml
 vad: webrtc

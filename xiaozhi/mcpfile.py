@@ -91,7 +91,7 @@ def _server(entry: Any, environ: Mapping[str, str]) -> Server:
     for key in ("transport", "transportType", "type"):
         if isinstance(spoken := entry.get(key), str):
             if spoken.lower() not in _SPOKEN:
-                raise Mistake("no_transport", key=key)
+                raise Mistake("no_transport", name=key)
             wanted["transport"] = _SPOKEN[spoken.lower()]
             break
     for key in ("timeout_s", "timeout"):

@@ -90,8 +90,8 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "no_servers": {"en": "has no mapping mcpServers", "zh": "没有映射 mcpServers"},
     "no_mapping_here": {"en": "must be a mapping", "zh": "必须是映射"},
     "no_transport": {
-        "en": "{key} must be stdio, sse or http",
-        "zh": "{key} 必须是 stdio、sse 或 http",
+        "en": "{name} must be stdio, sse or http",
+        "zh": "{name} 必须是 stdio、sse 或 http",
     },
     # -- what a value is --
     "true_false": {"en": "true or false", "zh": " true 或 false"},

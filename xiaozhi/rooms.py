@@ -25,6 +25,7 @@ from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
 from xiaozhi.services.mcp import Servers
+from xiaozhi.services.memory import Memories, Nothing
 from xiaozhi.services.store import SessionMemory, Store
 from xiaozhi.services.web.address import public
 from xiaozhi.services.web.guard import Guarded
@@ -54,6 +55,8 @@ class Walls:
     pages: Mapping[str, Guarded]
     """Those for whoever runs the server."""
     log: Log | None
+    memories: Memories | None = None
+    """What is known of users."""
 
     def heed(self, config: Config) -> None:
         """Keep to other bounds from now on."""
@@ -97,6 +100,7 @@ class Rooms:
         self.mcp.replace(config.mcp)
         self.mcp.setServiceParent(engines.tree)
         self.staffing = Staffing(engines, self.made, (self.mcp,))
+        self._remember_by(self.made)
         proxies = Proxies(config.server.trusted_proxies)
         self._auth = with_key(config.auth)
         gate = self._gate(self._auth, proxies)
@@ -148,6 +152,7 @@ class Rooms:
         before, self.made = self._in_effect, prepared.made
         config, self._auth = self.made.config, prepared.auth
         self.staffing.replace(self.made)
+        self._remember_by(self.made)
         self._walls.heed(config)
         self.mcp.replace(config.mcp)
         if prepared.gate is not None:
@@ -161,6 +166,11 @@ class Rooms:
         self.factory.furnish(self._house(), self.staffing.staff)
         now = [key for key in changed(before, self._in_effect) if live(key)]
         return now + [key for key in changed(self._first, config) if not live(key)]
+
+    def _remember_by(self, made: Made) -> None:
+        """Have users be remembered by the first memory that can be had, or by none."""
+        if self._walls.memories is not None:
+            self._walls.memories.use(next((one for _, one in made.named("memory")), Nothing()))
 
     def _admit_by(self, gate: Gate) -> None:
         """Have another gate judge who comes from now on."""

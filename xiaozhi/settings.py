@@ -29,7 +29,8 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "asr": ("openai", "whisper", "pocketsphinx"),
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
-        "tools": ("weather", "news", "search"),
+        "memory": ("local",),
+        "tools": ("weather", "news", "search", "music", "home", "device", "talk"),
     }
 )
 """The engines used of each kind unless the configuration says otherwise, in order; all tools."""
@@ -354,7 +355,13 @@ class Config(Section, frozen=True, kw_only=True):
         tuple[Chosen, ...],
         Meta(description="Text to speech: the first engine that can serve is used."),
     ]
-
+    memory: Annotated[
+        tuple[Chosen, ...],
+        Meta(
+            description="What is remembered of users from one talk to the next: the first engine "
+            "that can be had is used. none remembers nothing."
+        ),
+    ]
     tools: Annotated[
         tuple[Chosen, ...],
         Meta(description="What the assistant can do: each tool with its settings, or false."),

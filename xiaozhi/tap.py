@@ -15,6 +15,7 @@ from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+import attrs  # noqa: E402
 from twisted.application.service import IService, MultiService  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.internet.interfaces import IProtocolFactory  # noqa: E402
@@ -24,7 +25,7 @@ from xiaozhi import __version__  # noqa: E402
 from xiaozhi import config as configuration  # noqa: E402
 from xiaozhi.announcement import Announcement  # noqa: E402
 from xiaozhi.ending import Command, Ending, begun_anew  # noqa: E402
-from xiaozhi.engines import Engines  # noqa: E402
+from xiaozhi.engines import Engines, now  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
 from xiaozhi.factory import Doors  # noqa: E402
 from xiaozhi.hosting import Server as ServerSettings  # noqa: E402
@@ -40,9 +41,12 @@ from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.journal import Journal  # noqa: E402
 from xiaozhi.services.lag import Lag  # noqa: E402
+from xiaozhi.services.learning import Learning  # noqa: E402
+from xiaozhi.services.llm.writing import write  # noqa: E402
 from xiaozhi.services.logs import Log  # noqa: E402
 from xiaozhi.services.logs.masking import secrets_in  # noqa: E402
 from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
+from xiaozhi.services.memory import Desk, Memories  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
@@ -55,6 +59,7 @@ from xiaozhi.services.web.operators import Operators  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.services.web.tls import certificates  # noqa: E402
 from xiaozhi.settings import Config  # noqa: E402
+from xiaozhi.tools import Room  # noqa: E402
 
 
 class Options(usage.Options):
@@ -128,11 +133,22 @@ def build(
     state, language = config.state_path(os.environ), config.language(os.environ)
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     journal = Journal(state / "journal", store, counters, clock)
-    for first in (store, journal):  # to start, and last to stop
+    memories = Memories(clock, journal.moved)
+    learning = Learning(memories, store, clock, time.time)
+    journal.stored = learning.stir
+    for first in (store, journal, memories, learning):  # to start, and last to stop
         first.setServiceParent(tree)
     manager = Manager(os.environ, os.getpid())
-    threads = settings.threadpool_max_workers
-    engines = Engines(tree, language, state, clock, counters, threads, store)
+    engines = Engines(tree, language, state, clock, counters, settings.threadpool_max_workers)
+    engines.desks["memory"] = lambda usual: Desk(
+        **attrs.asdict(usual, recurse=False),
+        store=store,
+        think=lambda *asked: write(rooms.staffing.minds, *asked),
+        now=time.time,
+    )
+    engines.desks["tools"] = lambda usual: Room(
+        **attrs.asdict(usual, recurse=False), store=store, now=now
+    )
     operator = Operator(clock, engines.workers("operator"), manager, counters)
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
     conditions: dict[str, Condition] = {}
@@ -149,6 +165,7 @@ def build(
             "metrics": Metrics(config.metrics.open_to, counters),
         },
         log,
+        memories,
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)

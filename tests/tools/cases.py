@@ -72,7 +72,12 @@ class ToolCase(StreamTestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         self.room = Room(
-            self.clock, pool, self.folder, "en", cast(Store, None), lambda: datetime.now(UTC)
+            reactor=self.clock,
+            pool=pool,
+            state=self.folder,
+            language="en",
+            store=cast(Store, None),
+            now=lambda: datetime.now(UTC),
         )
         self.zh = Listener(language="zh")
         self.en = Listener(language="en")

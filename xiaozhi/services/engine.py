@@ -2,7 +2,7 @@
 
 An engine is a module `xiaozhi/services/<kind>/<name>.py` (or an entry point of the group
 `xiaozhi.<kind>`) with a frozen `Settings` and one class, named after its kind: `Detector`,
-`Recogniser`, `Model` or `Speaker`. It needs no base class. Importing the module must be
+`Recogniser`, `Model`, `Speaker` or `Memory`. It needs no base class. Importing the module must be
 cheap: what the engine depends on is imported when the engine is made, and if that is missing
 the constructor raises `Unavailable` with what to install. An engine with a life of its own
 (processes, a model in memory) is a Twisted `Service` as well; its list starts and stops it.
@@ -22,7 +22,14 @@ import msgspec
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.pool import Workers
 
-KINDS = {"vad": "Detector", "asr": "Recogniser", "llm": "Model", "tts": "Speaker", "tools": "Kit"}
+KINDS = {
+    "vad": "Detector",
+    "asr": "Recogniser",
+    "llm": "Model",
+    "tts": "Speaker",
+    "memory": "Memory",
+    "tools": "Kit",
+}
 """The kinds of engine, and the name of the class each module of the kind has. Those of tools are
 no list to choose from: all of them are made (see `xiaozhi.tools`)."""
 
@@ -85,9 +92,6 @@ def load(kind: str, name: str) -> ModuleType:
     )
 
 
-def make(kind: str, name: str, settings: Settings, place: Any) -> Any:
-    """Make the engine, to be at work in a `place`; raise `Unavailable` with what it lacks.
-
-    The place is a `Workshop`, or for tools a `Room` (see `xiaozhi.tools`).
-    """
-    return getattr(load(kind, name), KINDS[kind])(settings, place)
+def make(kind: str, name: str, settings: Settings, workshop: Workshop) -> Any:
+    """Make the engine; raise `Unavailable` with what it lacks."""
+    return getattr(load(kind, name), KINDS[kind])(settings, workshop)

@@ -478,8 +478,9 @@ class RecollectionsContract(StoreCase):
         for one in reversed(told):
             await self.store.remember(one)
         await self.learn(told[1])
-        self.assertTrue(await self.store.learnt("s2", NOON))
-        self.assertFalse(await self.store.learnt("s2", NOON))
+        self.assertTrue(await self.store.learnt(told[2], NOON))
+        self.assertFalse(await self.store.learnt(told[2], NOON))
+        self.assertFalse(await self.store.learnt(memory("s3", NOON, "changed"), NOON))
         self.assertEqual(await self.store.unlearnt(9), [told[0], told[3]])
         self.assertEqual(await self.open().unlearnt(1), [told[0]])
         await self.store.remember(told[1])  # moved again, after a kill

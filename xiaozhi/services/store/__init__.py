@@ -250,9 +250,9 @@ class Store(MultiService):
         """
         return self._write(lambda books: books.recollections.learn(memory, known, now))
 
-    def learnt(self, session_id: str, now: float) -> Deferred[bool]:
-        """Note that a session was learnt from; False if it was before, or there is none."""
-        return self._write(lambda books: books.memories.learnt(session_id, now))
+    def learnt(self, memory: SessionMemory, now: float) -> Deferred[bool]:
+        """Note that a session was learnt from; False if it was before, or is not as it was."""
+        return self._write(lambda books: books.memories.learnt(memory, now))
 
     def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> Deferred[int]:
         """Drop facts, digests and what was said, where `gone(text, time)`.

@@ -64,22 +64,21 @@ class MemoryBook:
         )
         return [_memory(row) for row in self.on.execute(statement)]
 
-    def learnt(self, session_id: str, now: float) -> bool:
-        """Note that somebody has learnt from one."""
-        statement = (
-            update(memories)
-            .where(memories.c.session_id == session_id, memories.c.learnt_at.is_(None))
-            .values(learnt_at=now)
-        )
-        return self.on.execute(statement).rowcount > 0
-
-    def to_learn(self, session_id: str) -> SessionMemory | None:
-        """Give one if nobody has learnt from it; nobody else changes it until this is done."""
+    def waits(self, memory: SessionMemory) -> bool:
+        """Say whether nobody has learnt from one, and it is as it was; it stays so till the end."""
         statement = select(memories).where(
-            memories.c.session_id == session_id, memories.c.learnt_at.is_(None)
+            memories.c.session_id == memory.session_id, memories.c.learnt_at.is_(None)
         )
         row = self.on.execute(statement.with_for_update()).one_or_none()
-        return None if row is None else _memory(row)
+        return row is not None and _memory(row) == memory
+
+    def learnt(self, memory: SessionMemory, now: float) -> bool:
+        """Note that somebody has learnt from one, if it is still as it was."""
+        if not self.waits(memory):
+            return False
+        this = memories.c.session_id == memory.session_id
+        self.on.execute(update(memories).where(this).values(learnt_at=now))
+        return True
 
     def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> int:
         """Drop what is to be `gone`, by its text and its time; tell of how many sessions.

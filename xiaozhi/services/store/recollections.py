@@ -35,13 +35,14 @@ class RecollectionBook:
 
     def learn(self, memory: SessionMemory, known: Recollection, now: float) -> bool:
         """Keep what is known after a session, if nothing has changed since it was looked up."""
+        # In this order, as when something is erased, or two could wait for each other.
         sessions = MemoryBook(self.on)
-        same = sessions.to_learn(memory.session_id) == memory
+        waits = sessions.waits(memory)
         before = self.get(memory.device_id, to_change=True)
-        if not same or before.version != known.version:
+        if not waits or before.version != known.version:
             return False
         self._put(memory.device_id, known)
-        return sessions.learnt(memory.session_id, now)
+        return sessions.learnt(memory, now)
 
     def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> int:
         """Drop what is to be `gone`, by its text and its time; tell how much that was."""

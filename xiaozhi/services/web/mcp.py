@@ -19,7 +19,6 @@ from xiaozhi.errors import Refused, ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.limits import Crowd
 from xiaozhi.services.auth.caller import Caller, Label
-from xiaozhi.services.auth.caller import Refused as TurnedAway
 from xiaozhi.services.auth.credential import credential
 from xiaozhi.services.auth.refusals import Refusals
 from xiaozhi.services.counters import Counters

@@ -30,6 +30,8 @@ class Model:
     """A table of rules in Chinese and English. It never fails and never waits."""
 
     languages: Collection[str] = frozenset({"zh", "en"})
+    writes = False
+    """It answers people, and can do nothing with an instruction."""
 
     def __init__(
         self,
