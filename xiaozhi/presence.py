@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
 
+from xiaozhi.devicetools import DeviceTools
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.counters import Counters
@@ -38,6 +39,11 @@ class Guest(Protocol):
     """A connection, as the others of the same device see it."""
 
     identity: Identity
+    tools: DeviceTools
+
+    @property
+    def language(self) -> str:
+        """The user's language."""
 
     def overtaken(self) -> None:
         """Hear that a newer connection has taken over: finish the sentence, and go."""

@@ -20,6 +20,7 @@ from xiaozhi.hosting import ManagerApi, Server, Store
 from xiaozhi.section import Section
 from xiaozhi.services import engine
 from xiaozhi.services.auth.settings import Auth
+from xiaozhi.services.vision import Settings as Vision
 from xiaozhi.upkeep import Log, Metrics
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -269,6 +270,7 @@ class Config(Section, frozen=True, kw_only=True):
         EndPrompt, Meta(description="What is said before an idle connection is closed.")
     ] = EndPrompt()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
+    vision: Annotated[Vision, Meta(description="The model that looks at photos.")] = Vision()
     log: Annotated[Log, Meta(description="What is written about what happens.")] = Log()
     metrics: Annotated[
         Metrics, Meta(description="Numbers about the server, and whether it is well.")

@@ -50,6 +50,7 @@ from xiaozhi.services.web.metrics import Metrics  # noqa: E402
 from xiaozhi.services.web.operators import Operators  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.services.web.tls import certificates  # noqa: E402
+from xiaozhi.services.web.vision import PATH as PHOTOS  # noqa: E402
 from xiaozhi.settings import Config  # noqa: E402
 
 
@@ -147,7 +148,8 @@ def build(
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
     verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away)
-    pages = {**walls.pages, "api": Api(operators, verbs)}
+    photos = rooms.explain()
+    pages = {**walls.pages, "api": Api(operators, verbs), PHOTOS: photos}
     doors = site(
         rooms.factory,
         rooms.offer,
@@ -156,6 +158,7 @@ def build(
         pages,
         settings.max_connections,
         partial(counters.count, "connections_refused", reason="pages"),
+        {f"/{PHOTOS}": photos.allows},
     )
     listening = _listening(settings, doors, clock, counters)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))
