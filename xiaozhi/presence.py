@@ -95,6 +95,11 @@ class Presence:
         """Find the connection of a device."""
         return self._routes.get(device)
 
+    def tools(self, device: str) -> DeviceTools | None:
+        """Find the tools of a device; None if it is not connected."""
+        guest = self._routes.get(device)
+        return None if guest is None else guest.tools
+
     def send_away(self, device: str) -> None:
         """Close every connection of a device: it may not stay, nor who was just let in as it."""
         routes = (guests[device] for guests in (self._routes, self._leaving) if device in guests)

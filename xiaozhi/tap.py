@@ -147,7 +147,7 @@ def build(
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
-    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away)
+    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away, walls.presence.tools)
     photos = rooms.explain()
     pages = {**walls.pages, "api": Api(operators, verbs), PHOTOS: photos}
     doors = site(

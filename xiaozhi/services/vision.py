@@ -10,6 +10,7 @@ from msgspec import Meta
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.logger import Logger
 
 from xiaozhi.errors import Absent, ServiceError, Unavailable
 from xiaozhi.services import openai_api
@@ -74,6 +75,8 @@ class Settings(openai_api.Settings, frozen=True):
 class Vision(MultiService):
     """Looks at pictures. Its model may be another when the settings change."""
 
+    log = Logger()
+
     def __init__(self, settings: Settings, workshop: Workshop) -> None:
         """Look as `settings` say; if there is no model, `able` tells."""
         super().__init__()
@@ -96,6 +99,8 @@ class Vision(MultiService):
             self._client = openai_api.Client.configured("vision", settings, self._workshop)
         except Unavailable as error:
             self._lacking = str(error)
+            if settings.base_url or settings.api_key:
+                self.log.warn("no photos are looked at: {why}", why=error)
         else:
             self._client.setServiceParent(self)
 
