@@ -19,7 +19,7 @@ from xiaozhi.wire import encode_binary
 HELLO = {
     "type": "hello",
     "version": 1,
-    "features": {"mcp": True},
+    "features": {"glyph_push": False},
     "transport": "websocket",
     "audio_params": {"format": "opus", "sample_rate": 16000, "channels": 1, "frame_duration": 60},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from twisted.internet.task import LoopingCall
 
 from xiaozhi import wire
 from xiaozhi.conversation import Conversation
+from xiaozhi.devicetools import DeviceTools
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.identity import Identity
@@ -25,12 +26,17 @@ from xiaozhi.services.auth import Gate
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.vad import Detector
+from xiaozhi.services.web.address import Arrival
 from xiaozhi.session import Session, Staff
 from xiaozhi.turn import Manners, State
 from xiaozhi.visit import Terms, Visit
 
 UPLINK_LIMIT = 65536
 """Bytes of a message: the firmware sends 65535 at most."""
+
+
+def _nowhere(device: str, arrival: Arrival) -> Mapping[str, str]:
+    return {"url": "", "token": ""}
 
 
 @attrs.frozen
@@ -43,6 +49,8 @@ class House:
     manners: Manners
     devices: Devices
     terms: Terms
+    vision: Callable[[str, Arrival], Mapping[str, str]] = _nowhere
+    """Tells where a device's photos go: the `url` and the `token` for it."""
 
 
 class DeviceFactory(WebSocketServerFactory):
@@ -98,11 +106,14 @@ class DeviceFactory(WebSocketServerFactory):
         """Say whether a device can be sent WebSocket pings."""
         return self._house.devices.answers_pings(identity.device)
 
-    def admit(self, link: Link, identity: Identity) -> Visit:
+    def admit(self, link: Link, identity: Identity, arrival: Arrival) -> Visit:
         """Begin the visit of a device that has connected."""
         house = self._house
+        vision = house.vision(identity.device, arrival)
+        tools = DeviceTools(link, self.clock, self.counters, vision)
         language = house.devices.language(identity.device)
-        talk = Conversation(house.staff.talk, identity.device, identity.known, language, self.clock)
+        about = identity.device, identity.known, language
+        talk = Conversation(house.staff.talk, *about, self.clock, tools)
         session = Session(
             link,
             Ears(house.detector, house.limits),
@@ -112,7 +123,7 @@ class DeviceFactory(WebSocketServerFactory):
             self.clock,
         )
         self.sessions.add(session)
-        return Visit(session, identity, house.terms, self.clock)
+        return Visit(session, identity, house.terms, self.clock, tools)
 
     def _measure(self) -> None:
         """Have the metrics tell who is here."""

@@ -29,7 +29,7 @@ _ERROR = re.compile(
 
 def read(payload: bytes) -> Any:
     """Read a JSON text. What is not UTF-8 in it is read with replacement characters."""
-    if _deeper(payload, DEEPEST):
+    if deeper(payload):
         raise BadMessage(f"nested deeper than {DEEPEST} levels")
     try:
         return msgspec.json.decode(payload.decode("utf-8", "replace"))
@@ -44,7 +44,7 @@ def read(payload: bytes) -> Any:
     }
 
 
-def _deeper(payload: bytes, levels: int) -> bool:
+def deeper(payload: bytes, levels: int = DEEPEST) -> bool:
     """Say whether a JSON text nests deeper than `levels`, without a step per character.
 
     Each pass takes the innermost pairs of brackets away. Where they do not match, the text is

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
 
+from xiaozhi.devicetools import DeviceTools
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.counters import Counters
@@ -38,6 +39,11 @@ class Guest(Protocol):
     """A connection, as the others of the same device see it."""
 
     identity: Identity
+    tools: DeviceTools
+
+    @property
+    def language(self) -> str:
+        """The user's language."""
 
     def overtaken(self) -> None:
         """Hear that a newer connection has taken over: finish the sentence, and go."""
@@ -88,6 +94,11 @@ class Presence:
     def find(self, device: str) -> Guest | None:
         """Find the connection of a device."""
         return self._routes.get(device)
+
+    def tools(self, device: str) -> DeviceTools | None:
+        """Find the tools of a device; None if it is not connected."""
+        guest = self._routes.get(device)
+        return None if guest is None else guest.tools
 
     def send_away(self, device: str) -> None:
         """Close every connection of a device: it may not stay, nor who was just let in as it."""

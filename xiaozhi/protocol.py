@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -24,6 +24,7 @@ from xiaozhi.link import Link
 from xiaozhi.scope import about
 from xiaozhi.services.auth.caller import Admitted, Caller, Verdict
 from xiaozhi.services.auth.credential import masked
+from xiaozhi.services.web.address import Arrival
 from xiaozhi.visit import Visit
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         super().__init__()
         self.visit: Visit | None = None
         self._caller: Caller | None = None
+        self._arrival: Arrival | None = None
         self._address = ""
         """Where the device is, once it has a place among the connections."""
         self._admission: Deferred[Verdict] | None = None
@@ -82,8 +84,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         headers = _decoded(request.headers)
         identity = identify(request.params, headers)
         gate = self.factory.gate
-        peer = getattr(self.transport.getPeer(), "host", "")
-        self._caller = gate.caller(identity, peer, request.params, headers)
+        self._arrival = arrival = _arrival(self.transport, headers)
+        self._caller = gate.caller(identity, arrival.peer, request.params, headers)
         self._enter(self._caller)
         self._version = _framing(headers.get("protocol-version", ""))
         if not self.factory.answers_pings(identity):
@@ -123,6 +125,7 @@ class DeviceProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
         assert self._caller is not None, "Autobahn opens only after onConnect"
+        assert self._arrival is not None, "and that sets both"
         identity, clock = self._caller.identity, self.factory.clock
         link = Link(self, secrets.token_hex(6), clock, identity.device, self.factory.counters)
         link.version = self._version
@@ -130,7 +133,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         self.transport.unregisterProducer()
         self.transport.registerProducer(link, True)
         with about(link.scope):
-            self.visit = self.factory.admit(link, identity)
+            self.visit = self.factory.admit(link, identity, self._arrival)
             self._strangled = clock.callLater(PATIENCE, self.say_goodbye, 1002, "no hello came")
             self._report(self._caller)
         self.factory.counters.count("connections_opened")
@@ -302,6 +305,18 @@ class DeviceProtocol(WebSocketServerProtocol):
             self.logger.info("malformed message ignored: {why}", why=why[:200])
         if self._malformed >= _ENOUGH:
             self.say_goodbye(1002, "too many malformed messages")
+
+
+def _arrival(transport: Any, headers: Mapping[str, str]) -> Arrival:
+    """Tell how the request for a WebSocket has come."""
+    local = transport.getHost()
+    return Arrival(
+        getattr(transport.getPeer(), "host", ""),
+        headers,
+        getattr(local, "host", ""),
+        getattr(local, "port", 0),
+        ISSLTransport.providedBy(transport),
+    )
 
 
 def _decoded(headers: Mapping[str, str]) -> dict[str, str]:

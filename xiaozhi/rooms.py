@@ -27,11 +27,13 @@ from xiaozhi.services.logs.masking import secrets_in
 from xiaozhi.services.mcp import Servers
 from xiaozhi.services.memory import Memories, Nothing
 from xiaozhi.services.store import SessionMemory, Store
-from xiaozhi.services.web.address import public
+from xiaozhi.services.vision import Vision
+from xiaozhi.services.web.address import Arrival, public
 from xiaozhi.services.web.guard import Guarded
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.tls import certificates
+from xiaozhi.services.web.vision import PATH, Explain, Passes
 from xiaozhi.settings import Config, Idle
 from xiaozhi.settings import Listen as ListenSettings
 from xiaozhi.staffing import Staffing
@@ -117,6 +119,9 @@ class Rooms:
             time.time,
         )
         self.enrolment.setServiceParent(engines.tree)
+        self.vision = Vision(config.vision, engines.workshop("vision"))
+        self.vision.setServiceParent(engines.tree)
+        self.passes = Passes()
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
     @property
@@ -160,6 +165,8 @@ class Rooms:
         self.enrolment.heed(
             self.factory.gate.mint, config.auth, config.activation, config.server.max_devices
         )
+        if config.vision != before.vision:
+            self.vision.heed(config.vision)
         self.offer.public = public(config.server.public_url)
         self.offer.framing = config.audio.framing
         self.offer.proxies = prepared.proxies
@@ -211,7 +218,23 @@ class Rooms:
                 patience=_patience(config.idle),
                 rate=config.server.max_messages_per_second,
             ),
+            self._photos,
         )
+
+    def _photos(self, device: str, arrival: Arrival) -> Mapping[str, str]:
+        """Tell a device where its photos go, and with which token."""
+        url = self.offer.address(arrival).http(f"/{PATH}")
+        return {"url": url, "token": self.passes.mint(device)}
+
+    def explain(self) -> Explain:
+        """Make the page that looks at photos."""
+        presence = self._walls.presence
+
+        def language(device: str) -> str:
+            guest = presence.find(device)
+            return "" if guest is None else guest.language
+
+        return Explain(self.vision, self.passes, language)
 
 
 def _limits(listen: ListenSettings) -> Limits:

@@ -21,6 +21,7 @@ from xiaozhi.section import Section
 from xiaozhi.services import engine
 from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.mcp.settings import Mcp
+from xiaozhi.services.vision import Settings as Vision
 from xiaozhi.upkeep import Log, Metrics
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -335,6 +336,7 @@ class Config(Section, frozen=True, kw_only=True):
     ] = EndPrompt()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
     mcp: Annotated[Mcp, Meta(description="Tools of MCP servers.")] = Mcp()
+    vision: Annotated[Vision, Meta(description="The model that looks at photos.")] = Vision()
     log: Annotated[Log, Meta(description="What is written about what happens.")] = Log()
     metrics: Annotated[
         Metrics, Meta(description="Numbers about the server, and whether it is well.")

@@ -58,6 +58,7 @@ from xiaozhi.services.web.metrics import Metrics  # noqa: E402
 from xiaozhi.services.web.operators import Operators  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.services.web.tls import certificates  # noqa: E402
+from xiaozhi.services.web.vision import PATH as PHOTOS  # noqa: E402
 from xiaozhi.settings import Config  # noqa: E402
 from xiaozhi.tools import Room  # noqa: E402
 
@@ -169,10 +170,23 @@ def build(
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
-    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away, rooms.mcp)
+    verbs = Verbs(
+        store,
+        rooms.enrolment,
+        time.time,
+        walls.presence.send_away,
+        rooms.mcp,
+        walls.presence.tools,
+    )
     refusals = Refusals(clock)
     endpoint = Endpoint(rooms.mcp, store, crowd, counters, refusals, lambda: rooms.offer.proxies)
-    pages = {**walls.pages, "api": Api(operators, verbs), "mcp": McpPages(endpoint)}
+    photos = rooms.explain()
+    pages = {
+        **walls.pages,
+        "api": Api(operators, verbs),
+        "mcp": McpPages(endpoint),
+        PHOTOS: photos,
+    }
     doors = site(
         rooms.factory,
         rooms.offer,
@@ -181,6 +195,7 @@ def build(
         pages,
         settings.max_connections,
         lambda limit: counters.count("connections_refused", reason=limit),
+        {f"/{PHOTOS}": photos.allows},
     )
     listening = _listening(settings, doors, clock, counters)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi import wire
+from xiaozhi.devicetools import DeviceTools
 from xiaozhi.events import Farewell, Lapsed
 from xiaozhi.identity import Identity
 from xiaozhi.idling import Idling, Patience, Signs, Step
@@ -62,12 +63,14 @@ class Visit:
 
     log = Logger()
 
-    def __init__(self, session: Session, identity: Identity, terms: Terms, clock: Any) -> None:
-        """Look after `session`, of the device that names itself `identity`."""
+    def __init__(
+        self, session: Session, identity: Identity, terms: Terms, clock: Any, tools: DeviceTools
+    ) -> None:
+        """Look after `session`, of the device that names itself `identity` and has `tools`."""
         self.session = session
         self.identity = identity
+        self.tools = tools
         self._terms = terms
-        self._clock = clock
         self._began = terms.wall()
         self._stage: Literal["new", "here", "leaving", "gone"] = "new"
         self._idling = Idling(terms.patience, clock.seconds())
@@ -78,19 +81,26 @@ class Visit:
         self._registering: Deferred[None] | None = None
         terms.presence.expect(self)
 
+    @property
+    def language(self) -> str:
+        """The user's language."""
+        return self.session.language
+
     # -- in --
 
     def affords(self, size: int) -> bool:
         """Say whether the device may send one more message, of so many bytes."""
         # A large one is as much work as many: 64 KB of JSON take four milliseconds.
-        return self._bucket.take(self._clock.seconds(), 1 + size // LARGE)
+        return self._bucket.take(self._timers.now, 1 + size // LARGE)
 
     def arrive(self, hello: wire.Hello, address: str) -> None:
         """Take the route of the device, which was just welcomed; find out whether it may stay."""
         self._stage = "here"
         self.session.link.badge = hello.badge
-        self._idling.came = self._clock.seconds()
+        self._idling.came = self._timers.now
         self._terms.presence.take(self)
+        if "mcp" in hello.features:
+            self.tools.begin()
         if self.identity.known:
             seen = Seen(id=self.identity.device, client_id=self.identity.client, address=address)
             self._registering = Deferred.fromCoroutine(self._register(seen))
@@ -99,7 +109,7 @@ class Visit:
 
     def receive(self, message: wire.Message) -> None:
         """Take a message of the device's, except its hello."""
-        self._idling.came = self._clock.seconds()
+        self._idling.came = self._timers.now
         if self._stage != "here":
             return  # a newer connection is the one that is heard
         match message:
@@ -111,6 +121,8 @@ class Visit:
                 self._terms.obey(message).addCallback(self.session.link.send)
             case wire.ConfigUpdate():
                 self.session.link.send(wire.CONFIG_UPDATED)
+            case wire.Mcp(payload):
+                self.tools.receive(payload)
             case wire.Other(kind, known):
                 self._ignored += 1
                 if message.badge and not self.session.link.badge:
@@ -147,8 +159,9 @@ class Visit:
         if self._registering is not None:
             self._registering.cancel()
         self._terms.presence.leave(self)
+        self.tools.close()
         self.session.close()
-        offset = self._terms.wall() - self._clock.seconds()
+        offset = self._terms.wall() - self._timers.now
         said = tuple(
             Entry(role, text, round(at + offset, 3)) for role, text, at in self.session.said()
         )
@@ -191,7 +204,7 @@ class Visit:
 
     def _look(self) -> None:
         """See whether the connection is idle, do what is due, and look again when more may be."""
-        now = self._clock.seconds()
+        now = self._timers.now
         signs = Signs(
             self.session.state,
             self.session.stirred,
@@ -226,4 +239,4 @@ class Visit:
             self.session.link.send(message)
 
     def _notice(self, key: Literal["idle", "silent", "replaced"]) -> str:
-        return notice(key, self.session.language)
+        return notice(key, self.language)

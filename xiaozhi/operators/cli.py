@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
@@ -19,12 +19,15 @@ from xiaozhi.errors import ConfigError
 from xiaozhi.identity import normal
 from xiaozhi.languages import of_environment
 from xiaozhi.operators import tokens
-from xiaozhi.operators.errors import Failed
+from xiaozhi.operators.errors import NOT_DONE, Failed
 from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
 from xiaozhi.services.store import TokenKind, subject_of
 from xiaozhi.services.web.address import public as public_address
 from xiaozhi.settings import Config
+
+_CALLING: Final = 50.0
+"""Seconds a device's tool may take: those of the server, and some more."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,12 +48,17 @@ def parser() -> argparse.ArgumentParser:
         ("block", "let one in no more, and end its connection"),
         ("unblock", "let it in again"),
         ("rename", "call it something"),
+        ("tools", "what a connected one can do, operators' tools too"),
+        ("call", "have a connected one do it: reboot, say"),
         ("forget", "delete it, with its activation, its tokens, and what was said"),
     ):
         sub = verbs.add_parser(verb, parents=[common], help=about, description=about)
         sub.add_argument("id")
         if verb == "rename":
             sub.add_argument("name")
+        if verb == "call":
+            sub.add_argument("tool", metavar="TOOL")
+            sub.add_argument("arguments", metavar="JSON", nargs="?", default="{}")
 
     activate = commands.add_parser(
         "activate", parents=[common], help="activate the device that shows a code"
@@ -118,10 +126,10 @@ class Desk:
             return {"list": self._tokens, "new": self._new_token, "revoke": self._revoke}[verb]()
         return self._devices(verb)
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def _ask(self, method: str, path: str, body: Any = None, seconds: float = 10.0) -> Any:
         url = self.options.server or address(self.config.server)
         token = tokens.held(self.options.token, self.environ, self.state)
-        return Remote(url, token).ask(method, path, body)
+        return Remote(url, token, seconds).ask(method, path, body)
 
     def _devices(self, verb: str) -> Sequence[str]:
         if verb == "list":
@@ -137,11 +145,27 @@ class Desk:
             device, said = self._ask("GET", path), self._ask("GET", f"{path}/memories")
             lines = [*self.show.device(device), *self.show.memories(said)]
             return self._told({**device, "latest_memories": said}, lines)
+        if verb == "tools":
+            tools = self._ask("GET", f"{path}/tools")
+            return self._told(tools, self.show.tools(tools))
+        if verb == "call":
+            return self._call(f"{path}/tools")
         if verb == "forget":
             done = self._ask("DELETE", path)
             return self._told(done, [self.show.text(verb, id=self.options.id)])
         device = self._ask("PATCH", path, changes[verb])
         return self._told(device, [self.show.text(verb, **device)])
+
+    def _call(self, path: str) -> Sequence[str]:
+        try:
+            arguments = json.loads(self.options.arguments)
+        except ValueError:
+            arguments = None
+        if not isinstance(arguments, dict):
+            raise Failed("no_object", NOT_DONE)
+        wanted = {"tool": self.options.tool, "arguments": arguments}
+        done = self._ask("POST", path, wanted, _CALLING)
+        return self._told(done, self.show.outcome(done))
 
     def _activate(self) -> Sequence[str]:
         given: str = self.options.code

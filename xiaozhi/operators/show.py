@@ -47,6 +47,12 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "device": "device",
         "no_devices": "no device has been seen yet",
         "no_tokens": "there are no tokens",
+        "audience": "WHO",
+        "description": "WHAT IT DOES",
+        "user_only": "operators",
+        "models": "models",
+        "no_tools": "the device has no tools",
+        "picture": "(a picture: {mime}; --json has it)",
         "activated": "{id} is activated; it notices within a few seconds",
         "block": "{id} is blocked, and its connection closed",
         "unblock": "{id} is no longer blocked",
@@ -95,6 +101,12 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "device": "设备",
         "no_devices": "还没有设备出现过",
         "no_tokens": "没有令牌",
+        "audience": "可用者",
+        "description": "作用",
+        "user_only": "管理",
+        "models": "模型",
+        "no_tools": "设备没有工具",
+        "picture": "（图片：{mime}，用 --json 取得）",
         "activated": "{id} 已激活，设备几秒内就会知道",
         "block": "{id} 已屏蔽，连接已断开",
         "unblock": "{id} 已解除屏蔽",
@@ -109,6 +121,7 @@ _DEVICES = ("id", "name", "board", "firmware", "state", "last_seen")
 _DEVICE = (*_DEVICES, "client_id", "language", "address", "first_seen", "activated_at", "memories")
 _TOKENS = ("id", "kind", "subject", "label", "state", "made_at")
 _SERVERS = ("name", "how", "state", "tools", "devices", "why")
+_TOOLS = ("name", "audience", "description")
 _TIMES = frozenset({"ended", "last_seen", "first_seen", "activated_at", "made_at"})
 
 
@@ -165,6 +178,19 @@ class Show:
             for server in servers
         ]
         return self._table(_SERVERS, rows) if rows else [self._texts["no_servers"]]
+
+    def tools(self, tools: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Write a table of a device's tools, and who may call them."""
+        rows = [
+            {"audience": self._texts["user_only" if tool["user_only"] else "models"], **tool}
+            for tool in tools
+        ]
+        return self._table(_TOOLS, rows) if rows else [self._texts["no_tools"]]
+
+    def outcome(self, done: Mapping[str, Any]) -> list[str]:
+        """Write what came of a tool's call."""
+        pictures = [self.text("picture", mime=_cell("", one["mime"])) for one in done["pictures"]]
+        return [*(_cell("", line) for line in done["text"].splitlines()), *pictures]
 
     def _table(self, names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
         head = [self._texts[name] for name in names]

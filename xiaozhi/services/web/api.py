@@ -7,7 +7,7 @@ seconds since 1970, UTC.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Protocol, TypeVar
 
 import attrs
@@ -17,12 +17,15 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from xiaozhi import jsontext
+from xiaozhi.errors import ServiceError
 from xiaozhi.identity import normal
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.store import DeviceRecord, IssuedToken, Store, TokenRecord, subject_of
 from xiaozhi.services.web.answering import Answer, Problem, answer
 from xiaozhi.services.web.asking import query
 from xiaozhi.services.web.operators import Operators
+from xiaozhi.tooling import Outcome, Tool
 
 _WHERE = re.compile(r" - at `\$\.?([^`]*)`$")
 _FINGERPRINT = re.compile(r"[0-9a-f]{10}")
@@ -34,7 +37,7 @@ Verb = Callable[..., Awaitable[Any]]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The base of what requests have in their bodies: flat, so it cannot be deep."""
+    """The base of what requests have in their bodies."""
 
 
 class Changes(Body, frozen=True):
@@ -72,6 +75,23 @@ class NewDeviceToken(Body, frozen=True):
     label: Line = ""
 
 
+class ToolCall(Body, frozen=True):
+    """Which tool of a device is to be called, by the device's own name for it."""
+
+    tool: Annotated[str, Meta(min_length=1, max_length=128)]
+    arguments: dict[str, Any] = {}
+
+
+class Hands(Protocol):
+    """The tools of a connected device."""
+
+    def tools(self, device: str) -> Sequence[Tool]:
+        """Tell which there are, those for operators among them."""
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
+        """Call one; raises ServiceError."""
+
+
 @attrs.frozen
 class Call:
     """A request of an operator's."""
@@ -82,9 +102,11 @@ class Call:
     def body(self, kind: type[T]) -> T:
         """Read the body; raises Problem. None at all is one with nothing in it."""
         content = self.request.content
-        data = content.read() if content else b""
+        data = (content.read() if content else b"").strip() or b"{}"
+        if jsontext.deeper(data):
+            raise Problem(400, f"the body is nested deeper than {jsontext.DEEPEST} levels")
         try:
-            return msgspec.json.decode(data.strip() or b"{}", type=kind)
+            return msgspec.json.decode(data, type=kind)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise Problem(400, _reason(str(error))) from None
 
@@ -128,6 +150,8 @@ class Verbs:
     kick: Callable[[str], object] = lambda device_id: None
     """Ends the connection of a device, if it has one."""
     servers: McpServers = attrs.field(factory=NoServers)
+    hands: Callable[[str], Hands | None] = lambda device_id: None
+    """Finds the tools of a device; None if it is not connected."""
 
     log = Logger()
 
@@ -167,6 +191,39 @@ class Verbs:
         """Show its last sessions."""
         device = _there(await self.store.device(normal(name)))
         return await self.store.memories(device.id, call.number("limit", 2, 100))
+
+    async def tools(self, call: Call, name: str) -> list[dict[str, Any]]:
+        """List the tools of a connected device, those for operators, too."""
+        device = normal(name)
+        return [
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "schema": tool.schema,
+                "user_only": tool.user_only,
+            }
+            for tool in self._hands(device).tools(device)
+        ]
+
+    async def use(self, call: Call, name: str) -> dict[str, Any]:
+        """Call a tool of a connected device, any that the device has."""
+        wanted, device = call.body(ToolCall), normal(name)
+        hands = self._hands(device)
+        self._did(call, f"called {wanted.tool} of", device)
+        try:
+            done = await hands.call(wanted.tool, wanted.arguments)
+        except ServiceError as error:
+            raise Problem(502, error.why) from None
+        if done.failed:
+            raise Problem(502, done.text)
+        pictures = [{"mime": picture.mime, "data": picture.data} for picture in done.pictures]
+        return {"text": done.text, "pictures": pictures}
+
+    def _hands(self, device: str) -> Hands:
+        hands = self.hands(device)
+        if hands is None:
+            raise Problem(409, "the device is not connected")
+        return hands
 
     async def activate(self, call: Call) -> DeviceRecord:
         """Activate the device that shows a code."""
@@ -306,6 +363,8 @@ class Api(Resource):
                 return {"GET": verbs.memories}, [name]
             case ["devices", name, "token"]:
                 return {"POST": verbs.new_device_token, "DELETE": verbs.revoke_of_device}, [name]
+            case ["devices", name, "tools"]:
+                return {"GET": verbs.tools, "POST": verbs.use}, [name]
             case ["activate"]:
                 return {"POST": verbs.activate}, []
             case ["tokens"]:
