@@ -64,7 +64,7 @@ def open_meteo(asked: Asked) -> Reply:
         "weather_code": 2,
         "wind_speed_10m": 14.4,
     }
-    daily = {
+    daily: dict[str, list[Any]] = {
         "weather_code": [61, 3, 71, 0, None, 95, 45],
         "temperature_2m_max": [15.2, 13.0, -0.4, -3.6, None, 9.0, 8.0],
         "temperature_2m_min": [4.6, 6.0, -4.2, -9.5, None, 1.0, 2.0],

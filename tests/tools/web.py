@@ -104,7 +104,7 @@ class _Everything(Resource):
         if reply is BREAKS_OFF:
             request.setHeader("Content-Length", "1000")
             request.write(b'{"results": [')
-            request.transport.loseConnection()
+            request.loseConnection()
             return NOT_DONE_YET
         if reply is ENDLESS:
             request.registerProducer(_Spaces(request), False)

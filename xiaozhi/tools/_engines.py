@@ -93,7 +93,7 @@ class _WikiPage(msgspec.Struct):
     fullurl: _Text = ""
 
 
-class _WikiQuery(msgspec.Struct):
+class _WikiQuery(msgspec.Struct, frozen=True):
     pages: list[_WikiPage] = []
 
 

@@ -27,6 +27,7 @@ _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9._-]+)""", re.IGNORECASE)
 _SILENT = re.compile(r"<(script|style)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
+_FEEDS: Final = frozenset({"rss", "rdf", "feed"})
 _ITEMS: Final = frozenset({"item", "entry"})
 
 
@@ -37,6 +38,8 @@ def read(body: bytes, kind: str) -> Sequence[Item]:
     """
     try:
         root = fromstring(_text(body, kind))
+        if _name(root) not in _FEEDS:
+            raise ValueError("it is none")
         return list(_items(root))
     except (ParseError, DefusedXmlException, ValueError, RecursionError) as error:
         why = "it has entities" if isinstance(error, DefusedXmlException) else str(error)
@@ -84,7 +87,7 @@ def _plain(element: Element | None, limit: int) -> str:
     if element is None:
         return ""
     # Escaped once by XML, and often a second time for HTML.
-    text = "".join(element.itertext())[: limit * 20]
+    text = " ".join(element.itertext())[: limit * 20]
     text = html.unescape(_TAG.sub(" ", _spoken(text)))
     text = " ".join(_TAG.sub(" ", text).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

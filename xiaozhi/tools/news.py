@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Annotated, Any, Final
 
+import msgspec
 from msgspec import Meta
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -35,6 +36,23 @@ _SHORT: Final = 120
 
 _CHINANEWS: Final = "https://www.chinanews.com.cn/rss"
 _BBC: Final = "https://feeds.bbci.co.uk"
+_CHINESE: Final = {
+    "头条": f"{_CHINANEWS}/scroll-news.xml",
+    "国际": f"{_CHINANEWS}/world.xml",
+    "国内": f"{_CHINANEWS}/china.xml",
+    "财经": f"{_CHINANEWS}/finance.xml",
+    "社会": f"{_CHINANEWS}/society.xml",
+    "体育": f"{_CHINANEWS}/sports.xml",
+    "文娱": f"{_CHINANEWS}/culture.xml",
+}
+_ENGLISH: Final = {
+    "headlines": f"{_BBC}/news/rss.xml",
+    "world": f"{_BBC}/news/world/rss.xml",
+    "business": f"{_BBC}/news/business/rss.xml",
+    "technology": f"{_BBC}/news/technology/rss.xml",
+    "science": f"{_BBC}/news/science_and_environment/rss.xml",
+    "sport": f"{_BBC}/sport/rss.xml",
+}
 _SAME: Final = {
     "头条": "要闻 新闻 今日新闻 最新 热点",
     "国际": "世界 全球",
@@ -62,29 +80,14 @@ class Settings(engine.Settings, frozen=True):
             description="Feeds in Chinese, by topic. The first is for those who name no topic.",
             min_length=1,
         ),
-    ] = {
-        "头条": f"{_CHINANEWS}/scroll-news.xml",
-        "国际": f"{_CHINANEWS}/world.xml",
-        "国内": f"{_CHINANEWS}/china.xml",
-        "财经": f"{_CHINANEWS}/finance.xml",
-        "社会": f"{_CHINANEWS}/society.xml",
-        "体育": f"{_CHINANEWS}/sports.xml",
-        "文娱": f"{_CHINANEWS}/culture.xml",
-    }
+    ] = msgspec.field(default_factory=lambda: dict(_CHINESE))
     english: Annotated[
         dict[str, str],
         Meta(
             description="Feeds in English, by topic. The first is for those who name no topic.",
             min_length=1,
         ),
-    ] = {
-        "headlines": f"{_BBC}/news/rss.xml",
-        "world": f"{_BBC}/news/world/rss.xml",
-        "business": f"{_BBC}/news/business/rss.xml",
-        "technology": f"{_BBC}/news/technology/rss.xml",
-        "science": f"{_BBC}/news/science_and_environment/rss.xml",
-        "sport": f"{_BBC}/sport/rss.xml",
-    }
+    ] = msgspec.field(default_factory=lambda: dict(_ENGLISH))
     timeout_s: Annotated[float, Meta(description="Seconds to wait for a feed.", gt=0, le=60)] = 8.0
 
 
