@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given
@@ -13,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from xiaozhi.commands import LONGEST, Command, plain, understand
 
 
-def spoken(tool: str, arguments: Mapping[str, Any], texts: str) -> dict[str, Command]:
+def spoken(tool: str, arguments: dict[str, Any], texts: str) -> dict[str, Command]:
     """Map each of the texts, which a bar parts, to one command."""
     return {text.strip(): Command(tool, arguments) for text in texts.split("|")}
 
@@ -22,11 +21,11 @@ def timer(seconds: int, texts: str, **more: Any) -> dict[str, Command]:
     return spoken("set_timer", {"seconds": seconds} | more, texts)
 
 
-def alarm(when: Mapping[str, Any], texts: str) -> dict[str, Command]:
+def alarm(when: dict[str, Any], texts: str) -> dict[str, Command]:
     return spoken("set_alarm", when, texts)
 
 
-def reminder(what: str, when: Mapping[str, Any], texts: str) -> dict[str, Command]:
+def reminder(what: str, when: dict[str, Any], texts: str) -> dict[str, Command]:
     return spoken("set_reminder", {"what": what, **when}, texts)
 
 

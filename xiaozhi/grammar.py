@@ -14,7 +14,7 @@ class Command:
     """A tool that is to be called."""
 
     tool: str
-    arguments: Mapping[str, Any] = attrs.field(factory=dict)
+    arguments: dict[str, Any] = attrs.field(factory=dict)
 
 
 Making = Callable[[Mapping[str, str]], Command | None]
