@@ -80,7 +80,9 @@ def _names(text: str) -> frozenset[str]:
 def _among(word: str, said: Collection[str]) -> bool:
     if word in said:
         return True
-    if not word.isalpha() or _HAN.match(word) or len(word) <= _SHORTEST_STEM:
+    if not word.isalpha() or _HAN.match(word):
         return False
+    if len(word) <= _SHORTEST_STEM:
+        return f"{word}s" in said
     stem = word[: max(_SHORTEST_STEM, len(word) - _STEM)]
     return any(other.startswith(stem) and len(other) - len(stem) <= _STEM for other in said)

@@ -80,10 +80,9 @@ class Memory:
         known = await self._desk.store.recollection(memory.device_id)
         noted = None if final else await self._noted(known, memory)
         if noted is None:
-            found = (Note(fact) for fact in _extract.facts(memory.entries))
-            noted = Notes(tuple(one for one in found if len(one.fact.text) <= LONGEST_FACT), "")
+            noted = await self._desk.pool.run(_extracted, memory)
         facts = _with(known.facts, noted.notes)
-        talk = Digest(noted.talk or _extract.digest(memory.entries), memory.ended)
+        talk = Digest(noted.talk, memory.ended)
         more = Recollection(
             _last(facts, self._settings.facts),
             _last((*known.digests, talk), self._settings.talks),
@@ -99,7 +98,7 @@ class Memory:
         """
         if not self._settings.model:
             return None
-        asked = question(known.facts, memory.entries)
+        asked = await self._desk.pool.run(question, known.facts, memory.entries)
         said = "\n".join(entry.text for entry in memory.entries if entry.role == "user")
         thoughts = self._desk.think(INSTRUCTION, asked, languages.main(said))
         pieces: list[str] = []
@@ -113,7 +112,16 @@ class Memory:
                         return None
         except Absent:
             return None
-        return understood("".join(pieces), memory.entries)
+        told = await self._desk.pool.run(understood, "".join(pieces), memory.entries)
+        if told is None or told.talk:
+            return told
+        return Notes(told.notes, _extract.digest(memory.entries))
+
+
+def _extracted(memory: SessionMemory) -> Notes:
+    facts = _extract.facts(memory.entries)
+    notes = (Note(fact) for fact in facts if len(fact.text) <= LONGEST_FACT)
+    return Notes(tuple(notes), _extract.digest(memory.entries))
 
 
 def _with(known: Sequence[Fact], noted: Sequence[Note]) -> Sequence[Fact]:
