@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, get_args
 
 import attrs
-from autobahn.twisted.websocket import WebSocketServerFactory
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
@@ -71,6 +71,8 @@ class DeviceFactory(WebSocketServerFactory):
             autoPingTimeout=50,
             tcpNoDelay=True,
         )
+        self.options = {name: getattr(self, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
+        """What each protocol is given."""
 
     def furnish(self, house: House, staff: Callable[[wire.AudioParams], Staff]) -> None:
         """Serve as `house` says from now on.
