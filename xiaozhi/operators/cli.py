@@ -23,6 +23,9 @@ from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
 from xiaozhi.settings import Config
 
+PAGE = 1000
+"""Devices that are asked for at a time: as many as there can be."""
+
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the commands' arguments."""
@@ -114,7 +117,7 @@ class Desk:
 
     def _devices(self, verb: str) -> Sequence[str]:
         if verb == "list":
-            devices = self._ask("GET", "devices")
+            devices = self._all_devices()
             return self._told(devices, self.show.devices(devices))
         path = _device(self.options.id)
         changes = {
@@ -130,6 +133,15 @@ class Desk:
             return self._told(done, [self.show.text(verb, id=self.options.id)])
         device = self._ask("PATCH", path, changes[verb])
         return self._told(device, [self.show.text(verb, **device)])
+
+    def _all_devices(self) -> Sequence[Mapping[str, Any]]:
+        """Ask for page after page; the device seen last comes first."""
+        devices = page = self._ask("GET", f"devices?limit={PAGE}")
+        while len(page) == PAGE:
+            after = quote(page[-1]["id"], safe="")
+            page = self._ask("GET", f"devices?limit={PAGE}&after={after}")
+            devices = [*devices, *page]
+        return sorted(devices, key=lambda device: device["last_seen"], reverse=True)
 
     def _activate(self) -> Sequence[str]:
         given: str = self.options.code

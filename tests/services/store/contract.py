@@ -138,10 +138,18 @@ class DevicesContract(StoreCase):
         self.assertEqual((await self.store.came(BADGE, NOON + 6)).first_seen, NOON + 6)
 
     async def test_listed(self) -> None:
-        """Devices are listed and counted, the one seen last first."""
-        for when, name in enumerate(("b", "c", "a", "b")):
+        """Devices are counted, and listed by their ids, some at a time."""
+        for when, name in enumerate(("b:1", "c:1", "a:1", "b:1")):
             await self.store.seen(Seen(id=name), NOON + when * EXACT)
-        self.assertEqual([device.id for device in await self.store.devices()], ["b", "a", "c"])
+        for after, limit, expected in (
+            ("", 9, ["a:1", "b:1", "c:1"]),
+            ("", 2, ["a:1", "b:1"]),
+            ("b:1", 2, ["c:1"]),
+            ("b", 1, ["b:1"]),
+            ("c:1", 9, []),
+        ):
+            listed = await self.store.devices(after, limit)
+            self.assertEqual([device.id for device in listed], expected)
         self.assertEqual(await self.store.count(), 3)
 
     async def test_full(self) -> None:

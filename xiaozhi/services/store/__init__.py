@@ -131,9 +131,9 @@ class Store(MultiService):
         """Look up a device."""
         return self._read(lambda books: books.devices.get(device_id))
 
-    def devices(self) -> Deferred[list[DeviceRecord]]:
-        """List the devices, the one seen last first."""
-        return self._read(lambda books: books.devices.all())
+    def devices(self, after: str = "", limit: int = 100) -> Deferred[list[DeviceRecord]]:
+        """List devices in the order of their ids: so many of those that come `after` an id."""
+        return self._read(lambda books: books.devices.page(after, limit))
 
     def count(self) -> Deferred[int]:
         """Count the devices."""

@@ -104,8 +104,9 @@ class Verbs:
     # -- devices --
 
     async def devices(self, call: Call) -> list[DeviceRecord]:
-        """List the devices."""
-        return await self.store.devices()
+        """List devices, a page of them."""
+        after = normal(query(call.request).get("after", [""])[0])
+        return await self.store.devices(after, call.number("limit", 100, 1000))
 
     async def device(self, call: Call, name: str) -> DeviceRecord:
         """Show one."""
