@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import attrs
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
@@ -19,6 +19,7 @@ from tests.services.auth.test_jwt import CURVE, EDWARDS, pem
 from tests.websocket import FakeStore
 from xiaozhi.engines import Engines
 from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.factory import AT_ONCE
 from xiaozhi.identity import Identity
 from xiaozhi.limits import Crowd
 from xiaozhi.presence import Presence
@@ -185,6 +186,34 @@ class Reading(FileTestCase):
         self.apply(FIRST)
         self.assertEqual(len(engaged), 4)
         self.assertEqual(sorted(map(engaged.count, engaged)), [1, 3, 3, 3])
+
+    def crowd(self, number: int) -> list[Mock]:
+        """Have so many sessions; give them."""
+        sessions = [Mock(downlink=AudioParams("opus", 24000, 1, 60)) for _ in range(number)]
+        self.rooms.factory.sessions.update(sessions)
+        return sessions
+
+    def test_thousands(self) -> None:
+        """Thousands of sessions get their new staff some at a time; others have their turn."""
+        sessions = self.crowd(2 * AT_ONCE + 1)
+        before = self.rooms.factory._house
+        applying = Deferred.fromCoroutine(self.rooms.apply(self.read("asr: [pocketsphinx]")))
+        self.assertNoResult(applying)
+        self.assertEqual(sum(session.engage.called for session in sessions), AT_ONCE)
+        self.assertIsNot(self.rooms.factory._house, before)  # for those that come meanwhile
+        self.rooms.factory.sessions.difference_update(sessions[::2])  # and some go
+        self.clock.advance(0)
+        self.assertEqual(self.successResultOf(applying), ["asr"])
+        self.assertTrue(all(session.engage.call_count == 1 for session in sessions))
+
+    def test_given_up(self) -> None:
+        """A server that stops does not go on with it."""
+        sessions = self.crowd(2 * AT_ONCE)
+        applying = Deferred.fromCoroutine(self.rooms.apply(self.read(FIRST)))
+        applying.cancel()
+        self.failureResultOf(applying, CancelledError)
+        self.clock.advance(0)
+        self.assertEqual(sum(session.engage.called for session in sessions), AT_ONCE)
 
     def test_manners(self) -> None:
         """The assistant, the end, the limits and the secret are the new ones at once."""

@@ -18,6 +18,7 @@ from xiaozhi.devicetools import DeviceTools
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.deadline import within
 from xiaozhi.services.store.records import DeviceRecord, Full, Seen
 
 
@@ -28,8 +29,8 @@ class Registry(Protocol):
     def patience(self) -> float:
         """Seconds it has to answer: two, but for the time right after the start."""
 
-    def seen(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
-        """Note that a device is here, and tell what is known of it.
+    def came(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
+        """Note that a device is here, and tell what is known of it, or was a moment ago.
 
         Fails with Full if it is a new one where there are `most` already.
         """
@@ -147,9 +148,9 @@ class Presence:
         if self._registry is None:
             return
         patience = self._registry.patience
-        noting = self._registry.seen(device, self._wall(), self.most)
+        noting = self._registry.came(device, self._wall(), self.most)
         try:
-            known = await noting.addTimeout(patience, self._clock)
+            known = await within(patience, noting, self._clock)
         except TimedOut:
             raise Unregistered(
                 1013, "store", f"the store did not answer within {patience:g} s"

@@ -52,6 +52,9 @@ _REFUSALS = {
 class DeviceProtocol(WebSocketServerProtocol):
     """One device's WebSocket."""
 
+    CONFIG_ATTRS = []
+    """What Autobahn would copy one by one, to write it out for a log: a tenth of a handshake."""
+
     factory: DeviceFactory
     transport: Any
     logger = Logger()  # Autobahn owns the name `log`
@@ -71,6 +74,11 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._strangled: IDelayedCall | None = None
 
     # -- what Autobahn calls --
+
+    def connectionMade(self) -> None:
+        """Begin, with the factory's options."""
+        self.__dict__.update(self.factory.options)
+        super().connectionMade()
 
     def onConnect(self, request: Any) -> Any:
         """Read who is calling; the handshake is answered when it is decided who may.

@@ -170,7 +170,7 @@ class Rooms:
         self.offer.public = public(config.server.public_url)
         self.offer.framing = config.audio.framing
         self.offer.proxies = prepared.proxies
-        self.factory.furnish(self._house(), self.staffing.staff)
+        await self.factory.furnish(self._house(), self.staffing.staff)
         now = [key for key in changed(before, self._in_effect) if live(key)]
         return now + [key for key in changed(self._first, config) if not live(key)]
 

@@ -81,7 +81,7 @@ class Session:
         """The recognition or the answer under way."""
         self._reply: Reply | None = None
         self._timers = Timers(clock, link)
-        self._tally = Tally(staff.counters)
+        self._tally = Tally(staff.counters, self._turn.state)
         self.stirred: float = clock.seconds()
         """When anything last happened but sound in which nobody speaks."""
         self._latest: tuple[wire.Message | None, float] = (None, 0.0)
@@ -146,6 +146,7 @@ class Session:
                         self._perform(command)
                     if self._events:
                         self._events.popleft()
+                        self._tally.moved(self._turn.state)
         except BaseException:
             if self._events is not None:
                 self._events.clear()
@@ -166,6 +167,7 @@ class Session:
         """End everything of this session. Idempotent; called when the connection is gone."""
         if self._events is not None:
             self._events = None
+            self._tally.moved(None)
             with about(self.link.scope):  # a stop of the server brings this, too
                 self._drop(closing=True)
             self._ears.clear(self._timers.now)

@@ -31,7 +31,7 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
         "memory": ("local",),
-        "tools": ("weather", "news", "search", "music", "home", "device", "talk"),
+        "tools": ("clock", "sums", "device", "talk", "weather", "news", "search", "music", "home"),
     }
 )
 """The engines used of each kind unless the configuration says otherwise, in order; all tools."""

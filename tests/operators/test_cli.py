@@ -27,7 +27,7 @@ from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
 from xiaozhi.services import store as stores
 from xiaozhi.services.auth.credential import fingerprint
-from xiaozhi.services.store import Entry, SessionMemory
+from xiaozhi.services.store import Entry, Seen, SessionMemory
 from xiaozhi.upkeep import Tls
 
 TLS = Tls(certificate="/c.pem", key="/k.pem")
@@ -99,6 +99,16 @@ class DeviceTests(CommandCase):
         self.assertEqual(
             await self.fails("activate", code), (NOT_DONE, "no device shows this code")
         )
+
+    async def test_pages(self) -> None:
+        """All are listed, however many the server tells at a time; the one seen last first."""
+        await self.hire()
+        self.patch(cli, "PAGE", 2)
+        for when, name in enumerate("cadb"):
+            await self.store.seen(Seen(id=name), NOON + when)
+            if name in "ab":  # a page that is not full, and one that is
+                rows = await self.says("devices")
+                self.assertEqual([row[0] for row in rows[1:]], list(reversed("cadb"[: when + 1])))
 
     async def test_json(self) -> None:
         """With --json programs read what the server has answered, before the verb or after."""

@@ -28,6 +28,8 @@ from xiaozhi.settings import Config
 
 _CALLING: Final = 50.0
 """Seconds a device's tool may take: those of the server, and some more."""
+PAGE: Final = 1000
+"""Devices that are asked for at a time: as many as there can be."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -133,7 +135,7 @@ class Desk:
 
     def _devices(self, verb: str) -> Sequence[str]:
         if verb == "list":
-            devices = self._ask("GET", "devices")
+            devices = self._all_devices()
             return self._told(devices, self.show.devices(devices))
         path = _device(self.options.id)
         changes = {
@@ -166,6 +168,15 @@ class Desk:
         wanted = {"tool": self.options.tool, "arguments": arguments}
         done = self._ask("POST", path, wanted, _CALLING)
         return self._told(done, self.show.outcome(done))
+
+    def _all_devices(self) -> Sequence[Mapping[str, Any]]:
+        """Ask for page after page; the device seen last comes first."""
+        devices = page = self._ask("GET", f"devices?limit={PAGE}")
+        while len(page) == PAGE:
+            after = quote(page[-1]["id"], safe="")
+            page = self._ask("GET", f"devices?limit={PAGE}&after={after}")
+            devices = [*devices, *page]
+        return sorted(devices, key=lambda device: device["last_seen"], reverse=True)
 
     def _activate(self) -> Sequence[str]:
         given: str = self.options.code

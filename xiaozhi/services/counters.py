@@ -145,7 +145,7 @@ class Counters:
         self._read: dict[tuple[str, Labels], Callable[[], float]] = {}
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        """Add `amount` to a counter."""
+        """Add `amount` to a counter, or to a gauge that is kept up to date by who changes it."""
         key = _key(name, labels)
         self._values[key] = self._values.get(key, 0.0) + amount
 

@@ -1,8 +1,8 @@
-"""Deadlines for a stream: it must begin soon, must not stall, and must come to an end."""
+"""Deadlines: a call must be done in time; a stream must begin soon, not stall, and end."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -27,6 +27,18 @@ class Deadlines:
     """For each item after that."""
     whole: float
     """For all of it, the time its reader takes left out."""
+
+
+def within(
+    seconds: float,
+    call: Deferred[T],
+    clock: Any,
+    late: Callable[[Any, float], Any] | None = None,
+) -> Deferred[T]:
+    """Give a call so many `seconds`, as `addTimeout` does; no timer is set for one that is done."""
+    if not call.called or call.paused:  # which is called, too, but waits for another's result
+        call.addTimeout(seconds, clock, onTimeoutCancel=late)
+    return call
 
 
 async def timed(

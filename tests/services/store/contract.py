@@ -34,7 +34,7 @@ from xiaozhi.services.store import (
     migrations,
 )
 from xiaozhi.services.store.database import locate
-from xiaozhi.services.store.records import TICK
+from xiaozhi.services.store.records import EXACT, TICK
 from xiaozhi.services.store.tables import metadata
 
 NOON = 1_800_000_000.0
@@ -112,11 +112,47 @@ class DevicesContract(StoreCase):
         self.assertEqual((record.activated_at, record.name), (NOON + 1, "Anna's badge"))
         self.assertTrue(record.blocked)
 
+    async def test_no_news(self) -> None:
+        """When a device was last seen is written once a minute, and with any news."""
+        await self.store.seen(BADGE, NOON)
+        newer = Seen(id=BADGE.id, firmware="2.0.0")
+        for device, after, last in (
+            (BADGE, EXACT - 1, 0.0),
+            (Seen(id=BADGE.id), EXACT - 1, 0.0),
+            (BADGE, EXACT, EXACT),
+            (newer, EXACT + 1, EXACT + 1),
+            (newer, 0.0, 0.0),  # the clock was wrong
+        ):
+            record = await self.store.seen(device, NOON + after)
+            self.assertEqual(record.last_seen, NOON + last)
+            self.assertEqual(await self.store.device(BADGE.id), record)
+
+    async def test_comes(self) -> None:
+        """A device that comes again at once is told what holds of it since the last change."""
+        first = await self.store.came(BADGE, NOON)
+        self.assertEqual(await self.store.came(BADGE, NOON + 1), first)
+        await self.store.block(BADGE.id, True, NOON + 2)
+        self.assertTrue((await self.store.came(BADGE, NOON + 3)).blocked)
+        await self.store.block(BADGE.id, False, NOON + 3)
+        await self.store.activate((await self.store.code_for(BADGE.id, NOON + 3)).code, NOON + 4)
+        known = await self.store.came(BADGE, NOON + 5)
+        self.assertEqual((known.blocked, known.activated_at), (False, NOON + 4))
+        await self.store.forget(BADGE.id)
+        self.assertEqual((await self.store.came(BADGE, NOON + 6)).first_seen, NOON + 6)
+
     async def test_listed(self) -> None:
-        """Devices are listed and counted, the one seen last first."""
-        for when, name in enumerate(("b", "c", "a", "b")):
-            await self.store.seen(Seen(id=name), NOON + when)
-        self.assertEqual([device.id for device in await self.store.devices()], ["b", "a", "c"])
+        """Devices are counted, and listed by their ids, some at a time."""
+        for when, name in enumerate(("b:1", "c:1", "a:1", "b:1")):
+            await self.store.seen(Seen(id=name), NOON + when * EXACT)
+        for after, limit, expected in (
+            ("", 9, ["a:1", "b:1", "c:1"]),
+            ("", 2, ["a:1", "b:1"]),
+            ("b:1", 2, ["c:1"]),
+            ("b", 1, ["b:1"]),
+            ("c:1", 9, []),
+        ):
+            listed = await self.store.devices(after, limit)
+            self.assertEqual([device.id for device in listed], expected)
         self.assertEqual(await self.store.count(), 3)
 
     async def test_full(self) -> None:

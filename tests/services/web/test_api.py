@@ -15,7 +15,7 @@ from tests.http import Reply, asked, send
 from tests.services.serving import BADGE, NOON, OFF, ServerCase
 from xiaozhi.services.auth.credential import fingerprint
 from xiaozhi.services.logs.masking import is_secret
-from xiaozhi.services.store import Entry, SessionMemory, Store
+from xiaozhi.services.store import Entry, Seen, SessionMemory, Store
 from xiaozhi.services.web.operators import ADDRESSES, TRIES, WINDOW, Operators
 from xiaozhi.services.web.proxies import Proxies
 
@@ -141,7 +141,7 @@ class DoorTests(ApiCase):
         begun: Deferred[None] = Deferred()
         ended: list[object] = []
 
-        def hang(store: Store) -> Deferred[Any]:
+        def hang(*page: object) -> Deferred[Any]:
             core.callLater(0, begun.callback, None)
             return Deferred(ended.append)
 
@@ -156,7 +156,7 @@ class DoorTests(ApiCase):
 
     async def test_our_fault(self) -> None:
         """A fault of ours is logged, and tells nothing."""
-        self.patch(Store, "devices", lambda store: 1 / 0)
+        self.patch(Store, "devices", lambda *page: 1 / 0)
         self.assertEqual(await self.fails("GET", "/api/devices"), (500, "internal error"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -183,6 +183,7 @@ class BodyTests(ApiCase):
             ("POST", "/api/activate", {"code": "123456", "device": "x"}, "code: "),
             ("POST", "/api/tokens", {"subject": "a\nb"}, "subject: "),
             ("POST", f"{device}/token", {"label": 1}, "label: "),
+            ("GET", "/api/devices?limit=1001", None, "limit: "),
             ("GET", f"{device}/memories?limit=0", None, "limit: "),
             ("GET", f"{device}/memories?limit=x", None, "limit: "),
             ("DELETE", f"{device}/token?fingerprint=xyz", None, "fingerprint: "),
@@ -234,6 +235,19 @@ class DeviceTests(ApiCase):
             await self.fails("POST", "/api/activate", {"device": "x"}),
             (404, "there is no such device"),
         )
+
+    async def test_pages(self) -> None:
+        """Devices are listed a page at a time; a page goes on after the last of the one before."""
+        for number in range(3):
+            await self.store.seen(Seen(id=f"b:{number}"), NOON)
+        for which, expected in (
+            ("", ["b:0", "b:1", "b:2"]),
+            ("?limit=2", ["b:0", "b:1"]),
+            ("?limit=2&after=B%3A1", ["b:2"]),
+            ("?after=b:2", []),
+        ):
+            page = await self.does("GET", f"/api/devices{which}")
+            self.assertEqual([device["id"] for device in page], expected, which)
 
     async def test_unknown(self) -> None:
         """Of a device that is unknown nothing can be done."""

@@ -30,6 +30,7 @@ from xiaozhi.services.auth.lists import AllowedDevices, Neighbours, StaticTokens
 from xiaozhi.services.auth.refusals import Book, Refusals
 from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.deadline import within
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.web.proxies import Proxies
 
@@ -85,8 +86,7 @@ class Gate(MultiService):
 
     def admit(self, caller: Caller) -> Deferred[Verdict]:
         """Decide within `PATIENCE`. Who is gone meanwhile cancels this, and is forgotten."""
-        deciding = ensureDeferred(self._judge(caller))
-        deciding.addTimeout(PATIENCE, self._clock)
+        deciding = within(PATIENCE, ensureDeferred(self._judge(caller)), self._clock)
         deciding.addErrback(_undecided)
         return deciding.addCallback(self._note, caller)
 

@@ -17,9 +17,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi.errors import Refused, ServiceError, missing
+from xiaozhi.services.deadline import within
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
-from xiaozhi.services.store.gathering import Gathering
+from xiaozhi.services.store.arrivals import Arrival, Arrivals
 from xiaozhi.services.store.records import (
     Activation,
     DeviceRecord,
@@ -92,8 +93,7 @@ class Store(MultiService):
         self._workers = Workers(reactor, "store", THREADS, WAITING, finishes=True)
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
-        self._arrivals = Gathering(self._note)
-        self._standings = Gathering(self._look_up)
+        self._arrivals = Arrivals(self._note, self._look_up, reactor.seconds)
         self._failing = False
         self._opening = False
 
@@ -126,18 +126,24 @@ class Store(MultiService):
         """Note what a device tells of itself, and tell all that is known of it.
 
         Fails with Full if it is a new one where there are `most` already. Many that come at once
-        are noted in one transaction.
+        are noted in one transaction. When it was last seen is known to a minute.
         """
-        noted = self._arrivals.add((device, now, most))
-        return noted.addTimeout(self.patience, self._reactor, onTimeoutCancel=self._late)
+        return self._in_time(self._arrivals.seen((device, now, most)))
+
+    def came(self, device: Seen, now: float, most: int | None = None) -> Deferred[DeviceRecord]:
+        """Do as `seen`, for one that connects.
+
+        What was known `SOON` seconds ago will do, if it has no news and was not changed here.
+        """
+        return self._in_time(self._arrivals.came((device, now, most)))
 
     def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
         """Look up a device."""
         return self._read(lambda books: books.devices.get(device_id))
 
-    def devices(self) -> Deferred[list[DeviceRecord]]:
-        """List the devices, the one seen last first."""
-        return self._read(lambda books: books.devices.all())
+    def devices(self, after: str = "", limit: int = 100) -> Deferred[list[DeviceRecord]]:
+        """List devices in the order of their ids: so many of those that come `after` an id."""
+        return self._read(lambda books: books.devices.page(after, limit))
 
     def count(self) -> Deferred[int]:
         """Count the devices."""
@@ -145,15 +151,15 @@ class Store(MultiService):
 
     def block(self, device_id: str, blocked: bool, now: float) -> Deferred[bool]:
         """Block a device, or do so no more; False if there is none."""
-        return self._write(lambda books: books.devices.block(device_id, blocked, now))
+        return self._change(device_id, lambda books: books.devices.block(device_id, blocked, now))
 
     def rename(self, device_id: str, name: str) -> Deferred[bool]:
         """Name a device; False if there is none."""
-        return self._write(lambda books: books.devices.rename(device_id, name))
+        return self._change(device_id, lambda books: books.devices.rename(device_id, name))
 
     def forget(self, device_id: str) -> Deferred[bool]:
         """Forget a device, its activation, its tokens and its memories; False if there is none."""
-        return self._write(lambda books: books.devices.forget(device_id))
+        return self._change(device_id, lambda books: books.devices.forget(device_id))
 
     # -- activation --
 
@@ -166,7 +172,13 @@ class Store(MultiService):
 
     def activate(self, code_or_device: str, now: float) -> Deferred[DeviceRecord | None]:
         """Activate a device, by its code or its id; None if there is none. Again does no harm."""
-        return self._write(lambda books: books.activations.activate(code_or_device, now))
+
+        def told(device: DeviceRecord | None) -> DeviceRecord | None:
+            return device and self._arrivals.changed(device, device.id)
+
+        return self._write(
+            lambda books: books.activations.activate(code_or_device, now)
+        ).addCallback(told)
 
     # -- tokens --
 
@@ -197,19 +209,21 @@ class Store(MultiService):
             books.devices.void_tokens(subject, now)
             return books.tokens.revoke_of(subject, now)
 
-        return self._write(revoke)
+        return self._change(subject, revoke)
 
     def revoke_handed(self, device_id: str, fingerprint: str, now: float) -> Deferred[bool]:
         """Revoke a token a device was handed, by its name in the log; False if there is none."""
-        return self._write(lambda books: books.devices.void_token(device_id, fingerprint, now))
+        return self._change(
+            device_id, lambda books: books.devices.void_token(device_id, fingerprint, now)
+        )
 
     def standing(self, device_id: str) -> Deferred[Standing]:
         """Tell what is held against the tokens a device was handed.
 
-        All are void for one that is unknown, not activated, or blocked.
+        All are void for one that is unknown, not activated, or blocked. What held `SOON` seconds
+        ago will do, unless it was changed here.
         """
-        found = self._standings.add(device_id)
-        return found.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
+        return within(self._patience, self._arrivals.standing(device_id), self._reactor, self._late)
 
     def tokens(self) -> Deferred[list[TokenRecord]]:
         """List the tokens, the newest first, with those that are revoked."""
@@ -272,9 +286,7 @@ class Store(MultiService):
             database.close()
         return database
 
-    def _note(
-        self, arrivals: Sequence[tuple[Seen, float, int | None]]
-    ) -> Deferred[list[DeviceRecord | ServiceError]]:
+    def _note(self, arrivals: Sequence[Arrival]) -> Deferred[list[DeviceRecord | ServiceError]]:
         """Note devices that have come."""
         return self._write(lambda books: books.devices.seen(arrivals))
 
@@ -288,11 +300,17 @@ class Store(MultiService):
     def _write(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.write(work))
 
+    def _change(self, device_id: str, work: Callable[[Books], T]) -> Deferred[T]:
+        """Change something about a device."""
+        return self._write(work).addBoth(self._arrivals.changed, device_id)
+
     def _do(self, work: Callable[[Database], T]) -> Deferred[T]:
         """Call `work` in a thread, within the patience."""
         call = self._database.get().addCallback(lambda base: self._workers.run(work, base))
-        call.addTimeout(self.patience, self._reactor, onTimeoutCancel=self._late)
-        return call.addCallbacks(self._worked, self._failed)
+        return self._in_time(call).addCallbacks(self._worked, self._failed)
+
+    def _in_time(self, call: Deferred[T]) -> Deferred[T]:
+        return within(self.patience, call, self._reactor, self._late)
 
     def _late(self, failure: Any, patience: float) -> Failure:
         if failure.check(CancelledError):

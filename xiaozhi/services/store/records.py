@@ -18,6 +18,14 @@ class Full(Refused):
 TokenKind = Literal["operator", "device", "mcp"]
 """Whose tokens there are; those of `mcp` let MCP servers in, to serve their subject."""
 
+FACTS = ("client_id", "board", "firmware", "language", "address")
+"""What a device tells of itself, beside its id."""
+_LONGEST = 200
+"""Letters of a fact that are kept."""
+
+EXACT = 60.0
+"""Seconds to which it is known when a device was last seen: it is no news sooner."""
+
 TICK = 0.001
 """Seconds by which times of issue differ: what is to be good is made so much after `not_before`."""
 
@@ -61,6 +69,14 @@ class DeviceRecord(Seen, frozen=True, kw_only=True):
         if self.blocked or self.activated_at is None:
             return math.inf
         return max(self.activated_at, self.tokens_void_at or 0.0)
+
+    def told(self, seen: Seen, now: float) -> DeviceRecord:
+        """Tell what is known once the device has told `seen`: this very object if it is no news."""
+        facts = {fact: printable(getattr(seen, fact)) or getattr(self, fact) for fact in FACTS}
+        told = msgspec.structs.replace(self, **facts)
+        if told == self and abs(now - self.last_seen) < EXACT:
+            return self
+        return msgspec.structs.replace(told, last_seen=now)
 
 
 class Standing(Record, frozen=True):
@@ -175,3 +191,10 @@ class Recollection(Record, frozen=True):
     def summary(self) -> str:
         """The earlier talks, a line each."""
         return "\n".join(digest.text for digest in self.digests)
+
+
+def printable(text: str) -> str:
+    """Keep what a person could read, which every database takes."""
+    if len(text) <= _LONGEST and text.isprintable():
+        return text
+    return "".join(sign for sign in text[:_LONGEST] if sign.isprintable())

@@ -158,8 +158,9 @@ class Verbs:
     # -- devices --
 
     async def devices(self, call: Call) -> list[DeviceRecord]:
-        """List the devices."""
-        return await self.store.devices()
+        """List devices, a page of them."""
+        after = normal(query(call.request).get("after", [""])[0])
+        return await self.store.devices(after, call.number("limit", 100, 1000))
 
     async def device(self, call: Call, name: str) -> Mapping[str, Any]:
         """Show one, and how many of its sessions are kept."""
