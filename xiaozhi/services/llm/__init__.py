@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+
+import attrs
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.deadline import Deadlines, timed
 from xiaozhi.services.roster import PATIENCE, UNABLE, Member, Roster
 from xiaozhi.speakable import Cleaner
+from xiaozhi.toolcalls import Sieve
 from xiaozhi.tooling import Call, Tool
 
 DEADLINES: Final = Deadlines(first=12.0, gap=10.0, whole=90.0)
@@ -19,6 +23,8 @@ LONGEST: Final = 20_000
 """Characters of an answer, thoughts and markup included, after which it will never end."""
 ENOUGH: Final = 200
 """Characters of an answer that show that a model is well."""
+MOST_CALLS: Final = 32
+"""Calls in one answer, after which it will never end."""
 
 
 class Message(NamedTuple):
@@ -76,7 +82,7 @@ class Minds(Roster[Model]):
         """
 
         def attempt(member: Member[Model]) -> AsyncGenerator[Piece, None]:
-            pieces = speakable(member.engine.reply(messages, language, tools))
+            pieces = speakable(member.engine.reply(messages, language, tools), tools)
             return timed(pieces, self.reactor, "llm", self.patience(member))
 
         def rank(model: Model) -> int:
@@ -96,7 +102,9 @@ class Minds(Roster[Model]):
                     return
 
 
-async def speakable(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+async def speakable(
+    pieces: AsyncGenerator[Piece, None], tools: Sequence[Tool] = ()
+) -> AsyncGenerator[Piece, None]:
     """Yield the pieces of an answer once there is something in them to speak, or to do.
 
     Until then they are kept: thoughts and blanks are no answer, so another model can still take
@@ -104,28 +112,59 @@ async def speakable(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece
     """
     cleaner = Cleaner()
     kept: list[str] = []
-    spoke = False
-    length = 0
-    async with aclosing(pieces):
-        async for piece in pieces:
-            if isinstance(piece, Call):
-                if kept and not spoke:
+    begun = False
+    async with aclosing(sifted(pieces, tools)) as parts:
+        async for part in parts:
+            if begun:
+                yield part
+                continue
+            call = isinstance(part, Call)
+            if isinstance(part, str):
+                kept.append(part)
+                begun = bool(cleaner.feed(part).strip())
+            if begun or call:
+                begun = True
+                if kept:
                     yield "".join(kept)
-                spoke = True
-                yield piece
-                continue
-            text = whole_characters(piece)
-            length += len(text)
-            if length > LONGEST:
-                raise ServiceError("llm", "the answer has no end")
-            if spoke:
-                yield text
-                continue
-            kept.append(text)
-            if cleaner.feed(text).strip():
-                spoke = True
-                yield "".join(kept)
-    if not spoke:
+            if call:
+                yield part
+    if not begun:
         if not cleaner.flush().strip():
             raise ServiceError("llm", "the answer was empty")
         yield "".join(kept)
+
+
+async def sifted(
+    pieces: AsyncGenerator[Piece, None], tools: Sequence[Tool]
+) -> AsyncGenerator[Piece, None]:
+    """Yield text that is none but text, and calls, those that were written as text among them.
+
+    Every call has an id. Where no tools are offered there are none. Raises ServiceError if
+    there is no end to it.
+    """
+    sieve = Sieve([tool.name for tool in tools])
+    length = calls = 0
+    async with aclosing(_ended(pieces)) as ended:
+        async for piece in ended:
+            if isinstance(piece, str):
+                text = whole_characters(piece)
+                length += len(text)
+                parts: Sequence[Piece] = sieve.feed(text)
+            else:
+                parts = sieve.flush() if piece is None else [piece]
+            calls += sum(isinstance(part, Call) for part in parts)
+            if length > LONGEST or calls > MOST_CALLS:
+                raise ServiceError("llm", "the answer has no end")
+            for part in parts:
+                if isinstance(part, str):
+                    yield part
+                elif tools:
+                    yield part if part.id else attrs.evolve(part, id=secrets.token_hex(5)[1:])
+
+
+async def _ended(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece | None, None]:
+    """Yield the pieces, and None at the end."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+    yield None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncGenerator, Collection, Sequence
 from importlib.util import find_spec
@@ -16,7 +17,8 @@ from xiaozhi.errors import ServiceError, Unavailable, missing
 from xiaozhi.services import engine
 from xiaozhi.services.fields import Known
 from xiaozhi.services.llm import Message, Piece
-from xiaozhi.services.llm.chat import stream
+from xiaozhi.services.llm.chat import Completions
+from xiaozhi.services.llm.tooltext import Form, in_words, schema
 from xiaozhi.services.openai_api import Client, Server
 from xiaozhi.tooling import Tool
 
@@ -39,6 +41,8 @@ class Settings(engine.Settings, frozen=True):
     timeout_s: Annotated[
         float, Meta(description="Seconds the model may keep silent.", gt=0, le=300)
     ] = 12.0
+    # The small models that fit in here make nothing of tools.
+    tools: Form = "none"
     languages: Known = ("en",)
 
 
@@ -66,19 +70,24 @@ class Model(MultiService):
         self._weights = _weights(settings.model)
         self._client = Client("llm", workshop, self._start, at_once=False)
         self._client.setServiceParent(self)
+        self._completions = Completions(
+            self._client,
+            self._weights.stem,
+            settings.tools,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+        )
 
     def reply(
         self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
     ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces as they are computed. The oldest messages may be left out."""
-        settings = self._settings
-        return stream(
-            self._client,
-            fitting(messages, settings.context - settings.max_tokens),
-            self._weights.stem,
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-        )
+        room = self._settings.context - self._settings.max_tokens
+        if self._settings.tools == "native":
+            room -= sum(_tokens(json.dumps(schema(tool))) for tool in tools)
+            return self._completions.reply(fitting(messages, room), tools)
+        words = in_words(messages, tools if self._settings.tools == "text" else ())
+        return self._completions.reply(fitting(words, room))
 
     def warm(self) -> None:
         """Load the model, in the background: a question is on its way."""
@@ -113,7 +122,7 @@ class Model(MultiService):
 def fitting(messages: Sequence[Message], tokens: int) -> Sequence[Message]:
     """Leave out the oldest messages of a conversation so that about `tokens` remain.
 
-    What the system says and the last message are kept.
+    What the system says and the last message are kept; the result of a call goes with the call.
     """
     spare = tokens - sum(_cost(message) for message in messages if message.role == "system")
     kept: list[Message] = []
@@ -124,12 +133,18 @@ def fitting(messages: Sequence[Message], tokens: int) -> Sequence[Message]:
             full = full or (spare < 0 and number > 0)
         if message.role == "system" or not full:
             kept.append(message)
-    return kept[::-1]
+    kept.reverse()
+    begins = next((n for n, m in enumerate(kept) if m.role not in ("system", "tool")), 0)
+    return [m for n, m in enumerate(kept) if n >= begins or m.role == "system"]
 
 
 def _cost(message: Message) -> int:
     """Estimate a message's tokens, rather too many: three bytes each, and some around it."""
-    return len(message.content.encode()) // 3 + 8
+    return _tokens(message.content) + sum(_tokens(str(call)) for call in message.calls) + 8
+
+
+def _tokens(text: str) -> int:
+    return len(text.encode()) // 3
 
 
 def _weights(path: str) -> Path:
