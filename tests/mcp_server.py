@@ -7,8 +7,6 @@ import logging
 import os
 import socket
 import sys
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import Context, Image, MCPServer
@@ -19,6 +17,7 @@ PIXEL = bytes.fromhex(
     "01f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
 server = MCPServer("demo")
+log = logging.getLogger("demo")
 
 
 @server.tool()
@@ -58,14 +57,13 @@ def environment() -> dict[str, str]:
 
 
 @server.tool()
-async def wait(file: str) -> str:
-    """Note in a file that this begins, and that it is cancelled; never end."""
-    note = partial(Path(file).write_text, encoding="utf-8")
-    note("begun")
+async def wait() -> str:
+    """Tell the log that this begins, and that it is cancelled; never end."""
+    log.warning("begun")
     try:
         await asyncio.Event().wait()
     finally:
-        note("cancelled")
+        log.warning("cancelled")
     return "never"
 
 
@@ -82,6 +80,12 @@ async def grow(name: str, ctx: Context[Any, Any]) -> str:
 
 
 @server.tool()
+def pid() -> int:
+    """Tell which process this is."""
+    return os.getpid()
+
+
+@server.tool()
 def die() -> str:
     """End the server, in the middle of a call."""
     os._exit(1)
@@ -89,7 +93,8 @@ def die() -> str:
 
 def main(transport: str) -> None:
     """Serve; over HTTP, on the socket handed over as file descriptor 0."""
-    logging.getLogger("demo").warning("the server starts")
+    logging.basicConfig(format="%(message)s", force=True)
+    log.warning("the server starts")
     if transport == "stdio":
         server.run()
         return

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
 
 from xiaozhi.errors import Refused
@@ -39,6 +40,7 @@ class Servers(MultiService):
         self._guests: dict[Link, tuple[str, Guest]] = {}
         """With the ids of their tokens."""
         self._merged: dict[tuple[int, ...], tuple[Tool, ...]] = {}
+        self._leaving: set[Deferred[Any]] = set()
         counters.gauge("mcp_connected", self._guests_here, server=ENDPOINT)
 
     # -- the source --
@@ -75,7 +77,17 @@ class Servers(MultiService):
         if link.state == "ended" and link in self._guests:
             _, guest = self._guests.pop(link)
             guest.close()
-            link.disownServiceParent()
+            self._send_away(link)
+
+    def _send_away(self, link: Link) -> None:
+        """Have one of ours no more; its end may take a moment, which a stop waits for."""
+        leaving: Deferred[Any] = maybeDeferred(link.disownServiceParent)
+        self._leaving.add(leaving)
+        leaving.addBoth(lambda _: self._leaving.discard(leaving))
+
+    def stopService(self) -> Deferred[Any]:
+        """End all of them."""
+        return DeferredList([maybeDeferred(super().stopService), *self._leaving])
 
     # -- the settings --
 
@@ -84,7 +96,7 @@ class Servers(MultiService):
         wanted = {name: server for name, server in settings.servers.items() if server.enabled}
         for name, link in list(self._links.items()):
             if wanted.get(name) != self._settings[name]:
-                link.disownServiceParent()
+                self._send_away(link)
                 self._room.counters.forget("mcp_connected", server=name)
                 del self._links[name]
         links = {

@@ -50,7 +50,8 @@ _DESCRIPTION = 2000
 _SCHEMA = 16_384
 """Bytes of a tool's schema; a tool with a longer one is left out."""
 
-State = Literal["connecting", "connected", "lost", "ended"]
+State = Literal["connecting", "connected", "ending", "lost", "ended"]
+"""`lost` is one that is opened again after a while."""
 
 
 @attrs.frozen
@@ -126,7 +127,7 @@ class Link(Service):
         self._session: Session | None = None
         self._calls: set[Deferred[Any]] = set()
         self._life: Deferred[None] = succeed(None)
-        self._pause: Deferred[None] | None = None
+        self._pause: Deferred[None] = succeed(None)
 
     def serves(self, device: str) -> bool:
         """Say whether its tools are for a device."""
@@ -143,8 +144,7 @@ class Link(Service):
         super().stopService()
         if self._session is not None:
             self._session.end("it is used no more")
-        if self._pause is not None:
-            self._pause.cancel()
+        self._pause.cancel()
         ended: Deferred[None] = Deferred()
         self._life.addBoth(lambda _: ended.callback(None))
         return ended
@@ -162,16 +162,11 @@ class Link(Service):
                 break
             if clock.seconds() - began > LAST:  # it was of use
                 pause = FIRST
+            self._pause = deferLater(clock, pause)
             self._become("lost", why)
-            await self._wait(pause)
+            await self._pause.addErrback(_no_matter)
             pause = min(2 * pause, LAST)
         self._become("ended", self.why)
-
-    async def _wait(self, seconds: float) -> None:
-        self._pause = deferLater(self._room.clock, seconds)
-        self._pause.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        await self._pause
-        self._pause = None
 
     async def _connected(self) -> str:
         """Have a session from its beginning to its end; tell why it has ended."""
@@ -183,7 +178,7 @@ class Link(Service):
         if not self.running:
             return ""
         session: Session = library.session.Session(
-            self._opening(library.ways), self._told, partial(self._become, "lost")
+            self._opening(library.ways), self._told, partial(self._become, "ending")
         )
         self._session = session
         patience = clock.callLater(OPENING, self._late, session)
@@ -219,7 +214,7 @@ class Link(Service):
         """Be in another state; a failure is named when it is another than before."""
         if state != "connected":
             self.tools = ()
-        if state == "lost" and why != self.why and self.running and self.terms.lasting:
+        if state == "ending" and why != self.why and self.running and self.terms.lasting:
             self.log.warn("MCP server {server}: {why}", server=self.label, why=why)
         self.state, self.why = state, why
         self._changed(self)
@@ -315,6 +310,10 @@ class Link(Service):
     def _lost(self, tool: str, why: str, counted: str) -> Outcome:
         self._room.counters.count("mcp_calls", server=self.terms.label, outcome=counted)
         return Outcome(f"{FAILED}: {tool}: {why}", failed=True)
+
+
+def _no_matter(failure: Failure) -> None:
+    failure.trap(CancelledError)
 
 
 def _cause(failure: Failure) -> BaseException:

@@ -5,8 +5,10 @@ This imports the official client, which takes half a second: `link.py` has it do
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -38,6 +40,10 @@ from xiaozhi.services.pool import Workers
 
 PAGES: Final = 50
 """Pages of a list of tools that are read."""
+
+# They would write tracebacks to stderr of what we tell in a line.
+for _name in ("mcp", "client"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 Opening = Callable[[Callable[[str], None]], AbstractAsyncContextManager[tuple[Any, Any]]]
 """Opens a connection, and gives its two streams. It is handed what is to be told, with why, when
@@ -153,13 +159,9 @@ class Ways:
         @asynccontextmanager
         async def reached(over: Callable[[str], None]) -> AsyncGenerator[tuple[Any, Any], None]:
             http = await to_aio(self.pool.run(_client, server))
-            async with http:
-                if server.spoken == "sse":
-                    streams: Any = sse_client(server.url, httpx_client_factory=_always(http))
-                else:
-                    streams = streamable_http_client(server.url, http_client=http)
-                async with streams as (reading, writing):
-                    yield Reader(_received(reading), over), writing
+            spoken = _sse if server.spoken == "sse" else _streamable
+            async with spoken(server.url, http) as (reading, writing):
+                yield Reader(_received(reading), over), writing
 
         return started if server.spoken == "stdio" else reached
 
@@ -179,9 +181,21 @@ def _client(server: Server) -> Connections:
     return Connections(headers=dict(server.headers), timeout=httpx2.Timeout(10, read=300))
 
 
-def _always(http: Connections) -> Any:
-    """Give what `sse_client` makes its client with."""
-    return lambda **_: http
+def _sse(url: str, http: Connections) -> Any:
+    """Speak by server-sent events."""
+    given: Any = partial(_given, http)
+    return sse_client(url, httpx_client_factory=given)
+
+
+def _given(http: Connections, **_: Any) -> Connections:
+    return http
+
+
+@asynccontextmanager
+async def _streamable(url: str, http: Connections) -> AsyncGenerator[Any, None]:
+    """Speak by streamable HTTP."""
+    async with http, streamable_http_client(url, http_client=http) as streams:
+        yield streams
 
 
 def _received(stream: Any) -> Callable[[], Any]:
