@@ -63,8 +63,9 @@ class Looking(TestCase):
         """Wait for a failure."""
         with self.assertRaises(kind) as caught:
             await looking
-        self.assertEqual(caught.exception.stage, "vision")
-        return caught.exception
+        error: ServiceError = caught.exception
+        self.assertEqual(error.stage, "vision")
+        return error
 
     async def test_answer(self) -> None:
         """The model is shown the very bytes, asked the question, and told the language."""
