@@ -33,7 +33,7 @@ class Case(SynchronousTestCase):
         self.counters = Counters()
         self.link = FakeLink(self.clock)
         self.requests: list[dict[str, Any]] = []
-        self.answer: Callable[[dict[str, Any]], str | None] = Server().answer
+        self.answer: Callable[[dict[str, Any]], Any] = Server().answer
         self.link.write = self._write  # type: ignore[method-assign]
         self.tools = DeviceTools(self.link, self.clock, self.counters, VISION)
         self.addCleanup(self._end)
