@@ -136,9 +136,7 @@ class FreeTests(Failures, ToolCase):
             wikipedia_url=encyclopaedia.url + "/{language}/w/api.php",
             timeout_s=timeout_s,
         )
-        kit = self.started(Kit(settings, self.room))
-        self.addCleanup(lambda: None)
-        return kit, encyclopaedia
+        return self.started(Kit(settings, self.room)), encyclopaedia
 
     async def ask(self, kit: Kit) -> Outcome:
         return await call(kit, "web_search", self.zh, query="it")

@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack
-from ssl import SSLContext, SSLError
+from ssl import SSLContext
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -65,7 +65,8 @@ async def listen(url: str, trust: SSLContext) -> AsyncGenerator[bytes, None]:
         try:
             async with asyncio.timeout(_CONNECTING):
                 answer = await _asked(url, trust)
-        except (OSError, EOFError, ValueError, SSLError) as error:  # TimeoutError is an OSError
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+            # TimeoutError and SSLError are kinds of OSError.
             why = short(str(error)) or type(error).__name__
             raise ServiceError("tool", f"{urlsplit(url).hostname}: {why}") from error
         try:

@@ -24,6 +24,10 @@ class Item(Protocol):
     def title(self) -> str:
         """What it is called, for a screen and for the model."""
 
+    @property
+    def endless(self) -> bool:
+        """Whether nothing follows it, so that its end is a failure."""
+
     def named(self, language: str) -> str:
         """What it is called in a sentence."""
 
@@ -91,7 +95,11 @@ class Programme:
                     "cannot play {title}: {why}", title=self.items[index].title, why=error.why
                 )
                 bad += 1
-                if bad >= _BAD or (not played and index == len(self.items) - 1):
+                if (
+                    self.items[index].endless
+                    or bad >= _BAD
+                    or (not played and index == len(self.items) - 1)
+                ):
                     raise
             start = 0.0
 

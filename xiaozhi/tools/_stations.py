@@ -48,6 +48,7 @@ class Station:
     title: str
     url: str
     _radio: Radio = attrs.field(repr=False)
+    endless: bool = True
 
     def named(self, language: str) -> str:
         """Say what it is called."""

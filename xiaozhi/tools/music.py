@@ -60,6 +60,7 @@ class _Piece:
 
     track: Track
     pool: Workers = attrs.field(repr=False)
+    endless: bool = False
 
     @property
     def title(self) -> str:
