@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from xiaozhi.services.memory import Memory, Nothing
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store import Store
 from xiaozhi.tooling import Tool
@@ -35,6 +36,8 @@ class Room:
     store: Store
     now: Callable[[], datetime]
     """Tells the local time, with its offset."""
+    memories: Memory = attrs.field(factory=Nothing)
+    """What is known of the devices' users."""
 
 
 class Kit(Protocol):
