@@ -160,6 +160,10 @@ class Session:
         """
         return self._dialogue.said()
 
+    def forget(self, seconds: float | None) -> None:
+        """Drop what was said in the last `seconds`, or (None) all of it."""
+        self._dialogue.forget(None if seconds is None else self._timers.now - seconds)
+
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""
         if self._events is not None:

@@ -160,7 +160,14 @@ def build(
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
-    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away)
+    verbs = Verbs(
+        store,
+        rooms.enrolment,
+        time.time,
+        walls.presence.send_away,
+        memories,
+        walls.presence.forget,
+    )
     pages = {**walls.pages, "api": Api(operators, verbs)}
     doors = site(
         rooms.factory,

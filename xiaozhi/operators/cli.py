@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import attrs
 
@@ -48,6 +48,13 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("id")
         if verb == "rename":
             sub.add_argument("name")
+    about = "what is known of its user; with --forget, erase it"
+    memory = verbs.add_parser("memory", parents=[common], help=about, description=about)
+    memory.add_argument("id")
+    memory.add_argument("--forget", action="store_true", help="erase it: all, or only what is")
+    only = memory.add_mutually_exclusive_group()
+    only.add_argument("--minutes", type=int, metavar="N", help="from the last N minutes, or")
+    only.add_argument("--about", metavar="WORDS", help="about something")
 
     activate = commands.add_parser(
         "activate", parents=[common], help="activate the device that shows a code"
@@ -125,11 +132,25 @@ class Desk:
         if verb == "show":
             device = self._ask("GET", path)
             return self._told(device, self.show.device(device))
+        if verb == "memory":
+            return self._memory(f"{path}/memory")
         if verb == "forget":
             done = self._ask("DELETE", path)
             return self._told(done, [self.show.text(verb, id=self.options.id)])
         device = self._ask("PATCH", path, changes[verb])
         return self._told(device, [self.show.text(verb, **device)])
+
+    def _memory(self, path: str) -> Sequence[str]:
+        options = self.options
+        wanted = {"minutes": options.minutes, "about": options.about}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        if not options.forget:
+            if given:
+                parser().error("devices memory: --minutes and --about are for --forget")
+            known = self._ask("GET", path)
+            return self._told(known, self.show.memory(known))
+        done = self._ask("DELETE", f"{path}?{urlencode(given)}" if given else path)
+        return self._told(done, [self.show.text("erased", **done)])
 
     def _activate(self) -> Sequence[str]:
         given: str = self.options.code

@@ -19,7 +19,8 @@ from twisted.web.server import Request
 
 from xiaozhi.identity import normal
 from xiaozhi.services.activation import Enrolment
-from xiaozhi.services.store import DeviceRecord, IssuedToken, Store, TokenRecord
+from xiaozhi.services.memory import Memory, Nothing
+from xiaozhi.services.store import DeviceRecord, IssuedToken, Recollection, Store, TokenRecord
 from xiaozhi.services.web.answering import Answer, Problem, answer
 from xiaozhi.services.web.asking import query
 from xiaozhi.services.web.operators import Operators
@@ -98,6 +99,10 @@ class Verbs:
     """UTC, in epoch seconds."""
     kick: Callable[[str], object] = lambda device_id: None
     """Ends the connection of a device, if it has one."""
+    remembered: Memory = attrs.field(factory=Nothing)
+    """What is known of the devices' users."""
+    interrupt: Callable[[str, float | None], object] = lambda device_id, seconds: None
+    """Has the talk of a device that is under way forget its last seconds, or (None) all."""
 
     log = Logger()
 
@@ -134,6 +139,26 @@ class Verbs:
         """Show its last sessions."""
         device = _there(await self.store.device(normal(name)))
         return await self.store.memories(device.id, call.number("limit", 2, 100))
+
+    async def memory(self, call: Call, name: str) -> Recollection:
+        """Show what is known of its user."""
+        device = _there(await self.store.device(normal(name)))
+        return await self.remembered.recall(device.id)
+
+    async def erase(self, call: Call, name: str) -> dict[str, int]:
+        """Erase what was said in the last `minutes` of the query, or `about` something, or all."""
+        device = _there(await self.store.device(normal(name))).id
+        asked = query(call.request)
+        about = asked.get("about", [""])[0].strip()
+        seconds = 60.0 * call.number("minutes", 1, 999_999) if "minutes" in asked else None
+        if "about" in asked and not about:
+            raise Problem(400, "about: must not be empty")
+        # What is said now would be learnt afterwards.
+        self.interrupt(device, seconds)
+        since = None if seconds is None else self.now() - seconds
+        erased = await self.remembered.forget(device, since, about)
+        self._did(call, "erased what is remembered of", device)
+        return {"erased": erased}
 
     async def activate(self, call: Call) -> DeviceRecord:
         """Activate the device that shows a code."""
@@ -249,6 +274,8 @@ class Api(Resource):
                 return known, [name]
             case ["devices", name, "memories"]:
                 return {"GET": verbs.memories}, [name]
+            case ["devices", name, "memory"]:
+                return {"GET": verbs.memory, "DELETE": verbs.erase}, [name]
             case ["devices", name, "token"]:
                 return {"POST": verbs.new_device_token, "DELETE": verbs.revoke_of_device}, [name]
             case ["activate"]:
