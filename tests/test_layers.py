@@ -77,7 +77,7 @@ class Layers(SynchronousTestCase):
         def breach(name: str, what: str) -> bool:
             if not name.startswith("services"):
                 return False
-            kinds = {"asr", "llm", "tts", "vad", "memory"}
+            kinds = {"asr", "llm", "tts", "vad"}
             own = name.split(".")[1:2]
             return touches(
                 what,

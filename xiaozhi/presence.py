@@ -52,6 +52,9 @@ class Guest(Protocol):
     def dismiss(self, code: int, reason: str) -> None:
         """Go at once."""
 
+    def forget(self, seconds: float | None) -> None:
+        """Drop what was said in the last `seconds`, or (None) all of it."""
+
 
 class Unregistered(Exception):
     """A device may not stay; `str()` says why, for the log."""
@@ -103,9 +106,16 @@ class Presence:
 
     def send_away(self, device: str) -> None:
         """Close every connection of a device: it may not stay, nor who was just let in as it."""
-        routes = (guests[device] for guests in (self._routes, self._leaving) if device in guests)
-        for guest in (*routes, *self._silent.get(device, ())):
+        for guest in (*self._talking(device), *self._silent.get(device, ())):
             guest.dismiss(1008, "not registered")
+
+    def forget(self, device: str, seconds: float | None) -> None:
+        """Have a device's talk drop what was said in the last `seconds`, or (None) all of it."""
+        for guest in self._talking(device):
+            guest.forget(seconds)
+
+    def _talking(self, device: str) -> list[Guest]:
+        return [guests[device] for guests in (self._routes, self._leaving) if device in guests]
 
     def expect(self, guest: Guest) -> None:
         """Note a connection that was let in, and will say hello."""

@@ -31,7 +31,18 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
         "memory": ("local",),
-        "tools": ("clock", "sums", "device", "talk", "weather", "news", "search", "music", "home"),
+        "tools": (
+            "clock",
+            "sums",
+            "device",
+            "talk",
+            "memory",
+            "weather",
+            "news",
+            "search",
+            "music",
+            "home",
+        ),
     }
 )
 """The engines used of each kind unless the configuration says otherwise, in order; all tools."""

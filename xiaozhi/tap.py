@@ -148,7 +148,7 @@ def build(
         now=time.time,
     )
     engines.desks["tools"] = lambda usual: Room(
-        **attrs.asdict(usual, recurse=False), store=store, now=now
+        **attrs.asdict(usual, recurse=False), store=store, now=now, memories=memories
     )
     operator = Operator(clock, engines.workers("operator"), manager, counters)
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
@@ -175,8 +175,10 @@ def build(
         rooms.enrolment,
         time.time,
         walls.presence.send_away,
-        rooms.mcp,
-        walls.presence.tools,
+        servers=rooms.mcp,
+        hands=walls.presence.tools,
+        remembered=memories,
+        interrupt=walls.presence.forget,
     )
     refusals = Refusals(clock)
     endpoint = Endpoint(rooms.mcp, store, crowd, counters, refusals, lambda: rooms.offer.proxies)

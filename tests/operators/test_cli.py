@@ -110,6 +110,28 @@ class DeviceTests(CommandCase):
                 rows = await self.says("devices")
                 self.assertEqual([row[0] for row in rows[1:]], list(reversed("cadb"[: when + 1])))
 
+    async def test_memory(self) -> None:
+        """What is known of its user is shown and erased."""
+        await self.hire()
+        await self.boot()
+        words = ("devices", "memory", BADGE)
+        self.assertEqual(await self.says(*words), ["nothing is known of its user"])
+        await self.learnt("I like tea", "I live\x1b in Bonn", "My name is Tom")
+        head, *rows = await self.says(*words)
+        self.assertEqual(head.split(), ["SAID", "WHAT"])
+        self.assertEqual(len(rows), 5)
+        self.assertTrue(rows[0].endswith("The user likes tea."))
+        for more, erased, lines in (
+            (("--minutes", "1"), 2, 4),
+            (("--about", "名字 & Tom?"), 0, 4),
+            (("--about", "my name, Tom"), 2, 2),
+            ((), 1, 1),
+        ):
+            self.assertEqual(await self.says(*words, "--forget", *more), [f"erased: {erased}"])
+            self.assertEqual(len(await self.says(*words)), lines)
+        with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
+            await self.says(*words, "--about", "tea")
+
     async def test_json(self) -> None:
         """With --json programs read what the server has answered, before the verb or after."""
         await self.hire()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import attrs
 
@@ -61,6 +61,13 @@ def parser() -> argparse.ArgumentParser:
         if verb == "call":
             sub.add_argument("tool", metavar="TOOL")
             sub.add_argument("arguments", metavar="JSON", nargs="?", default="{}")
+    about = "what is known of its user; with --forget, erase it"
+    memory = verbs.add_parser("memory", parents=[common], help=about, description=about)
+    memory.add_argument("id")
+    memory.add_argument("--forget", action="store_true", help="erase it: all, or only what is")
+    only = memory.add_mutually_exclusive_group()
+    only.add_argument("--minutes", type=int, metavar="N", help="from the last N minutes, or")
+    only.add_argument("--about", metavar="WORDS", help="about something")
 
     activate = commands.add_parser(
         "activate", parents=[common], help="activate the device that shows a code"
@@ -152,6 +159,8 @@ class Desk:
             return self._told(tools, self.show.tools(tools))
         if verb == "call":
             return self._call(f"{path}/tools")
+        if verb == "memory":
+            return self._memory(f"{path}/memory")
         if verb == "forget":
             done = self._ask("DELETE", path)
             return self._told(done, [self.show.text(verb, id=self.options.id)])
@@ -177,6 +186,18 @@ class Desk:
             page = self._ask("GET", f"devices?limit={PAGE}&after={after}")
             devices = [*devices, *page]
         return sorted(devices, key=lambda device: device["last_seen"], reverse=True)
+
+    def _memory(self, path: str) -> Sequence[str]:
+        options = self.options
+        wanted = {"minutes": options.minutes, "about": options.about}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        if not options.forget:
+            if given:
+                parser().error("devices memory: --minutes and --about are for --forget")
+            known = self._ask("GET", path)
+            return self._told(known, self.show.memory(known))
+        done = self._ask("DELETE", f"{path}?{urlencode(given)}" if given else path)
+        return self._told(done, [self.show.text("erased", **done)])
 
     def _activate(self) -> Sequence[str]:
         given: str = self.options.code

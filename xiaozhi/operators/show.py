@@ -59,6 +59,10 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "unblock": "{id} is no longer blocked",
         "rename": "{id} is called {name}",
         "forget": "{id} and all that was kept of it are forgotten",
+        "unknown": "nothing is known of its user",
+        "said_at": "SAID",
+        "text": "WHAT",
+        "erased": "erased: {erased}",
         "revoke": "revoked: {id}",
         "once": "This token is shown only now. Keep it as you would a password.",
         "saved": "kept in {path}, for you alone",
@@ -114,6 +118,10 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "unblock": "{id} 已解除屏蔽",
         "rename": "{id} 的名称是 {name}",
         "forget": "{id} 及其全部数据已删除",
+        "unknown": "还不了解其用户",
+        "said_at": "时间",
+        "text": "内容",
+        "erased": "已删除 {erased} 条",
         "revoke": "已吊销：{id}",
         "once": "令牌只显示这一次，请像密码一样保管。",
         "saved": "已保存到 {path}，仅本人可读",
@@ -124,7 +132,7 @@ _DEVICE = (*_DEVICES, "client_id", "language", "address", "first_seen", "activat
 _TOKENS = ("id", "kind", "subject", "label", "state", "made_at")
 _SERVERS = ("name", "how", "state", "tools", "devices", "why")
 _TOOLS = ("name", "audience", "description")
-_TIMES = frozenset({"ended", "last_seen", "first_seen", "activated_at", "made_at"})
+_TIMES = frozenset({"ended", "last_seen", "first_seen", "activated_at", "made_at", "said_at"})
 
 
 class Show:
@@ -193,6 +201,12 @@ class Show:
         """Write what came of a tool's call."""
         pictures = [self.text("picture", mime=_cell("", one["mime"])) for one in done["pictures"]]
         return [*(_cell("", line) for line in done["text"].splitlines()), *pictures]
+
+    def memory(self, known: Mapping[str, Any]) -> list[str]:
+        """Write a table of what is known of a device's user: facts, then earlier talks."""
+        talks = [digest | {"said_at": digest["ended"]} for digest in known["digests"]]
+        rows = [*known["facts"], *talks]
+        return self._table(("said_at", "text"), rows) if rows else [self._texts["unknown"]]
 
     def _table(self, names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
         head = [self._texts[name] for name in names]

@@ -15,6 +15,7 @@ from typing import Protocol
 import attrs
 
 from xiaozhi.services.engine import Workshop
+from xiaozhi.services.memory import Memory, Nothing
 from xiaozhi.services.store import Store
 from xiaozhi.tooling import Tool
 
@@ -26,6 +27,8 @@ class Room(Workshop):
     store: Store
     now: Callable[[], datetime]
     """Tells the local time, with its offset."""
+    memories: Memory = attrs.field(factory=Nothing)
+    """What is known of the devices' users."""
 
 
 class Kit(Protocol):

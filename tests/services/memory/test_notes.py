@@ -86,7 +86,15 @@ class Answer(SynchronousTestCase):
     def test_odd(self) -> None:
         """Whatever else the list has is passed over."""
         dog = "The user has a dog."
-        odd = (None, 7, [dog], {}, {"fact": 7}, {"fact": dog, "replaces": 7}, dog + " dog" * 99)
+        odd: tuple[object, ...] = (
+            None,
+            7,
+            [dog],
+            {},
+            {"fact": 7},
+            {"fact": dog, "replaces": 7},
+            dog + " dog" * 99,
+        )
         self.assertEqual(self.facts(*odd), [dog])
         self.assertEqual(len(self.facts(*[dog] * 99)), MOST)
 

@@ -25,6 +25,8 @@ EVERYTHING = (
     ("PATCH", f"/api/devices/{BADGE}"),
     ("DELETE", f"/api/devices/{BADGE}"),
     ("GET", f"/api/devices/{BADGE}/memories"),
+    ("GET", f"/api/devices/{BADGE}/memory"),
+    ("DELETE", f"/api/devices/{BADGE}/memory"),
     ("POST", f"/api/devices/{BADGE}/token"),
     ("DELETE", f"/api/devices/{BADGE}/token"),
     ("POST", "/api/activate"),
@@ -278,6 +280,28 @@ class DeviceTests(ApiCase):
         self.assertEqual(
             found[0]["entries"], [["user", "question 2", 0.0], ["assistant", "answer", 0.0]]
         )
+
+    async def test_memory(self) -> None:
+        """What is known of its user is shown and erased: of some minutes, about a thing, or all."""
+        path = f"/api/devices/{BADGE}/memory"
+        await self.boot()
+        await self.learnt("I like tea", "I live in Bonn", "I like dogs", "My name is Tom")
+        found = await self.does("GET", path)
+        self.assertEqual(found["facts"][0]["text"], "The user likes tea.")
+        self.assertEqual((len(found["facts"]), len(found["digests"])), (4, 4))
+        for wanted, left in (
+            ("?minutes=1", ["Bonn", "dogs", "Tom"]),
+            ("?about=the%20dog", ["Bonn", "Tom"]),
+            ("", []),
+        ):
+            erased = (await self.does("DELETE", path + wanted))["erased"]
+            self.assertEqual(erased, 4 if not wanted else 2)
+            facts = (await self.does("GET", path))["facts"]
+            self.assertEqual([fact["text"].split()[-1].rstrip(".") for fact in facts], left)
+        self.assertEqual(self.interrupted, [(BADGE, 60), (BADGE, None), (BADGE, None)])
+        for wanted in ("?minutes=0", "?minutes=x", "?about=", "?about=%20"):
+            self.assertEqual((await self.fails("DELETE", path + wanted))[0], 400, wanted)
+        self.assertEqual(len(self.interrupted), 3)
 
     async def test_logged(self) -> None:
         """The log says who did what, and has no secrets."""

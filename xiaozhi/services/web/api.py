@@ -21,7 +21,15 @@ from xiaozhi import jsontext
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import normal
 from xiaozhi.services.activation import Enrolment
-from xiaozhi.services.store import DeviceRecord, IssuedToken, Store, TokenRecord, subject_of
+from xiaozhi.services.memory import Memory, Nothing
+from xiaozhi.services.store import (
+    DeviceRecord,
+    IssuedToken,
+    Recollection,
+    Store,
+    TokenRecord,
+    subject_of,
+)
 from xiaozhi.services.web.answering import Answer, Problem, answer
 from xiaozhi.services.web.asking import query
 from xiaozhi.services.web.operators import Operators
@@ -152,6 +160,10 @@ class Verbs:
     servers: McpServers = attrs.field(factory=NoServers)
     hands: Callable[[str], Hands | None] = lambda device_id: None
     """Finds the tools of a device; None if it is not connected."""
+    remembered: Memory = attrs.field(factory=Nothing)
+    """What is known of the devices' users."""
+    interrupt: Callable[[str, float | None], object] = lambda device_id, seconds: None
+    """Has the talk of a device that is under way forget its last seconds, or (None) all."""
 
     log = Logger()
 
@@ -225,6 +237,26 @@ class Verbs:
         if hands is None:
             raise Problem(409, "the device is not connected")
         return hands
+
+    async def memory(self, call: Call, name: str) -> Recollection:
+        """Show what is known of its user."""
+        device = _there(await self.store.device(normal(name)))
+        return await self.remembered.recall(device.id)
+
+    async def erase(self, call: Call, name: str) -> dict[str, int]:
+        """Erase what was said in the last `minutes` of the query, or `about` something, or all."""
+        device = _there(await self.store.device(normal(name))).id
+        asked = query(call.request)
+        about = asked.get("about", [""])[0].strip()
+        seconds = 60.0 * call.number("minutes", 1, 999_999) if "minutes" in asked else None
+        if "about" in asked and not about:
+            raise Problem(400, "about: must not be empty")
+        # What is said now would be learnt afterwards.
+        self.interrupt(device, seconds)
+        since = None if seconds is None else self.now() - seconds
+        erased = await self.remembered.forget(device, since, about)
+        self._did(call, "erased what is remembered of", device)
+        return {"erased": erased}
 
     async def activate(self, call: Call) -> DeviceRecord:
         """Activate the device that shows a code."""
@@ -335,7 +367,7 @@ class Api(Resource):
         """Do the `verbs` for `operators`."""
         super().__init__()
         self._operators = operators
-        self._verbs = verbs
+        self._paths = _paths(verbs)
 
     def render(self, request: Request) -> int:
         """Answer any method; only an operator learns which there are."""
@@ -353,28 +385,27 @@ class Api(Resource):
 
     def _find(self, path: list[str]) -> tuple[Mapping[str, Verb], list[str]]:
         """Tell what can be done at a path, and what is named in it."""
-        verbs = self._verbs
-        match path:
-            case ["devices"]:
-                return {"GET": verbs.devices}, []
-            case ["devices", name]:
-                known = {"GET": verbs.device, "PATCH": verbs.change, "DELETE": verbs.forget}
-                return known, [name]
-            case ["devices", name, "memories"]:
-                return {"GET": verbs.memories}, [name]
-            case ["devices", name, "token"]:
-                return {"POST": verbs.new_device_token, "DELETE": verbs.revoke_of_device}, [name]
-            case ["devices", name, "tools"]:
-                return {"GET": verbs.tools, "POST": verbs.use}, [name]
-            case ["activate"]:
-                return {"POST": verbs.activate}, []
-            case ["tokens"]:
-                return {"GET": verbs.tokens, "POST": verbs.new_token}, []
-            case ["mcp"]:
-                return {"GET": verbs.mcp}, []
-            case ["tokens", name]:
-                return {"DELETE": verbs.revoke}, [name]
-        raise Problem(404, "there is nothing here")
+        names = path[1:2]
+        verbs = self._paths.get("/".join([*path[:1], *["*" for _ in names], *path[2:]]))
+        if verbs is None:
+            raise Problem(404, "there is nothing here")
+        return verbs, names
+
+
+def _paths(verbs: Verbs) -> Mapping[str, Mapping[str, Verb]]:
+    """Tell what can be done where; `*` stands for a name."""
+    return {
+        "devices": {"GET": verbs.devices},
+        "devices/*": {"GET": verbs.device, "PATCH": verbs.change, "DELETE": verbs.forget},
+        "devices/*/memories": {"GET": verbs.memories},
+        "devices/*/memory": {"GET": verbs.memory, "DELETE": verbs.erase},
+        "devices/*/token": {"POST": verbs.new_device_token, "DELETE": verbs.revoke_of_device},
+        "devices/*/tools": {"GET": verbs.tools, "POST": verbs.use},
+        "activate": {"POST": verbs.activate},
+        "tokens": {"GET": verbs.tokens, "POST": verbs.new_token},
+        "tokens/*": {"DELETE": verbs.revoke},
+        "mcp": {"GET": verbs.mcp},
+    }
 
 
 def _there(found: R | None) -> R:
