@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from alembic.autogenerate import compare_metadata
@@ -164,6 +165,43 @@ class DevicesContract(StoreCase):
         self.assertIn("server.max_devices", caught.exception.why)
         await self.store.seen(Seen(id="b"), NOON, most=1)
         self.assertEqual(await self.store.count(), 2)
+
+    async def test_full_together(self) -> None:
+        """Two servers that register devices at the same moment heed the limit together."""
+        first, second = await self.at_once(Seen(id="a"), Seen(id="b"), most=1)
+        self.assertIn("server.max_devices", await self.fails(second))
+        await first
+        self.assertEqual([device.id for device in await self.store.devices()], ["a"])
+
+    async def test_one_together(self) -> None:
+        """A device that two servers register at the same moment is one, and not one too many."""
+        first, second = await self.at_once(BADGE, BADGE, most=1)
+        self.assertEqual((await second).id, BADGE.id)
+        await first
+        self.assertEqual(await self.store.count(), 1)
+
+    async def at_once(
+        self, one: Seen, another: Seen, most: int
+    ) -> tuple[Deferred[None], Deferred[DeviceRecord]]:
+        """Have another server register a device before the registration of one is over."""
+        other, core = self.open(), cast(Any, reactor)
+        await gatherResults([self.store.ready(), other.ready()])
+        registered: Deferred[None] = Deferred()
+        answered = threading.Event()
+
+        def slowly(books: database.Books) -> None:
+            books.devices.seen([(one, NOON, most)])
+            core.callFromThread(registered.callback, None)
+            answered.wait(0.3)  # in vain: the other has to wait for us
+
+        first = self.store._write(slowly)
+        await registered
+
+        def hear(result: Any) -> Any:
+            answered.set()
+            return result
+
+        return first, other.seen(another, NOON, most).addBoth(hear)
 
     async def test_block(self) -> None:
         """A device is blocked until it is not; of one that is unknown the answer is no."""

@@ -10,12 +10,13 @@ import attrs
 from sqlalchemy import Connection, case, delete, func, select, update
 
 from xiaozhi.errors import ServiceError
+from xiaozhi.services.store.arrivals import Arrival
+from xiaozhi.services.store.locks import REGISTRATION, lock
 from xiaozhi.services.store.records import (
     FACTS,
     TICK,
     DeviceRecord,
     Full,
-    Seen,
     Standing,
     printable,
 )
@@ -29,19 +30,16 @@ class DeviceBook:
 
     on: Connection
 
-    def seen(
-        self, arrivals: Sequence[tuple[Seen, float, int | None]]
-    ) -> list[DeviceRecord | ServiceError]:
+    def seen(self, arrivals: Sequence[Arrival]) -> list[DeviceRecord | ServiceError]:
         """Note what devices tell of themselves, each with the time and how many there may be.
 
-        That is three statements for all of them, since many come at once; one if there is no news.
+        That is a few statements for all of them, since many come at once; one if there is no news.
         """
-        held = devices.c.id.in_({device.id for device, _, _ in arrivals})
-        known = {
-            row.id: _record(row._asdict()) for row in self.on.execute(select(devices).where(held))
-        }
-        strangers = any(most is not None and seen.id not in known for seen, _, most in arrivals)
-        count = self.count() if strangers else 0
+        known = self._known(arrivals)
+        count = 0
+        if any(most is not None and seen.id not in known for seen, _, most in arrivals):
+            lock(self.on, REGISTRATION)
+            known, count = self._known(arrivals), self.count()  # another server may have had it
         noted: list[DeviceRecord | ServiceError] = []
         news: dict[str, DeviceRecord] = {}
         for device, now, most in arrivals:
@@ -59,6 +57,11 @@ class DeviceBook:
             noted.append(told)
         self._keep(news)
         return noted
+
+    def _known(self, arrivals: Sequence[Arrival]) -> dict[str, DeviceRecord]:
+        held = devices.c.id.in_({device.id for device, _, _ in arrivals})
+        rows = self.on.execute(select(devices).where(held))
+        return {row.id: _record(row._asdict()) for row in rows}
 
     def _keep(self, records: Mapping[str, DeviceRecord]) -> None:
         """Write what was told; always in one order, or two servers could wait for each other."""
