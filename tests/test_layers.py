@@ -144,7 +144,7 @@ class Layers(SynchronousTestCase):
         own = ("audio", "errors", "_reactor", "device", "__version__")
         self.check(
             lambda name, what: (
-                name.startswith("device")
+                (name == "device" or name.startswith("device."))
                 and touches(what, "xiaozhi")
                 and not touches(what, *(f"xiaozhi.{module}" for module in own))
             )

@@ -42,6 +42,7 @@ class FakeEngine(Service):
     """Notes its life."""
 
     languages: Collection[str] = ("*",)
+    tools = ()
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
