@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).parent.parent
 GROUND = (
     "wire events turn endpointing sentences speakable moods wakewords pacer dialogue languages "
-    "phrases identity errors idling limits tooling"
+    "phrases identity errors idling limits tooling laxjson arguments callforms callmarks toolcalls"
 ).split()
 """Pure modules: they import each other, the standard library, msgspec and attrs."""
 PURE = {"msgspec", "attrs", "__future__"}
