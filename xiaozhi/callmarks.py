@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from xiaozhi.callforms import ARGUMENTS, BESIDE, NAMES, WRAPPERS
-from xiaozhi.laxjson import Extent, Unreadable
+from xiaozhi.laxjson import Extent, Unreadable, past
 
 MARGIN: Final = 100
 """Characters within which the end of an element is found, however it is cut."""
@@ -151,6 +151,15 @@ class Body:
             return end, end
         return close.span() if close else None
 
+    def last(self, text: str) -> int:
+        """Return the end where the answer is over, and no end was told."""
+        waiting = self._values and self._valued and self._extent is None
+        return self._behind(text) if waiting else len(text)
+
+    def _behind(self, text: str) -> int:
+        """Return the index behind the last value and what belongs to it."""
+        return len(text[: past(_BETWEEN, text, self._at)].rstrip())
+
     def _follow(self, text: str) -> int:
         """Go from value to value; return the end where there is something else behind one."""
         try:
@@ -158,7 +167,7 @@ class Body:
                 if self._extent is None and not self._begin(text):
                     return 0
                 if self._extent is None:
-                    return self._at + len(_between(text, self._at).rstrip())
+                    return self._behind(text)
                 if not (end := self._extent.find(text)):
                     return 0
                 self._at, self._extent, self._valued = end, None, True
@@ -169,8 +178,8 @@ class Body:
     def _begin(self, text: str) -> bool:
         """Look for the next value; say whether it has come, or something else."""
         if self._valued:
-            at = self._at + len(_between(text, self._at))
-            if at >= len(text) - 1:
+            at = past(_BETWEEN, text, self._at)
+            if at == len(text) or text[at:] == "[":
                 return False
             if text[at] != "<":
                 if _VALUE.match(text, at):
@@ -193,11 +202,6 @@ class Body:
 
 
 _LIST_END: Final = re.compile(r"\[/TOOL_CALLS?\]|</s>")
-
-
-def _between(text: str, at: int) -> str:
-    match = _BETWEEN.match(text, at)
-    return match[0] if match else ""
 
 
 @cache

@@ -104,10 +104,6 @@ class Sieve:
     def _try(self) -> Generator[None, None, None]:
         """Read the call at the head of the text, or say that it is none."""
         while True:
-            if self._ticks and self._text.startswith(self._ticks, 1):
-                self._drop(1 + len(self._ticks))
-                self._ticks = ""
-                return
             found = self._beginning()
             if found is None or found.match["done"] is not None:
                 break
@@ -118,7 +114,10 @@ class Sieve:
                 found = None
                 break
             yield
-        if found is None:
+        if found is None and self._ticks and self._text.startswith(self._ticks, 1):
+            self._drop(1 + len(self._ticks))
+            self._ticks = ""
+        elif found is None:
             ticks = len(self._text) - 1 - len(self._text[1:].lstrip("`"))
             self._say(1 + max(ticks, 1))
         elif found.kind is TAG and found.name in THOUGHTS:
@@ -136,8 +135,7 @@ class Sieve:
         deaf = self._passed < self._deaf
         for kind in KINDS[: 2 if deaf else None]:
             match = kind.match(self._text, 1)
-            if match is None:
-                continue
+            assert match is not None, "each may be empty"
             found = Found(kind, match)
             if kind is APPLIED and not found.fence and self._text[0] != "\n":
                 continue
@@ -183,7 +181,7 @@ class Sieve:
             if self._ended:
                 break
             yield
-        inside, behind = end or (len(self._text), len(self._text))
+        inside, behind = end or (body.last(self._text),) * 2
         start = found.start if element else found.match.end()
         if not body.lost and found.name != "tool_response":
             self._out.extend(calls_in(self._text[start:inside], self._names, bool(end)))
@@ -230,7 +228,9 @@ class Sieve:
 
     def _behind(self, fence: str) -> Generator[None, None, None]:
         """Drop what belongs to the call behind it: braces too many, the end of the fence."""
-        while match := _BEHIND.match(self._text, 1):
+        while True:
+            match = _BEHIND.match(self._text, 1)
+            assert match is not None, "it may be empty"
             if fence and match["ticks"].startswith(fence):
                 self._drop(match.start("ticks") + len(fence))
                 return
