@@ -25,7 +25,7 @@ from xiaozhi.services.devices import Devices
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store import Store
-from xiaozhi.services.web.api import Api, Verbs
+from xiaozhi.services.web.api import Api, Hands, Verbs
 from xiaozhi.services.web.operators import Operators
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
@@ -57,6 +57,8 @@ class ServerCase(TestCase):
         self.clock = Clock()
         self.counters = Counters()
         self.kicked: list[str] = []
+        self.hands: dict[str, Hands] = {}
+        """The tools of devices that are connected."""
         self.store = Store(reactor, self.folder / "xiaozhi.db", 10.0)
         self.store.startService()
         self.addCleanup(self.store.stopService)
@@ -74,7 +76,7 @@ class ServerCase(TestCase):
             self.store, self.gate.mint, auth, Activation(**activation), most, reactor,
             lambda: self.now,
         )  # fmt: skip
-        verbs = Verbs(self.store, enrolment, lambda: self.now, self.kicked.append)
+        verbs = Verbs(self.store, enrolment, lambda: self.now, self.kicked.append, self.hands.get)
         api = Api(Operators(self.store, lambda: proxies, self.counters, self.clock), verbs)
         offer = Offer(None, 1, lambda: LOCAL, proxies)
         self.site: Site = site(WebSocketServerFactory(), offer, Devices(), enrolment, {"api": api})
