@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from twisted.internet.defer import Deferred
+import attrs
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import FakeMinds, FakeSpeech, Table, tone
 from tests.scenes import Kit, Steps, call, tool
 from xiaozhi.errors import ServiceError
+from xiaozhi.services.store import Fact, Recollection
 from xiaozhi.settings import Assistant, Role
 from xiaozhi.tooling import Clip, Outcome, Scene, Tool
 from xiaozhi.wire import Abort, Detect, ListenStart
@@ -203,6 +205,64 @@ class Forgetting(Case):
         self.assertEqual([entry.text for entry in table.session.said()], ["one", "Hello."])
         table.talk.forget(None)
         self.assertEqual(table.session.said(), [])
+
+
+class Remembering(Case):
+    def test_recalled(self) -> None:
+        """What is known of the user is told to the model, once asked for; later for a new talk."""
+        asked: list[str] = []
+        known = Recollection((Fact("The user likes tea.", 1.0),))
+
+        def recall(device: str) -> Deferred[Recollection]:
+            asked.append(device)
+            return succeed(known)
+
+        table = self.table(*[["Hello."]] * 3)
+        table.talk.engage(attrs.evolve(table.talk._talk, recall=recall))
+        for _ in range(2):
+            self.ask(table, "hi")
+        minds: Any = table.minds
+        for messages in minds.asked:
+            self.assertIn("likes tea", messages[0].content)
+        self.assertEqual(asked, ["d1"])
+        table.talk.forget(60)
+        self.ask(table, "hi")
+        self.assertEqual(asked, ["d1", "d1"])
+
+    def test_summed_up(self) -> None:
+        """What is too old to be told whole is summed up while nobody waits; or an extract does."""
+        summing: list[Deferred[str]] = []
+
+        def condense(summary: str, entries: Any, language: str) -> Deferred[str]:
+            summing.append(Deferred())
+            return summing[-1]
+
+        about = Assistant(history_tokens=60)
+        table = self.table(*[["Hello."]] * 9, assistant=about)
+        table.talk.engage(attrs.evolve(table.talk._talk, condense=condense))
+        for number in range(4):
+            self.ask(table, f"My number {number} is a thing that takes some words to tell.")
+        self.assertEqual(len(summing), 1)
+        minds: Any = table.minds
+        self.assertIn("My number 0", minds.asked[-1][0].content)
+        summing[0].callback("They told numbers.")
+        self.ask(table, "hi")
+        self.assertIn("They told numbers.", minds.asked[-1][0].content)
+        for number in range(4):
+            self.ask(table, f"My colour {number} is a thing that takes some words to tell.")
+        summing[1].errback(ServiceError("llm", "no model"))
+        table.session.close()
+
+    def test_given_up(self) -> None:
+        """With the connection ends what is summed up for it."""
+        waiting: Deferred[str] = Deferred()
+        table = self.table(*[["Hello."]] * 9, assistant=Assistant(history_tokens=30))
+        talk = attrs.evolve(table.talk._talk, condense=lambda *_: waiting)
+        table.talk.engage(talk)
+        for _ in range(3):
+            self.ask(table, "This is a thing that takes some words to tell, and some more.")
+        table.session.close()
+        self.assertTrue(waiting.called)
 
 
 class Badges(Case):

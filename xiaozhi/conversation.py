@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import attrs
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.python.failure import Failure
 
 from xiaozhi.answers import Part
 from xiaozhi.briefing import Briefing
 from xiaozhi.dialogue import Dialogue, Entry
+from xiaozhi.errors import ServiceError
 from xiaozhi.modes.chat import Asked, Chat
 from xiaozhi.phrases import phrase
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.memory.framing import framed, framed_summary
+from xiaozhi.services.store.records import Recollection
 from xiaozhi.settings import Role
 from xiaozhi.toolbox import See, Toolbox
 from xiaozhi.tooling import Call, Clip, Outcome, Source
 from xiaozhi.wakewords import same
+
+NOTHING: Final = Recollection()
+
+Recall = Callable[[str], Deferred[Recollection]]
+"""Tells what is known of a device's user; soon, and it never fails."""
+
+Condense = Callable[[str, Sequence[Entry], str], Deferred[str]]
+"""Goes on with a summary by what was said after it, in a language; fails with ServiceError."""
+
+
+def know_nothing(device: str) -> Deferred[Recollection]:
+    """Know nothing of a device's user."""
+    return succeed(NOTHING)
 
 
 @attrs.frozen
@@ -32,6 +50,9 @@ class Talk:
     exits: Sequence[str] = ()
     """What a user says to end the connection."""
     see: See | None = None
+    recall: Recall = know_nothing
+    condense: Condense | None = None
+    """Sums up what is too old to be told whole; without it, an extract has to do."""
     counters: Counters = attrs.field(factory=Counters)
 
 
@@ -59,6 +80,10 @@ class Conversation:
         """None for the usual one."""
         self._clip: Clip | None = None
         """What is played when the answer has been spoken."""
+        self._recollection: Recollection | None = None
+        """What is known of the user, once it was asked for."""
+        self._condensing: Deferred[Any] | None = None
+        """The summing up that is under way."""
         self.parting = False
         """Whether the connection ends with this answer."""
 
@@ -91,17 +116,18 @@ class Conversation:
         yield sentence
 
     async def _parts(self, language: str) -> AsyncGenerator[Part, None]:
-        chat = self._talk.chat
-        asked = Asked(
-            self._dialogue.render(), language, self._brief(language).text(), self, self._toolbox
-        )
+        if self._recollection is None:
+            self._recollection = await self._talk.recall(self._device) if self._known else NOTHING
+        brief = self._brief(language, self._recollection).text()
+        chat, model = self._talk.chat, self._role.model if self._role else ""
+        asked = Asked(self._dialogue.render(), language, brief, self, self._toolbox, model)
         async with aclosing(chat.answer(asked)) as parts:
             async for part in parts:
                 yield part
         if self._clip is not None:
             yield self._clip
 
-    def _brief(self, language: str) -> Briefing:
+    def _brief(self, language: str, known: Recollection) -> Briefing:
         """Tell the model what it has to know."""
         about, role, now = self._talk.chat.assistant, self._role, self._talk.chat.now()
         variables = {
@@ -117,7 +143,7 @@ class Conversation:
             (role and role.prompt) or about.prompt,
             variables,
             tools=about.intent != "nointent" and bool(self._toolbox.offered(self._device)),
-            before=self._dialogue.summary,
+            known=(framed(known), framed_summary(self._dialogue.summary)),
             now=f"{now:%A, %Y-%m-%d %H:%M}",
         )
 
@@ -125,6 +151,29 @@ class Conversation:
         """Note what the user can have heard of the answer, and whether it was all of it."""
         self.parting = False
         self._dialogue.answer(text, whole, self._clock.seconds())
+        self._condense()
+
+    def _condense(self) -> None:
+        """Have what the model is not told any more be summed up, while nobody waits for it."""
+        excess = self._dialogue.excess
+        if excess is None or self._talk.condense is None or self._condensing is not None:
+            return
+
+        def done(result: str | Failure) -> None:
+            self._condensing = None
+            if isinstance(result, str):
+                self._dialogue.condense(excess, result)
+            else:  # the extract has to do, and there will be another occasion
+                result.trap(ServiceError, CancelledError)
+
+        summing = self._talk.condense(excess.summary, excess.entries, self.language)
+        self._condensing = summing
+        summing.addBoth(done)
+
+    def close(self) -> None:
+        """Give up what is done in the background. Idempotent."""
+        if self._condensing is not None:
+            self._condensing.cancel()
 
     def retract(self) -> None:
         """Forget a question of which nothing was answered: the user is still asking it."""
@@ -177,6 +226,7 @@ class Conversation:
 
     def forget(self, seconds: float | None) -> None:
         """Drop what was said in the last `seconds`, or (None) all of it."""
+        self._recollection = None  # some of it may be gone, too
         self._dialogue.forget(None if seconds is None else self._clock.seconds() - seconds)
 
     def offers(self, name: str) -> bool:

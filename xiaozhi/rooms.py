@@ -10,6 +10,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from xiaozhi.changes import changed, live
+from xiaozhi.conversation import know_nothing
 from xiaozhi.endpointing import Limits
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
@@ -36,7 +37,8 @@ from xiaozhi.services.web.tls import certificates
 from xiaozhi.services.web.vision import PATH, Explain, Passes
 from xiaozhi.settings import Config, Idle
 from xiaozhi.settings import Listen as ListenSettings
-from xiaozhi.staffing import Staffing
+from xiaozhi.staffing import Resources, Staffing
+from xiaozhi.tooling import Picture
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.wire import Obeyed, Order
@@ -101,7 +103,12 @@ class Rooms:
         self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
         self.mcp.replace(config.mcp)
         self.mcp.setServiceParent(engines.tree)
-        self.staffing = Staffing(engines, self.made, (self.mcp,))
+        self.vision = Vision(config.vision, engines.workshop("vision"))
+        self.vision.setServiceParent(engines.tree)
+        memories = walls.memories
+        recall = know_nothing if memories is None else memories.recall
+        resources = Resources((self.mcp,), self._see, recall)
+        self.staffing = Staffing(engines, self.made, resources)
         self._remember_by(self.made)
         proxies = Proxies(config.server.trusted_proxies)
         self._auth = with_key(config.auth)
@@ -119,8 +126,6 @@ class Rooms:
             time.time,
         )
         self.enrolment.setServiceParent(engines.tree)
-        self.vision = Vision(config.vision, engines.workshop("vision"))
-        self.vision.setServiceParent(engines.tree)
         self.passes = Passes()
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
@@ -178,6 +183,10 @@ class Rooms:
         """Have users be remembered by the first memory that can be had, or by none."""
         if self._walls.memories is not None:
             self._walls.memories.use(next((one for _, one in made.named("memory")), Nothing()))
+
+    def _see(self, picture: Picture, language: str) -> Deferred[str]:
+        """Look at a picture that a tool gave."""
+        return self.vision.describe(picture, "", language)
 
     def _admit_by(self, gate: Gate) -> None:
         """Have another gate judge who comes from now on."""

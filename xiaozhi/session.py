@@ -175,6 +175,7 @@ class Session:
             with about(self.link.scope):  # a stop of the server brings this, too
                 self._drop(closing=True)
             self._ears.clear(self._timers.now)
+            self._talk.close()
             self.link.closed()
 
     # -- out: the turn's commands --

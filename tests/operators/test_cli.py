@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from tests.fakes import FakeHands
 from tests.loopback import Folder, Loopback
 from tests.services.serving import BADGE, NOON, ServerCase
 from xiaozhi.config import load
@@ -131,6 +132,30 @@ class DeviceTests(CommandCase):
             self.assertEqual(len(await self.says(*words)), lines)
         with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
             await self.says(*words, "--about", "tea")
+
+    async def test_tools(self) -> None:
+        """What a connected device can do is shown, and done."""
+        await self.hire()
+        gone = (NOT_DONE, "the device is not connected")
+        self.assertEqual(await self.fails("devices", "tools", BADGE), gone)
+        self.assertEqual(await self.fails("devices", "call", BADGE, "self.reboot"), gone)
+        self.hands[BADGE] = FakeHands()
+        head, reboot, photo = await self.says("devices", "tools", BADGE)
+        self.assertEqual(head.split()[:2], ["NAME", "WHO"])
+        self.assertEqual(reboot.split()[:2], ["self.reboot", "operators"])
+        self.assertEqual(photo.split(), ["take_photo", "models", "Looks.Once."])
+        self.assertEqual(await self.says("devices", "call", BADGE, "self.reboot"), ["true"])
+        call = ("devices", "call", BADGE, "take_photo", '{"question": "?"}')
+        told = await self.says(*call)
+        self.assertEqual(told, ["a cat", "(a picture: image/jpeg; --json has it)"])
+        (line,) = await self.says(*call, "--json")
+        self.assertEqual(json.loads(line)["text"], "a cat")
+        for words, why in (
+            (("broken",), "MCP工具调用失败: no"),
+            (("x", "{"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
+            (("x", "[]"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
+        ):
+            self.assertEqual(await self.fails("devices", "call", BADGE, *words), (NOT_DONE, why))
 
     async def test_json(self) -> None:
         """With --json programs read what the server has answered, before the verb or after."""

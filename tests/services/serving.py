@@ -29,7 +29,7 @@ from xiaozhi.services.memory import Desk, Memories
 from xiaozhi.services.memory.local import Memory, Settings
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store import Entry, SessionMemory, Store
-from xiaozhi.services.web.api import Api, Verbs
+from xiaozhi.services.web.api import Api, Hands, Verbs
 from xiaozhi.services.web.operators import Operators
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
@@ -62,6 +62,8 @@ class ServerCase(TestCase):
         self.counters = Counters()
         self.kicked: list[str] = []
         self.interrupted: list[tuple[str, float | None]] = []
+        self.hands: dict[str, Hands] = {}
+        """The tools of devices that are connected."""
         self.store = Store(reactor, self.folder / "xiaozhi.db", 10.0)
         self.store.startService()
         self.addCleanup(self.store.stopService)
@@ -87,6 +89,7 @@ class ServerCase(TestCase):
             enrolment,
             lambda: self.now,
             self.kicked.append,
+            hands=self.hands.get,
             remembered=memories,
             interrupt=lambda *told: self.interrupted.append(told),
         )
