@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.internet.utils import getProcessOutput
 from twisted.logger import capturedLogs
 
-from tests.services.store import contract
+from tests.services.store import contract, reminders
 from tests.services.store.contract import BADGE, NOON, StoreCase
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import store as stores
@@ -50,6 +50,10 @@ class SqliteStanding(Sqlite, contract.StandingContract):
 
 
 class SqliteMemories(Sqlite, contract.MemoriesContract):
+    pass
+
+
+class SqliteReminders(Sqlite, reminders.RemindersContract):
     pass
 
 

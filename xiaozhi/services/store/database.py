@@ -16,6 +16,7 @@ from xiaozhi.services.store.activations import ActivationBook
 from xiaozhi.services.store.devices import DeviceBook
 from xiaozhi.services.store.memories import MemoryBook
 from xiaozhi.services.store.migrations import HEAD
+from xiaozhi.services.store.reminders import ReminderBook
 from xiaozhi.services.store.tokens import TokenBook
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Books:
         self.activations = ActivationBook(on)
         self.tokens = TokenBook(on)
         self.memories = MemoryBook(on)
+        self.reminders = ReminderBook(on)
 
 
 class Database:

@@ -1,4 +1,4 @@
-"""What is kept, as values: devices, activations, tokens, memories of sessions."""
+"""What is kept, as values: devices, activations, tokens, memories of sessions, reminders."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Full(Refused):
 
 
 TokenKind = Literal["operator", "device"]
+
+ReminderKind = Literal["timer", "alarm", "reminder"]
 
 TICK = 0.001
 """Seconds by which times of issue differ: what is to be good is made so much after `not_before`."""
@@ -125,3 +127,23 @@ class SessionMemory(Record, frozen=True, kw_only=True):
     began: float
     ended: float
     entries: tuple[Entry, ...]
+
+
+class Reminder(Record, frozen=True, kw_only=True):
+    """Something a device is to be told at a time."""
+
+    id: str
+    device_id: str
+    kind: ReminderKind
+    label: str = ""
+    """What for; "" if nothing was said of it."""
+    due: float
+    minutes: int = -1
+    """The local time it was set for, in minutes since midnight; -1 for so long from then."""
+    zone: str = "UTC"
+    """The time zone in which that is."""
+    repeat: str = ""
+    """When it comes again, as `occurrence.REPEATS` calls it; "" if it does not."""
+    language: str = "en"
+    """The language it was set in, as a primary subtag."""
+    made_at: float

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -95,4 +96,21 @@ memories = Table(
     Column("ended", Double, nullable=False),
     Column("entries", Text, nullable=False),
     Index(None, "device_id", "ended"),
+)
+
+reminders = Table(
+    "reminders",
+    metadata,
+    Column("id", String, primary_key=True),
+    _device_id(),
+    Column("kind", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("zone", String, nullable=False),
+    Column("repeat", String, nullable=False),
+    Column("language", String, nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("held_until", Double, nullable=False, server_default="0"),
+    Index(None, "device_id", "due"),
 )
