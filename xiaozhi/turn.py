@@ -298,8 +298,6 @@ class Turn:
 
     def _result(self, event: Event) -> Iterator[Command]:
         match self.state, event:
-            case _, Due():
-                yield from self._hand(event)
             case "thinking", Heard(_, text, language):
                 if self._woken_by:
                     text = cut(text, [*self._manners.wakeup_words, self._woken_by])
@@ -317,6 +315,14 @@ class Turn:
                     yield Listen()  # for a voice that interrupts
             case "thinking" | "speaking", Finished() | Failed():
                 yield from self._over()
+            case _:
+                yield from self._unasked(event)
+
+    def _unasked(self, event: Event) -> Iterator[Command]:
+        """Deal with what comes from nobody, but of itself."""
+        match self.state, event:
+            case _, Due():
+                yield from self._hand(event)
             case "idle" | "listening", Farewell():
                 yield from self._farewell()
             case "listening", Lapsed():
