@@ -21,6 +21,7 @@ from xiaozhi.services.auth import Gate, make_gate
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
+from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import SessionMemory, Store
 from xiaozhi.services.web.address import public
 from xiaozhi.services.web.guard import Guarded
@@ -50,6 +51,7 @@ class Walls:
     pages: Mapping[str, Guarded]
     """Those for whoever runs the server."""
     log: Log | None
+    reminders: Reminders
 
     def heed(self, config: Config) -> None:
         """Keep to other bounds from now on."""
@@ -182,6 +184,7 @@ class Rooms:
                 wall=time.time,
                 remember=self._walls.remember,
                 obey=self._walls.obey,
+                reminders=self._walls.reminders,
                 patience=_patience(config.idle),
                 rate=config.server.max_messages_per_second,
             ),

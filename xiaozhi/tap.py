@@ -40,6 +40,7 @@ from xiaozhi.services.lag import Lag  # noqa: E402
 from xiaozhi.services.logs import Log  # noqa: E402
 from xiaozhi.services.logs.masking import secrets_in  # noqa: E402
 from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
+from xiaozhi.services.reminders import Reminders  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
@@ -123,7 +124,8 @@ def build(
     state, language = config.state_path(os.environ), config.language(os.environ)
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     journal = Journal(state / "journal", store, counters, clock)
-    for first in (store, journal):  # to start, and last to stop
+    reminders = Reminders(store, clock, time.time)
+    for first in (store, journal, reminders):  # to start, and last to stop
         first.setServiceParent(tree)
     manager = Manager(os.environ, os.getpid())
     engines = Engines(tree, language, state, clock, counters, settings.threadpool_max_workers)
@@ -143,6 +145,7 @@ def build(
             "metrics": Metrics(config.metrics.open_to, counters),
         },
         log,
+        reminders,
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi import wire
-from xiaozhi.events import Farewell, Lapsed
+from xiaozhi.events import Due, Farewell, Lapsed
 from xiaozhi.identity import Identity
 from xiaozhi.idling import Idling, Patience, Signs, Step
 from xiaozhi.limits import Bucket
@@ -19,6 +19,7 @@ from xiaozhi.phrases import notice
 from xiaozhi.presence import Presence, Unregistered
 from xiaozhi.scope import about
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.reminders import Notice, Reminders
 from xiaozhi.services.store.records import Entry, Seen, SessionMemory
 from xiaozhi.session import Session
 from xiaozhi.timers import Timers
@@ -28,6 +29,9 @@ OVERLAP = 1.5
 
 BURST = 5.0
 """Seconds of messages that may come at once: a network that stalled catches up."""
+
+SOON = 3600.0
+"""Seconds before something is due in which the connection is kept for it."""
 
 LARGE = 2000
 """Bytes that count as one message more."""
@@ -51,6 +55,8 @@ class Terms:
     remember: Callable[[SessionMemory], None] = lambda memory: None
     """Keeps what was said, at once."""
     patience: Patience = attrs.field(factory=Patience)
+    reminders: Reminders | None = None
+    """Has the user told what is due."""
     rate: int = 200
     """Messages a device may send in a second, on average."""
     obey: Callable[[wire.Order], Deferred[wire.Obeyed]] = _obey_nobody
@@ -97,6 +103,8 @@ class Visit:
             seen = Seen(id=self.identity.device, client_id=self.identity.client, address=address)
             self._registering = Deferred.fromCoroutine(self._register(seen))
             self._registering.addErrback(self._failed)
+        else:
+            self._await_reminders()
         self._look()
 
     def receive(self, message: wire.Message) -> None:
@@ -123,11 +131,17 @@ class Visit:
             case _:
                 self.session.receive(message)
 
+    def ring(self, notice: Notice) -> None:
+        """Tell the user of a reminder, when nobody is interrupted."""
+        due = Due(notice.text, notice.language, notice.title, notice.again, notice.told)
+        self.session.post(due)
+
     # -- the device's other connections --
 
     def overtaken(self) -> None:
         """Finish the sentence, since a newer connection has taken over, and go."""
         self._stage = "leaving"
+        self._leave_reminders()
         with about(self.session.link.scope):  # it is the newer one's message that brings this
             self.log.info("another connection of the device has taken over")
             self._tell(wire.System(self._notice("replaced")))
@@ -149,6 +163,7 @@ class Visit:
         if self._registering is not None:
             self._registering.cancel()
         self._terms.presence.leave(self)
+        self._leave_reminders()
         self.session.close()
         said = tuple(Entry(role, text) for role, text in self.session.said())
         if said and self.identity.known:
@@ -179,6 +194,21 @@ class Visit:
             )
             self.session.link.text(UNREGISTERED)
             self.dismiss(error.code, "not registered")
+        else:
+            self._await_reminders()
+
+    def _await_reminders(self) -> None:
+        if self._terms.reminders is not None and self._stage == "here":
+            self._terms.reminders.arrive(self)
+
+    def _leave_reminders(self) -> None:
+        if self._terms.reminders is not None:
+            self._terms.reminders.leave(self)
+
+    def _awaits(self) -> bool:
+        """Say whether the user is to be told something soon."""
+        reminders = self._terms.reminders
+        return reminders is not None and reminders.expects(self.identity.device, SOON)
 
     def _failed(self, failure: Failure) -> None:
         """We are wrong, or the device has gone meanwhile."""
@@ -196,6 +226,7 @@ class Visit:
             self.session.stirred,
             self.session.link.spoke,
             self._badge,
+            self._awaits(),
         )
         steps, again = self._idling.look(now, signs)
         for step in steps:

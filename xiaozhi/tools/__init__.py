@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import attrs
 
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import Store
 from xiaozhi.tooling import Tool
 
@@ -35,6 +36,8 @@ class Room:
     store: Store
     now: Callable[[], datetime]
     """Tells the local time, with its offset."""
+    reminders: Reminders | None = None
+    """Tells users what is due; None where nobody can be told."""
 
 
 class Kit(Protocol):
