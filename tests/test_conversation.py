@@ -18,6 +18,9 @@ from xiaozhi.tooling import Clip, Outcome, Scene, Tool
 from xiaozhi.wire import Abort, Detect, ListenStart
 
 
+LONG = "is a thing that takes many words to tell, " * 4
+
+
 class Case(SynchronousTestCase):
     def table(self, *steps: Any, tools: tuple[Tool, ...] = (), **more: Any) -> Table:
         minds: Any = Steps(*steps)
@@ -237,26 +240,26 @@ class Remembering(Case):
             summing.append(Deferred())
             return summing[-1]
 
-        about = Assistant(history_tokens=60)
-        table = self.table(*[["Hello."]] * 9, assistant=about)
+        about = Assistant(history_tokens=160)
+        table = self.table(*[["Hello."]] * 12, assistant=about)
         table.talk.engage(attrs.evolve(table.talk._talk, condense=condense))
         for number in range(4):
-            self.ask(table, f"My number {number} is a thing that takes some words to tell.")
+            self.ask(table, f"My number {number} {LONG}")
         self.assertEqual(len(summing), 1)
         minds: Any = table.minds
-        self.assertIn("My number 0", minds.asked[-1][0].content)
+        self.assertIn("My number", minds.asked[-1][0].content)
         summing[0].callback("They told numbers.")
         self.ask(table, "hi")
         self.assertIn("They told numbers.", minds.asked[-1][0].content)
         for number in range(4):
-            self.ask(table, f"My colour {number} is a thing that takes some words to tell.")
+            self.ask(table, f"My colour {number} {LONG}")
         summing[1].errback(ServiceError("llm", "no model"))
         table.session.close()
 
     def test_given_up(self) -> None:
         """With the connection ends what is summed up for it."""
         waiting: Deferred[str] = Deferred()
-        table = self.table(*[["Hello."]] * 9, assistant=Assistant(history_tokens=30))
+        table = self.table(*[["Hello."]] * 12, assistant=Assistant(history_tokens=30))
         talk = attrs.evolve(table.talk._talk, condense=lambda *_: waiting)
         table.talk.engage(talk)
         for _ in range(3):

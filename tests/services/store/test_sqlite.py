@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.internet.utils import getProcessOutput
 from twisted.logger import capturedLogs
 
-from tests.services.store import contract
+from tests.services.store import contract, reminders
 from tests.services.store.contract import BADGE, NOON, StoreCase
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import store as stores
@@ -54,6 +54,10 @@ class SqliteMemories(Sqlite, contract.MemoriesContract):
 
 
 class SqliteRecollections(Sqlite, contract.RecollectionsContract):
+    pass
+
+
+class SqliteReminders(Sqlite, reminders.RemindersContract):
     pass
 
 
