@@ -88,14 +88,18 @@ def _english(reminder: Reminder, now: float) -> str:
     return f"A reminder: {label}."
 
 
+def coming(reminder: Reminder, now: float, language: str) -> str:
+    """Tell when it comes: "tomorrow at 7:00 AM", "every day at 7:00 AM"."""
+    if not reminder.repeat:
+        return _when(reminder, reminder.due, now, language)
+    time = telling.time_of_day(_local(reminder, reminder.due), language)
+    often = _REPEATS[reminder.repeat][language != "zh"]
+    return f"{often}{time}" if language == "zh" else f"{often} at {time}"
+
+
 def listed(reminder: Reminder, now: float, language: str) -> str:
     """Tell of one that is still to come: "the alarm at ...", "the pasta timer, with ... left"."""
-    chinese, label = language == "zh", reminder.label
-    when = _when(reminder, reminder.due, now, language)
-    if reminder.repeat:
-        time = telling.time_of_day(_local(reminder, reminder.due), language)
-        often = _REPEATS[reminder.repeat][not chinese]
-        when = f"{often}{time}" if chinese else f"{often} at {time}"
+    chinese, label, when = language == "zh", reminder.label, coming(reminder, now, language)
     match reminder.kind:
         case "timer":
             left = telling.span(reminder.due - now, language)
