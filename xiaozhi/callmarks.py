@@ -19,7 +19,7 @@ from xiaozhi.laxjson import Extent, Unreadable, past
 
 MARGIN: Final = 100
 """Characters within which the end of an element is found, however it is cut."""
-_MARKED: Final = tuple(
+_NAMES: Final = tuple(
     "tool_call tool_calls toolcall toolcalls function_call function_calls tool_code tool_response"
     " function invoke python_tag action_start plugin tool_calls_begin tool_call_begin"
     " tool_calls_section_begin".split()
@@ -31,7 +31,7 @@ THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
 _SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
 """What some models put before the names of elements."""
 ELEMENTS: Final = (
-    *(space + name for name in _MARKED + _CLOSERS for space in ("", *_SPACES)),
+    *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
     *THOUGHTS,
 )
 LISTS: Final = ("TOOL_CALLS", "TOOL_CALL")
@@ -77,8 +77,16 @@ KIMI: Final = re.compile(
     )
 )
 APPLIED: Final = re.compile(_FENCE + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()"))
-KINDS: Final = (TAG, LIST, OBJECT, PYTHON, KIMI, APPLIED)
-"""The first two are marked: they are calls whatever stands in them."""
+MARKED: Final = (TAG, LIST)
+"""What is a call whatever stands in it."""
+KINDS: Final = {
+    "<": (TAG,),
+    "{": (OBJECT,),
+    "[": (LIST, OBJECT, PYTHON),
+    "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
+    "": (KIMI, APPLIED),
+}
+"""What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
 _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
 

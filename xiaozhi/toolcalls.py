@@ -23,6 +23,7 @@ from xiaozhi.callmarks import (
     LIST,
     LISTS,
     MARGIN,
+    MARKED,
     OBJECT,
     PYTHON,
     TAG,
@@ -124,7 +125,7 @@ class Sieve:
             yield from self._think(found)
         elif found.kind is TAG and (found.closes or found.match[0].endswith("/>")):
             self._drop(found.match.end())
-        elif found.kind in (TAG, LIST):
+        elif found.kind in MARKED:
             yield from self._marked(found)
         else:
             yield from self._bare(found)
@@ -133,11 +134,11 @@ class Sieve:
         """Find what begins at the head of the text, or may begin there (not yet `done`)."""
         undecided = None
         deaf = self._passed < self._deaf
-        for kind in KINDS[: 2 if deaf else None]:
+        for kind in KINDS.get(self._text[1], KINDS[""]):
             match = kind.match(self._text, 1)
             assert match is not None, "each may be empty"
             found = Found(kind, match)
-            if kind is APPLIED and not found.fence and self._text[0] != "\n":
+            if (deaf and kind not in MARKED) or (kind is APPLIED and not self._on_line(found)):
                 continue
             if match["done"] is None and match.end() < len(self._text):
                 continue
@@ -146,6 +147,10 @@ class Sieve:
                     return found
                 undecided = undecided or found
         return undecided
+
+    def _on_line(self, found: Found) -> bool:
+        """Say whether an application of a name begins a line, or is fenced."""
+        return bool(found.fence) or self._text[0] == "\n"
 
     def _fits(self, found: Found) -> bool:
         """Say whether a name is one that a call may begin with, or the beginning of one."""
