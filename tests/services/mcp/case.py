@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -32,6 +33,30 @@ def ours(*more: str, **settings: Any) -> Server:
     return Server(command=sys.executable, args=("-P", PROGRAM, "stdio", *more), **settings)
 
 
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """Yield the processes that run: id, parent, group."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # gone meanwhile
+            state, parent, group, *_ = stat.read_text("utf-8").rpartition(")")[2].split()
+            if state != "Z":
+                yield int(stat.parent.name), int(parent), int(group)
+
+
+def alive(process: int) -> bool:
+    """Say whether anything runs in the group of a process."""
+    return any(group == process for _, _, group in _processes())
+
+
+def running_below(process: int) -> list[int]:
+    """List the MCP servers that are children of a process: each leads a group."""
+    return [it for it, parent, group in _processes() if parent == process and it == group]
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """Give the loop the reactor runs on."""
+    return asyncio.get_event_loop_policy().get_event_loop()
+
+
 class Watched(Servers):
     """Servers, at which one can wait for something."""
 
@@ -49,7 +74,10 @@ class Watched(Servers):
         return waiter
 
     def look(self) -> None:
-        """See what has come true."""
+        """See what has come true, as soon as whoever has called this is done."""
+        _loop().call_soon(self._look)
+
+    def _look(self) -> None:
         for entry in list(self._awaited):
             condition, waiter = entry
             if condition():
@@ -79,7 +107,7 @@ class McpCase(TestCase):
         pool = Workers(reactor, "mcp")
         pool.startService()
         self.addCleanup(pool.stopService)
-        self.before = asyncio.all_tasks(asyncio.get_event_loop_policy().get_event_loop())
+        self.before = asyncio.all_tasks(_loop())
         self.addCleanup(self._nothing_left)
         self.servers = Watched(self.clock, self.counters, pool)
         self.servers.startService()

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 from twisted.internet.defer import CancelledError
 
-from tests.services.mcp.case import PROGRAM, McpCase, ours
+from tests.services.mcp.case import PROGRAM, McpCase, alive, ours
 from xiaozhi.services.mcp.link import AT_ONCE, FAILED, OPENING, PATIENCE, PING
 from xiaozhi.services.mcp.results import LONGEST
 from xiaozhi.services.mcp.settings import Mcp, Server
-
-
-def alive(process: int) -> bool:
-    """Say whether anything runs in the group of a process."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # gone meanwhile
-            state, _, group, *_ = stat.read_text("utf-8").rpartition(")")[2].split()
-            if int(group) == process and state != "Z":
-                return True
-    return False
 
 
 class CallTests(McpCase):
