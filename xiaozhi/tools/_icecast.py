@@ -16,9 +16,9 @@ from urllib.parse import urljoin, urlsplit
 
 import attrs
 
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services.fetching import AGENT
-from xiaozhi.services.http import failure, short
+from xiaozhi.services.http import address, failure, short, shown
 
 PIECE: Final = 4096
 _HOPS: Final = 5
@@ -61,6 +61,7 @@ async def listen(url: str, trust: SSLContext) -> AsyncGenerator[bytes, None]:
 
     Redirections are followed, and lists of stations (.m3u, .pls) to their first.
     """
+    url = _checked(url)
     for _ in range(_HOPS):
         try:
             async with asyncio.timeout(_CONNECTING):
@@ -68,10 +69,10 @@ async def listen(url: str, trust: SSLContext) -> AsyncGenerator[bytes, None]:
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             # TimeoutError and SSLError are kinds of OSError.
             why = short(str(error)) or type(error).__name__
-            raise ServiceError("tool", f"{urlsplit(url).hostname}: {why}") from error
+            raise ServiceError("tool", f"{shown(url)}: {why}") from error
         try:
             if answer.status in (301, 302, 303, 307, 308):
-                url = _checked(urljoin(url, answer.headers.get("location", "")))
+                url = _checked(answer.headers.get("location", ""), url)
             elif answer.status != 200:
                 why = f"the station answered HTTP {answer.status}"
                 raise failure("tool", why, answer.status, answer.headers)
@@ -91,10 +92,11 @@ async def listen(url: str, trust: SSLContext) -> AsyncGenerator[bytes, None]:
     raise ServiceError("tool", "the station leads from one address to the next")
 
 
-def _checked(url: str) -> str:
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ServiceError("tool", "the station has no address of HTTP")
-    return url
+def _checked(url: str, base: str = "") -> str:
+    try:
+        return address(urljoin(base, url), "address")
+    except (ValueError, Unavailable) as error:
+        raise ServiceError("tool", "the station has no address of HTTP") from error
 
 
 async def _asked(url: str, trust: SSLContext) -> _Answer:
