@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec import inspect as types
-
 from tests.configuring import FileTestCase
 from xiaozhi import manual
 from xiaozhi.config import load
@@ -61,18 +59,6 @@ class ManualTests(FileTestCase):
         for _, section in manual.sections():
             for field in manual.fields(section):
                 self.assertTrue(manual.explanation(field.type).endswith("."), field.name)
-
-    def test_describe(self) -> None:
-        """A type is said in plain words."""
-        for kind, words in (
-            (int, "a whole number"),
-            (float | None, "a number"),
-            (int | str, "a whole number or text"),
-            (list[int], "a list of whole numbers"),
-            (dict[str, bool], "a mapping of true or false"),
-            (object, "a value"),
-        ):
-            self.assertEqual(words, manual.describe(types.type_info(kind)))
 
     def test_main(self) -> None:
         """Both files are written where they belong."""

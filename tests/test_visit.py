@@ -301,7 +301,7 @@ class End(Case):
         peer.vanish()
         (memory,) = self.memories
         self.assertEqual((memory.device_id, memory.began), ("aa:01", 1000.0))
-        self.assertEqual(memory.entries[0], Entry("user", "hello"))
+        self.assertEqual(memory.entries[0], Entry("user", "hello", 1000.0))
         self.assertRegex(memory.entries[1].text, r"^I.*…$")
 
     def test_unanswered(self) -> None:
@@ -311,7 +311,7 @@ class End(Case):
         peer.send({"type": "listen", "state": "detect", "text": "hello"})
         peer.vanish()
         (memory,) = self.memories
-        self.assertEqual(memory.entries, (Entry("user", "hello"),))
+        self.assertEqual(memory.entries, (Entry("user", "hello", 1000.0),))
 
     def test_devices_goodbye(self) -> None:
         """A device that says goodbye is answered when all is kept."""

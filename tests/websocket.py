@@ -53,7 +53,7 @@ class FakeStore:
     def block(self, device: str) -> None:
         self.known[device] = DeviceRecord(id=device, blocked=True, first_seen=0, last_seen=0)
 
-    def seen(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
+    def came(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
         before = self.known.get(device.id)
         if before is None and most is not None and len(self.known) >= most:
             self.asked += 1

@@ -8,7 +8,6 @@ the new.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import attrs
@@ -16,7 +15,8 @@ import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 
 from xiaozhi.announcement import Lineup
-from xiaozhi.engines import Engines, Made
+from xiaozhi.conversation import Talk
+from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.modes.chat import Chat
 from xiaozhi.phrases import everything
@@ -28,7 +28,9 @@ from xiaozhi.services.roster import Roster
 from xiaozhi.services.tts import Speaker, Speech, espeak
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Staff
-from xiaozhi.settings import Audio
+from xiaozhi.settings import Audio, Config
+from xiaozhi.tooling import Source
+from xiaozhi.tools.kits import Kits
 from xiaozhi.voice import Solo, Voice
 from xiaozhi.wire import AudioParams
 
@@ -39,12 +41,14 @@ SETTLING: Final = 30.0
 class Staffing:
     """Makes the staff of sessions, out of the engines there are."""
 
-    def __init__(self, engines: Engines, made: Made) -> None:
-        """Begin with what was `made`, by `engines`."""
+    def __init__(self, engines: Engines, made: Made, sources: Sequence[Source] = ()) -> None:
+        """Begin with what was `made`, by `engines`; `sources` have tools from elsewhere."""
         clock, counters = engines.clock, engines.counters
         self.recognition = Recognition(made.named("asr"), clock)
         self.minds = Minds(made.named("llm"), clock)
         self.speech = Speech(made.named("tts"), clock)
+        self.kits = Kits([kit for _, kit in made.engines["tools"]])
+        self._sources = (self.kits, *sources)
         self._engines = engines
         self._made = engines.here = made
         self._audio = engines.workers("audio")
@@ -52,7 +56,7 @@ class Staffing:
         self._prompts = self._new_prompts()
         for roster in self.rosters:
             roster.measure(counters)
-        for service in (*self.rosters, self._prompts):
+        for service in (*self.rosters, self.kits, self._prompts):
             service.setServiceParent(engines.tree)
 
     @property
@@ -98,6 +102,7 @@ class Staffing:
         self._engines.here = made
         for roster in self.rosters:
             roster.replace(made.named(roster.stage))
+        self.kits.replace([kit for _, kit in made.engines["tools"]])
         self._allow(made)
         if (before.audio, before.tts) != (made.config.audio, made.config.tts):
             self._prompts.disownServiceParent()
@@ -122,13 +127,24 @@ class Staffing:
         kept = prompts.get if audio == config.audio else _nothing
         return Staff(
             self.recognition,
-            Chat(self.minds, config.assistant, now),
-            lambda: Voice(self.speech, self._audio, audio, kept),
+            self._talk(config),
+            lambda name: Voice(self.speech, self._audio, audio, kept),
             self._warm,
             sound,
-            self._engines.language,
             config.end_prompt.prompt,
+            config.listen.enable_stt_message,
             self._engines.counters,
+        )
+
+    def _talk(self, config: Config) -> Talk:
+        """Tell what talks are made with."""
+        engines = self._engines
+        return Talk(
+            Chat(lambda purpose, name: self.minds, config.assistant, now, engines.clock),
+            engines.language,
+            self._sources,
+            config.listen.exit_commands,
+            counters=engines.counters,
         )
 
     def _warm(self) -> None:
@@ -164,11 +180,6 @@ class Staffing:
             languages=lambda: speaker.languages,
             speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
         )
-
-
-def now() -> datetime:
-    """Tell the local time, with its offset."""
-    return datetime.now().astimezone()
 
 
 def _nothing(text: str) -> Sequence[bytes]:

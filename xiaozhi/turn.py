@@ -274,6 +274,7 @@ class Turn:
                 if self.mode == "realtime":
                     yield Listen()  # for a voice that interrupts
             case "thinking" | "speaking", Finished() | Failed():
+                self._parting = self._parting or getattr(event, "leave", False)
                 yield from self._over()
             case "idle" | "listening", Farewell():
                 yield from self._farewell()

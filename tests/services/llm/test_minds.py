@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.services.llm.contract import ASKED
 from tests.services.streams import collect, play
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.llm import DEADLINES, LONGEST, Message, Minds
+from xiaozhi.services.llm import DEADLINES, LONGEST, Message, Minds, Piece
+from xiaozhi.tooling import Tool
 
 
 class Scripted:
@@ -24,10 +25,14 @@ class Scripted:
         self.script = script
         self.languages = languages
         self.asked: list[tuple[Sequence[Message], str]] = []
+        self.offered: Sequence[Tool] = ()
         self.closed = 0
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         self.asked.append((messages, language))
+        self.offered = tools
         try:
             async with aclosing(play(self.script)) as steps:
                 async for step in steps:
@@ -50,10 +55,10 @@ class MindsTests(SynchronousTestCase):
     def minds(self, *models: Any) -> Minds:
         return Minds([(f"m{number}", model) for number, model in enumerate(models)], self.clock)
 
-    def ask(self, minds: Minds, language: str = "en") -> Deferred[list[str]]:
+    def ask(self, minds: Minds, language: str = "en") -> Deferred[list[Piece]]:
         return Deferred.fromCoroutine(collect(minds.reply(ASKED, language)))
 
-    def heard(self, *models: Any, language: str = "en") -> list[str]:
+    def heard(self, *models: Any, language: str = "en") -> list[Piece]:
         return self.successResultOf(self.ask(self.minds(*models), language))
 
     def failed(self, *models: Any) -> str:
@@ -108,7 +113,7 @@ class MindsTests(SynchronousTestCase):
     def test_fails_late(self) -> None:
         """A failure after the first piece is the answer's: nobody else begins again."""
         other = Scripted("no")
-        heard: list[str] = []
+        heard: list[Piece] = []
 
         async def listen() -> None:
             async for piece in self.minds(Scripted("One", GONE), other).reply(ASKED, "en"):
@@ -171,7 +176,7 @@ class MindsTests(SynchronousTestCase):
         silent = Scripted("<think>well</think>", " ", "🙂")
         self.assertEqual(self.heard(silent, Scripted("here")), ["here"])
         decided = Scripted("<think>hm</think>", "Yes, ", "so it is.")
-        self.assertEqual("".join(self.heard(decided)), "<think>hm</think>Yes, so it is.")
+        self.assertEqual("".join(map(str, self.heard(decided))), "<think>hm</think>Yes, so it is.")
 
     def test_endless(self) -> None:
         """An answer without end is ended: before it began by the next model, else by an error."""

@@ -53,6 +53,10 @@ class SqliteMemories(Sqlite, contract.MemoriesContract):
     pass
 
 
+class SqliteRecollections(Sqlite, contract.RecollectionsContract):
+    pass
+
+
 class SqliteDatabase(Sqlite, contract.DatabaseContract):
     pass
 

@@ -1,0 +1,205 @@
+"""What is settled before any model, and what never is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from xiaozhi.commands import LONGEST, Command, plain, understand
+
+
+def spoken(tool: str, arguments: dict[str, Any], texts: str) -> dict[str, Command]:
+    """Map each of the texts, which a bar parts, to one command."""
+    return {text.strip(): Command(tool, arguments) for text in texts.split("|")}
+
+
+def timer(seconds: int, texts: str, **more: Any) -> dict[str, Command]:
+    return spoken("set_timer", {"seconds": seconds} | more, texts)
+
+
+def alarm(when: dict[str, Any], texts: str) -> dict[str, Command]:
+    return spoken("set_alarm", when, texts)
+
+
+def reminder(what: str, when: dict[str, Any], texts: str) -> dict[str, Command]:
+    return spoken("set_reminder", {"what": what, **when}, texts)
+
+
+def sum_of(expression: str, texts: str) -> dict[str, Command]:
+    return spoken("calculate", {"expression": expression}, texts)
+
+
+DEVICE = {
+    **spoken("set_volume", {"level": 50}, "音量调到五十 | 把声音调到百分之五十"
+             "| Set the volume to 50."
+             "| volume fifty | turn the volume up to 50 percent | 音量50% | 音量设为50"),
+    **spoken("set_volume", {"change": 10}, "声音大一点 | 大声点 | 小智，请把声音调大一点吧"
+             "| Louder, please!"
+             "| turn up the volume | turn the volume up | 调大音量 | 声音再大点 | speak up"),
+    **spoken("set_volume", {"change": -10}, "声音小一点 | 小声一点 | 调低音量 | quieter"
+             "| lower the volume | Could you turn the volume down?"),
+    **spoken("set_volume", {"level": 0}, "静音 | 关掉声音 | mute | Mute the sound."),
+    **spoken("set_volume", {"level": 100}, "声音调到最大 | 最大音量 | maximum volume"
+             "| set the volume to max"),
+    **spoken("set_brightness", {"level": 30}, "亮度调到三十 | 屏幕亮度30%"
+             "| set the brightness to 30"
+             "| screen brightness thirty percent"),
+    **spoken("set_brightness", {"change": 10}, "屏幕亮一点 | 亮度调高一点"
+             "| make the screen brighter"),
+    **spoken("set_brightness", {"change": -10}, "屏幕暗一点 | 降低亮度 | dim the screen"),
+    **spoken("control_music", {"action": "pause"}, "暂停 | 暂停播放 | pause | Pause the music."),
+    **spoken("control_music", {"action": "resume"}, "继续播放 | 接着放 | resume"
+             "| continue playing"),
+    **spoken("control_music", {"action": "next"}, "下一首 | 帮我换一首歌 | next song"
+             "| skip this song"
+             "| play the next track"),
+    **spoken("control_music", {"action": "previous"}, "上一首 | 播放上一首歌 | previous track"),
+    **spoken("control_music", {"action": "stop"}, "停 | 停止播放 | 别放了 | stop | Stop the music!"
+             "| turn off the radio | 你能停下来吗？"),
+    **spoken("get_time", {}, "现在几点 | 几点了？ | 现在是什么时间 | What time is it, please?"
+             "| what's the time | Tell me what time it is. | What’s the time now?"),
+    **spoken("get_date", {"day": "today"}, "今天几号 | 今天是几月几号？ | 今天星期几"
+             "| what's the date"
+             "| what day is it today | What date is today?"),
+    **spoken("get_date", {"day": "tomorrow"}, "明天几号 | 明天是星期几 | what day is tomorrow"),
+    **spoken("get_date", {"day": "today", "lunar": True}, "今天农历几号 | 今天是农历几月初几"
+             "| 农历今天几月几号 | what's the lunar date today"),
+}  # fmt: skip
+
+TIMES = {
+    **timer(600, "set a timer for ten minutes | Set a ten-minute timer. | timer for 10 minutes"
+            "| 10 minute timer | count down from ten minutes | 倒计时十分钟 | 定个十分钟的闹钟"
+            "| 设置一个10分钟的倒计时 | 十分钟计时 | 帮我定十分钟的定时器"),
+    **timer(1800, "set a timer for half an hour | 定个半小时的闹钟 | 倒计时半个小时"),
+    **timer(5400, "一个半小时的倒计时 | set an hour and a half timer"
+             "| start a 90 minute countdown"),
+    **timer(480, "set a pasta timer for eight minutes", label="pasta"),
+    **timer(300, "五分钟后叫我 | 过五分钟后提醒我一下 | remind me in five minutes"
+             "| wake me in 5 minutes"),
+    **alarm({"time": "07:00"}, "wake me at seven | Wake me up at 7. | 七点叫我起床"
+             "| 早上七点叫醒我"),
+    **alarm({"time": "07:00", "day": "tomorrow"}, "明天早上七点叫我起床 | 明早七点叫我起床"
+            "| wake me up tomorrow at 7 | wake me at seven tomorrow | 定一个明天早上七点的闹钟"),
+    **alarm({"time": "07:30", "repeat": "daily"}, "每天早上七点半叫我起床"
+            "| set an alarm for 7:30 am every day"),
+    **alarm({"time": "06:45", "repeat": "weekdays", "either_half": True},
+            "set an alarm for 6:45 every weekday | 工作日六点四十五的闹钟"),
+    **alarm({"time": "19:00"}, "set an alarm for 7 pm | 闹钟晚上七点"
+             "| remind me at 7 in the evening"),
+    **alarm({"time": "20:00", "day": "monday"}, "wake me up at 8 in the evening on monday"),
+    **reminder("关火", {"seconds": 1200}, "提醒我二十分钟后关火 | 二十分钟后提醒我关火"
+               "| 20分钟之后记得提醒我要关火"),
+    **reminder("turn off the stove", {"seconds": 1200},
+               "remind me in 20 minutes to turn off the stove"
+               "| Remind me to turn off the stove in twenty minutes, please."
+               "| in 20 minutes remind me to turn off the stove"),
+    **reminder("开会", {"time": "15:00", "day": "tomorrow"}, "明天下午三点提醒我开会"
+               "| 提醒我明天下午三点开会"),
+    **reminder("call mom", {"time": "17:00"}, "remind me to call mom at 5 p.m."
+               "| remind me at 5pm to call mom"),
+    **reminder("call mom", {"time": "09:00", "day": "tomorrow", "either_half": True},
+               "remind me tomorrow at nine to call mom"),
+    **reminder("吃药", {"time": "20:00", "day": "today"}, "今晚八点提醒我吃药"),
+    **reminder("take out the trash", {"time": "22:00", "day": "today"},
+               "remind me to take out the trash at 10 tonight"),
+    **spoken("list_reminders", {"kind": "alarm"}, "我有哪些闹钟 | what alarms do I have"
+             "| 查看我的闹钟"),
+    **spoken("list_reminders", {"kind": "timer"}, "倒计时还剩多久"
+             "| how much time is left on the timer"),
+    **spoken("list_reminders", {"kind": "reminder"}, "list my reminders | 有什么提醒"),
+    **spoken("cancel_reminder", {"kind": "timer"}, "cancel the timer | 取消倒计时"
+             "| stop the timer"),
+    **spoken("cancel_reminder", {"kind": "alarm", "all": True}, "取消所有闹钟 | cancel all alarms"),
+}  # fmt: skip
+
+SUMS = {
+    **sum_of("3 + 5", "三加五等于多少 | what is three plus five | 3+5 | 3 + 5 = ? | 三加五是几"),
+    **sum_of("12 * 7", "what is 12 times 7 | 12乘以7 | twelve times seven | 12×7等于多少 | 12 x 7"),
+    **sum_of("100 / 4", "100除以4 | what's 100 divided by four"),
+    **sum_of("1.5 + 2.25", "1.5 plus 2.25 | 一点五加二点二五"),
+    **sum_of("3 - (-2)", "three minus minus two"),
+    **sum_of("2 + 3 * 4", "二加三乘四 | two plus three times four"),
+    **sum_of("15 / 100 * 80", "what's 15 percent of 80 | 15% of 80 | 80的百分之15是多少"),
+    **sum_of("sqrt(16)", "十六的平方根是多少 | square root of 16 | 根号16等于几"),
+    **sum_of("cbrt(27)", "二十七的立方根 | what is the cube root of 27"),
+    **sum_of("5 ** 2", "五的平方 | five squared"),
+    **sum_of("2 ** 10", "2 to the power of 10 | 二的十次方 | 2^10"),
+    **sum_of("80 / 2", "八十的一半 | half of 80"),
+    **sum_of("24 / 7", "算一下24/7"),
+}  # fmt: skip
+
+NOBODYS = """
+set the volume of debate | what time is it in Paris | 巴黎现在几点 | 音量是什么意思 | volume
+turn it up
+set the volume to 150 | set the volume to eleventy | 声音大一点的音箱多少钱 | the next song is nice
+stop being so polite | next | 继续 | continue | 停车场在哪里 | 不要停 | 暂停营业是什么意思
+what is time
+今天几号线停运 | 今天星期几放假 | 昨天几号 | what day is the concert | 十三月一号是星期几
+set a timer | 定个闹钟 | set a timer for zero minutes | set a timer for a while | 五分钟
+ten minutes
+wake me when it rains | 叫我起床 | 明天叫我起床 | wake me at 99 | 二十五点叫我起床
+remind me to call mom
+提醒我 | 提醒我开会之前十分钟准备 | 三点提醒我开会然后四点提醒我吃药 | 提醒我三点开会的时候带文件
+remind me in 5 minutes to check the timer | 13月1号七点叫我起床 | 7点99分叫我起床
+remind me at five to call mom and remind dad at six | 取消明天七点的闹钟 | 过十十分钟后提醒我
+一百 | 3 | what is 24/7 | 2026-11-24 | 555-1234 | what is love | 三的什么 | two plus two makes five
+one plus | 三加 | 加三 | 十十加一 | 十十的平方 | what is twenty twenty plus one
+一加一等于三吗 |  | ？！
+""".replace("\n", "|").split("|")
+
+
+class Understood(SynchronousTestCase):
+    maxDiff = None
+
+    def table(self, said: dict[str, Command]) -> None:
+        self.assertEqual({text: understand(text, "") for text in said}, said)
+
+    def test_device(self) -> None:
+        """Volume, brightness, music, the time and the date."""
+        self.table(DEVICE)
+
+    def test_times(self) -> None:
+        """Timers, alarms and reminders."""
+        self.table(TIMES)
+
+    def test_sums(self) -> None:
+        """Sums."""
+        self.table(SUMS)
+
+    def test_nobodys(self) -> None:
+        """What has more in it than a command goes to the model."""
+        found = {text: understand(text.strip(), "") for text in NOBODYS}
+        self.assertEqual({text: one for text, one in found.items() if one}, {})
+
+    def test_languages(self) -> None:
+        """Where another language is spoken, the same characters may mean something else."""
+        self.assertEqual(understand("停止", "zh"), Command("control_music", {"action": "stop"}))
+        self.assertIsNone(understand("停止", "ja"))
+
+    def test_long(self) -> None:
+        """Nobody commands at length."""
+        self.assertIsNone(understand("please " * 20 + "stop", "en"))
+
+    def test_plain(self) -> None:
+        """Punctuation goes, but for that of numbers; so do width, blanks and politeness."""
+        self.assertEqual(plain("小智， 请帮我 把声音调到 ５０％ 吧！谢谢。"), "把声音调到50%")
+        self.assertEqual(plain("OK, could you please set an alarm for 7:30 a.m.?"),
+                         "set an alarm for 7:30 am")  # fmt: skip
+
+    WORDS = (
+        "remind me to at in seven thirty 7:30 pm tomorrow every day set a timer for and half "
+        "an hour one hundred percent of plus times 提醒我 明天 早上 七 点 半 "
+        "分钟 后 叫我 起床 闹钟 百 十 加 的 声音 到"
+    ).split()
+
+    @given(st.one_of(st.text(max_size=120), st.lists(st.sampled_from(WORDS)).map(" ".join)))
+    def test_anything(self, text: str) -> None:
+        """Whatever is said, nothing is raised, and it takes no time to speak of."""
+        began = time.process_time()
+        command = understand(text, "")
+        self.assertLess(time.process_time() - began, 0.1)
+        self.assertTrue(command is None or len(text) <= LONGEST)

@@ -1,0 +1,215 @@
+"""What is settled before any model: whole utterances that can mean only one thing.
+
+Precision before recall. What has anything more in it than a command ("the volume of debate",
+"what time is it in Paris") is nobody's here, and goes to the model. Nothing is stored, asked or
+waited for: an utterance goes in, the call of a tool comes out, or None.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Final
+
+from xiaozhi import appointments, sums
+from xiaozhi.grammar import Command, Grammar, Making, fixed
+from xiaozhi.quantities import ENGLISH_DAY, ENGLISH_NUMBER, HAN_DAY, HAN_NUMBER, day, whole
+
+__all__ = ["Command", "plain", "understand"]
+
+LONGEST: Final = 100
+"""Characters of the longest utterance that is looked at."""
+
+
+def understand(text: str, language: str) -> Command | None:
+    """Tell what `text`, said in `language` (a primary subtag, or "" if unknown), commands."""
+    if language not in ("zh", "en", "") or len(text) > LONGEST:
+        return None
+    said = plain(text)
+    if command := _DEVICE.understand(said) or appointments.understand(said):
+        return command
+    expression = sums.expression(said)
+    return Command("calculate", {"expression": expression}) if expression else None
+
+
+# -- what is peeled off --
+
+_POLITE: Final = re.compile(
+    r"(?:小智|请你|请|麻烦你?|帮我|帮忙|给我|能不能|可不可以|可以|能|你"
+    r"|(?:hey|hi|hello|ok|okay|xiaozhi|please|now) |(?:can|could|would|will) you )+"
+)
+_THANKS: Final = re.compile(
+    r"(?:吧|呀|啊|呢|吗|嘛|谢谢你?|好不好|可不可以|可以|好"
+    r"| (?:please|thanks|thank you|xiaozhi|for me))+$"
+)
+_MARK: Final = re.compile(r"(?<=\d)[.,:](?=\d)|[-+*/×÷=^%'](?!$)|%(?=$)")
+
+
+def plain(text: str) -> str:
+    """Take the punctuation, the blanks and the politeness off `text`; in lower case."""
+    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    kept = "".join(
+        sign if sign.isalnum() or _MARK.match(text, place) else " "
+        for place, sign in enumerate(text)
+    )
+    kept = re.sub(r"(?<=[a-z0-9])-(?=[a-z])", " ", kept)
+    kept = re.sub(r"\b([ap]) m\b", r"\1m", " ".join(kept.split()))
+    kept = re.sub(r"(?<=[^\x00-\xff]) | (?=[^\x00-\xff])", "", kept)
+    if begun := _POLITE.match(kept):
+        kept = kept[begun.end() :]
+    return _THANKS.sub("", kept).strip()
+
+
+# -- sound, screen, music, questions about the time --
+
+
+def _level(tool: str) -> Making:
+    """Make a command of a level from 0 to 100."""
+
+    def make(found: Mapping[str, str]) -> Command | None:
+        level = whole(found["level"])
+        return Command(tool, {"level": level}) if level is not None and 0 <= level <= 100 else None
+
+    return make
+
+
+def _date(found: Mapping[str, str]) -> Command | None:
+    symbol = day(found["day"])
+    return Command("get_date", {"day": symbol}) if symbol else None
+
+
+_LEVEL = rf"(?: up| down)?(?: to| at)? (?P<level>{ENGLISH_NUMBER})(?: ?%| percent)?"
+_HAN_LEVEL = rf"(?:设置?|调节?|开)?[到成为]?(?:百分之)?(?P<level>{HAN_NUMBER})%?"
+_VOLUME = r"(?:the )?(?:volume|sound)"
+_BRIGHTNESS = r"(?:the )?(?:screen )?brightness"
+_SCREEN = r"(?:the )?(?:screen|display)"
+_HAN_VOLUME = r"把?(?:音量|声音)"
+_HAN_BRIGHTNESS = r"把?(?:屏幕的?)?亮度"
+_UP = "(?:raise|increase|turn up)"
+_DOWN = "(?:lower|decrease|reduce|turn down)"
+_BIT = r"(?:一点儿?|一些|点儿?)"
+_SONG = r"(?:song|track|one|tune)"
+_MUSIC = r"(?:the )?(?:music|song|playback|radio)"
+_HAN_DATE = "(?:几号|几月几[号日]|多少号|什么日子|日期)"
+_WEEKDAY = "(?:星期|礼拜|周)几"
+
+_DEVICE = Grammar(
+    (
+        _level("set_volume"),
+        [rf"(?:(?:set|turn|change|put) )?{_VOLUME}(?: level)?{_LEVEL}", _HAN_VOLUME + _HAN_LEVEL],
+    ),
+    (
+        _level("set_brightness"),
+        [rf"(?:(?:set|turn|change) )?{_BRIGHTNESS}{_LEVEL}", _HAN_BRIGHTNESS + _HAN_LEVEL],
+    ),
+    (
+        fixed("set_volume", change=10),
+        [
+            rf"louder|speak up|speak louder|volume up|{_UP} {_VOLUME}|turn {_VOLUME} up",
+            rf"{_HAN_VOLUME}[再调放开]*[大高]{_BIT}?|[调放开]?大{_BIT}?(?:音量|声音|声)",
+            rf"(?:调[高大]|提高|增大|加大){_BIT}?(?:音量|声音)|(?:说话)?大声{_BIT}?",
+        ],
+    ),
+    (
+        fixed("set_volume", change=-10),
+        [
+            rf"quieter|softer|speak more quietly|volume down|{_DOWN} {_VOLUME}",
+            rf"turn {_VOLUME} down",
+            rf"{_HAN_VOLUME}[再调放开]*[小低]{_BIT}?|[调放开]?小{_BIT}?(?:音量|声音|声)",
+            rf"(?:调[低小]|降低|减小){_BIT}?(?:音量|声音)|(?:说话)?小声{_BIT}?",
+        ],
+    ),
+    (
+        fixed("set_volume", level=0),
+        [rf"mute|mute {_VOLUME}|mute yourself", "静音|把?声音关[掉了]?|关掉?声音"],
+    ),
+    (
+        fixed("set_volume", level=100),
+        [
+            rf"(?:set |turn )?{_VOLUME}(?: up)? to (?:the )?max(?:imum)?",
+            rf"(?:max(?:imum)?|full) volume|{_HAN_VOLUME}[调开]?到?最[大高]|最大音量|最大声",
+        ],
+    ),
+    (
+        fixed("set_brightness", change=10),
+        [
+            rf"{_UP} {_BRIGHTNESS}|turn {_BRIGHTNESS} up|make {_SCREEN} brighter",
+            rf"把?屏幕[再调]*亮{_BIT}?|{_HAN_BRIGHTNESS}[再调]*[大高]{_BIT}?",
+            "(?:调高|提高)(?:屏幕)?亮度",
+        ],
+    ),
+    (
+        fixed("set_brightness", change=-10),
+        [
+            rf"{_DOWN} {_BRIGHTNESS}|turn {_BRIGHTNESS} down|make {_SCREEN} darker|dim {_SCREEN}",
+            rf"把?屏幕[再调]*暗{_BIT}?|{_HAN_BRIGHTNESS}[再调]*[小低]{_BIT}?",
+            "(?:调低|降低)(?:屏幕)?亮度",
+        ],
+    ),
+    (
+        fixed("control_music", action="pause"),
+        [rf"pause(?: {_MUSIC}| it)?", "暂停(?:播放|音乐)?|(?:音乐|歌)暂停"],
+    ),
+    (
+        fixed("control_music", action="resume"),
+        [
+            rf"resume|unpause|(?:resume|continue) (?:{_MUSIC}|playing)",
+            "(?:继续|接着)[播放]放?(?:音乐|歌)?",
+        ],
+    ),
+    (
+        fixed("control_music", action="next"),
+        [
+            rf"(?:play |skip to )?(?:the )?next {_SONG}|skip(?: (?:this|the) {_SONG})?",
+            "(?:播放|[放听换])?下一[首曲]歌?|切歌|换一?首歌?",
+        ],
+    ),
+    (
+        fixed("control_music", action="previous"),
+        [
+            rf"(?:play |go back to )?(?:the )?(?:previous|last) {_SONG}",
+            "(?:播放|[放听])?上一[首曲]歌?",
+        ],
+    ),
+    (
+        fixed("control_music", action="stop"),
+        [
+            rf"stop(?: it| playing)?|stop (?:playing )?{_MUSIC}|turn off {_MUSIC}",
+            "停|停下来?|停止|停止(?:播放|音乐)|(?:别|不要)[放播]了",
+            "(?:关掉|关闭|停掉)(?:音乐|收音机|广播)",
+        ],
+    ),
+    (
+        fixed("get_time"),
+        [
+            r"what time is it(?: right)?(?: now)?|what(?:'s| is) the (?:current )?time(?: now)?",
+            r"(?:tell me|do you know) (?:what time it is|the time)|do you have the time",
+            "(?:现在|当前)?(?:是|都)?几点[钟了]*|(?:现在|当前)是?(?:什么)?时间|报时|报个时",
+        ],
+    ),
+    (
+        fixed("get_date", day="today"),
+        [
+            r"what(?:'s| is) (?:the|today's) (?:date|day)(?: today)?|what(?:'s| is) today",
+            r"what (?:date|day)(?: of the week)? is (?:it|today)(?: today)?",
+            rf"(?:今天|今日)?是?(?:{_HAN_DATE})",
+        ],
+    ),
+    (
+        _date,
+        [
+            rf"what (?:date|day)(?: of the week)? (?:is|will be|is it) (?P<day>{ENGLISH_DAY})",
+            rf"what (?:date|day)(?: of the week)? will (?P<day>{ENGLISH_DAY}) be",
+            rf"(?P<day>{HAN_DAY})是?(?:{_HAN_DATE}|(?:几号)?{_WEEKDAY})",
+        ],
+    ),
+    (
+        fixed("get_date", day="today", lunar=True),
+        [
+            r"what(?:'s| is) (?:the|today's) (?:chinese )?lunar date(?: today)?",
+            r"what(?:'s| is) the date in the (?:chinese )?lunar calendar",
+            rf"(?:今天|今日)?是?(?:农历|阴历)(?:今天|今日)?的?是?(?:{_HAN_DATE}|(?:几月)?初?几)",
+        ],
+    ),
+)
