@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from tests.tools.cases import Listener, ToolCase, call, failure
@@ -11,6 +12,11 @@ from xiaozhi.tools.device import STATUS, Kit, Settings
 
 VOLUME = "self.audio_speaker.set_volume"
 BRIGHTNESS = "self.screen.set_brightness"
+
+
+def telling(text: str, failed: bool = False) -> Callable[[dict[str, Any]], Outcome]:
+    """Make a tool of a device that tells this, whatever it is asked."""
+    return lambda _: Outcome(text, failed=failed)
 
 
 class DeviceTests(ToolCase):
@@ -93,11 +99,11 @@ class DeviceTests(ToolCase):
             '{"audio_speaker": {"volume": "x"}}',
         ):
             device = self.device()
-            device.own[STATUS] = lambda _, text=text: Outcome(text)  # type: ignore[misc]
+            device.own[STATUS] = telling(text)
             await failure(self.kit, "set_volume", device, change=1)
         device = self.device()
-        device.own[VOLUME] = lambda _: Outcome("the device is busy", failed=True)
+        device.own[VOLUME] = telling("the device is busy", failed=True)
         outcome = await call(self.kit, "set_volume", device, level=1)
         self.assertEqual((outcome.text, outcome.failed), ("the device is busy", True))
-        device.own[STATUS] = lambda _: Outcome("the device is busy", failed=True)
+        device.own[STATUS] = telling("the device is busy", failed=True)
         self.assertIn("busy", (await failure(self.kit, "set_volume", device, change=1)).why)

@@ -19,6 +19,7 @@ import attrs
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services.fetching import AGENT
 from xiaozhi.services.http import address, failure, short, shown
+from xiaozhi.services.networks import NEIGHBOURS, Networks, parse
 
 PIECE: Final = 4096
 _HOPS: Final = 5
@@ -26,6 +27,7 @@ _HOPS: Final = 5
 _CONNECTING: Final = 8.0
 """Seconds until the head of the answer must be there."""
 _HEADERS: Final = 100
+_HOUSE: Final = Networks(NEIGHBOURS)
 _LONGEST_LIST: Final = 2**16
 _STATUS: Final = re.compile(rb"(?:HTTP/1\.[01]|ICY) (\d{3})\b")
 _ADDRESS: Final = re.compile(r"(?im)^(?:File\d+\s*=\s*)?(https?://\S+)")
@@ -56,16 +58,17 @@ class _Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def listen(url: str, trust: SSLContext) -> AsyncGenerator[bytes, None]:
+async def listen(url: str, trust: SSLContext, near: bool) -> AsyncGenerator[bytes, None]:
     """Yield the MP3 of a station as it comes, up to `PIECE` bytes at a time; raise ServiceError.
 
-    Redirections are followed, and lists of stations (.m3u, .pls) to their first.
+    Redirections are followed, and lists of stations (.m3u, .pls) to their first. Unless it may
+    be `near`, nothing in a network of the house is asked for anything, wherever a name leads.
     """
     url = _checked(url)
     for _ in range(_HOPS):
         try:
             async with asyncio.timeout(_CONNECTING):
-                answer = await _asked(url, trust)
+                answer = await _asked(url, trust, near)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             # TimeoutError and SSLError are kinds of OSError.
             why = short(str(error)) or type(error).__name__
@@ -99,7 +102,7 @@ def _checked(url: str, base: str = "") -> str:
         raise ServiceError("tool", "the station has no address of HTTP") from error
 
 
-async def _asked(url: str, trust: SSLContext) -> _Answer:
+async def _asked(url: str, trust: SSLContext, near: bool) -> _Answer:
     """Connect, ask, and read the head of the answer."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
@@ -108,6 +111,8 @@ async def _asked(url: str, trust: SSLContext) -> _Answer:
     )
     with ExitStack() as undo:
         undo.callback(writer.transport.abort)
+        if not near and parse(writer.get_extra_info("peername")[0]) in _HOUSE:
+            raise ValueError("a station from a directory cannot be in this house")
         host = parts.netloc.rpartition("@")[2]
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not (host + target).isascii() or not (host + target).isprintable() or " " in target:
