@@ -53,7 +53,8 @@ _OUTCOMES = {
 }
 _FIELDS = {
     "brightness_pct": lambda value: 0 <= value <= 100,
-    "color_name": lambda value: value in ("red", "blue", "warmwhite"),
+    "color_name": lambda value: value in ("red", "blue", "lightskyblue"),
+    "color_temp_kelvin": lambda value: 2000 <= value <= 6500,
     "percentage": lambda value: 0 <= value <= 100,
     "position": lambda value: 0 <= value <= 100,
     "volume_level": lambda value: 0 <= value <= 1,

@@ -33,6 +33,7 @@ _STATUS: Final = re.compile(rb"(?:HTTP/1\.[01]|ICY) (\d{3})\b")
 _ADDRESS: Final = re.compile(r"(?im)^(?:File\d+\s*=\s*)?(https?://\S+)")
 
 _MP3: Final = frozenset({"audio/mpeg", "audio/mp3", "audio/x-mpeg", "application/octet-stream", ""})
+_LIST_NAMES: Final = (".m3u", ".m3u8", ".pls")
 _LISTS: Final = frozenset(
     {
         "audio/x-mpegurl",
@@ -79,7 +80,7 @@ async def listen(url: str, trust: SSLContext, near: bool) -> AsyncGenerator[byte
             elif answer.status != 200:
                 why = f"the station answered HTTP {answer.status}"
                 raise failure("tool", why, answer.status, answer.headers)
-            elif answer.kind in _LISTS:
+            elif answer.kind in _LISTS or urlsplit(url).path.endswith(_LIST_NAMES):
                 url = _checked(await _listed(answer))
             elif answer.kind in _MP3:
                 async for piece in _pieces(answer):
