@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
+from ssl import create_default_context
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,9 +14,11 @@ from tests.tools.cases import Failures, ToolCase, call
 from tests.tools.icecast import MP3, Station
 from tests.tools.web import Asked, Reply, Web
 from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.services.bridge import from_aio_stream
 from xiaozhi.tooling import Clip, Outcome
 from xiaozhi.tools import _stations as stations
 from xiaozhi.tools._decoding import RATE
+from xiaozhi.tools._icecast import listen
 from xiaozhi.tools._stations import SILENCE
 from xiaozhi.tools.music import Kit, Settings
 
@@ -186,6 +190,17 @@ class ListeningTests(RadioCase):
             station.sound = body
             station.hangs_up = True
             self.assertIn(why, await self.why(station))
+
+    async def test_house(self) -> None:
+        """A directory outside cannot have the server ask something in the house."""
+        station = self.station()
+        leading = self.station("HTTP/1.0 302 Found", Location=station.url)
+        trust = create_default_context()
+        for url in (station.url, leading.url.replace("127.0.0.1", "localhost")):
+            source = from_aio_stream(partial(listen, url, trust, near=False))
+            with self.assertRaisesRegex(ServiceError, "cannot be in this house"):
+                await collect(source)
+        self.assertEqual(station.requests + leading.requests, [])
 
     async def test_unreachable(self) -> None:
         """A station that is not there is a ServiceError."""

@@ -137,15 +137,16 @@ class _Decoder:
 def _opened(path: Path, start: float) -> _Samples:
     import miniaudio
 
-    length = miniaudio.get_file_info(str(path)).duration
-    begin = 0.0 if start >= length else start
+    # To seek beyond the end would leave the file open.
+    if start and start >= miniaudio.get_file_info(str(path)).duration:
+        start = 0.0
     samples: _Samples = miniaudio.stream_file(
         str(path),
         miniaudio.SampleFormat.SIGNED16,
         nchannels=1,
         sample_rate=RATE,
         frames_to_read=PIECE,
-        seek_frame=int(begin * RATE),
+        seek_frame=int(start * RATE),
     )
     return samples
 

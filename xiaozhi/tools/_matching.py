@@ -16,13 +16,13 @@ CERTAIN: Final = 0.9
 
 
 def plain(name: str) -> str:
-    """Reduce a name to its letters and digits, without case, accents and width.
+    """Reduce a name to its letters and digits, without case, accents, width and 的.
 
     >>> plain("Café　Ｄel_Mar!")
     'cafedelmar'
     """
     letters = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(letter for letter in letters if letter.isalnum())
+    return "".join(letter for letter in letters if letter.isalnum()).replace("的", "")
 
 
 def likeness(wanted: str, name: str) -> float:

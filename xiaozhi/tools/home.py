@@ -31,7 +31,7 @@ READABLE: Final = (*actions.ALLOWED, "sensor", "binary_sensor", "lock", "person"
 """Domains whose states are told."""
 _AREAS: Final = (
     "[{% for s in states if area_name(s.entity_id) %}"
-    "{{ [s.entity_id, area_name(s.entity_id)] | tojson }}{{ ',' if not loop.last }}"
+    "{{ [s.entity_id, area_name(s.entity_id)] | to_json }}{{ ',' if not loop.last }}"
     "{% endfor %}]"
 )
 """A template that makes JSON of which thing is where: the REST interface has no other way."""
