@@ -9,16 +9,18 @@ from typing import Any
 
 import attrs
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.task import Clock
 
 from tests.openai_llm import BREAK, STALL, OpenAIServer, Refusal
 from tests.services.store.contract import NOON
-from tests.services.streams import StreamTestCase
+from tests.services.streams import StreamTestCase, within
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.deadline import Deadlines
+from xiaozhi.services.learning import SETTLING, Learning
 from xiaozhi.services.llm import Minds, offline, openai
 from xiaozhi.services.llm.writing import write
-from xiaozhi.services.memory import Desk
+from xiaozhi.services.memory import Desk, Memories
 from xiaozhi.services.memory import local as module
 from xiaozhi.services.memory.framing import framed
 from xiaozhi.services.memory.local import Memory, Settings
@@ -88,7 +90,7 @@ class Case(StreamTestCase):
         return [fact.text for fact in (await self.memory.recall(device)).facts]
 
 
-class Learning(Case):
+class Learnt(Case):
     async def test_notes(self) -> None:
         """A mind takes notes, which are remembered, with what the talk was about."""
         self.answers("The user likes green tea.", talk="What tea the user likes")
@@ -275,3 +277,34 @@ class TwoDevices(Case):
         await self.memory.forget(BOB, None)
         self.assertEqual(await self.facts(ALICE), ["The user lives in Bonn."])
         self.assertEqual(await self.facts(BOB), [])
+
+
+class Killed(Case):
+    async def test_once(self) -> None:
+        """A process that is killed before, or after, it has written: all is learnt, and once."""
+        self.answers("The user likes green tea.")
+        told = [await self.session(f"s{n}", f"I like green tea {n}") for n in range(3)]
+        await self.memory.learn(told[0])  # and killed before anybody heard of it
+        clock = Clock()
+        memories = Memories(clock, lambda: succeed(None))
+        memories.use(self.memory)
+        learning = Learning(memories, self.store, clock, lambda: NOON)
+        learning.startService()
+        self.addCleanup(learning.stopService)
+        done: Deferred[None] = Deferred()
+        unlearnt = self.store.unlearnt
+
+        def watch(limit: int) -> Deferred[list[SessionMemory]]:
+            return unlearnt(limit).addCallback(tell)
+
+        def tell(waiting: list[SessionMemory]) -> list[SessionMemory]:
+            if not waiting:
+                done.callback(None)
+            return waiting
+
+        self.patch(self.store, "unlearnt", watch)
+        clock.advance(SETTLING)
+        await within(done)
+        self.assertEqual(len(self.server.asked), 3)
+        known = await self.memory.recall(ALICE)
+        self.assertEqual((len(known.facts), len(known.digests), known.version), (1, 3, 3))
