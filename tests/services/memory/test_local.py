@@ -43,14 +43,14 @@ class Case(StreamTestCase):
         self.memory = self.made()
         return gatherResults([self.store.seen(Seen(id=name), NOON) for name in (ALICE, BOB)])
 
-    def made(self, *, mind: bool = True, **settings: Any) -> Memory:
+    def made(self, *, mind: bool = True, timeout: float = 10.0, **settings: Any) -> Memory:
         """Make a memory whose minds are the server, if any, and the rules."""
         shop = self.workshop()
         rules = ("offline", offline.Model(offline.Settings(timezone=""), shop))
         engines: list[tuple[str, Any]] = [rules]
         if mind:
             wanted = openai.Settings(
-                base_url=self.server.url, api_key="k", model="m", timeout_s=0.5
+                base_url=self.server.url, api_key="k", model="m", timeout_s=timeout
             )
             engines.insert(0, ("openai", openai.Model(wanted, shop)))
         minds = self.started(Minds(engines, reactor))
@@ -185,6 +185,7 @@ class Fails(Case):
 
     async def test_failing(self) -> None:
         """While the mind fails nothing is learnt, so that it can be learnt later; or at last."""
+        memory = self.made(timeout=0.2)
         told = await self.session("s", "我叫小明", "讲个故事")
         for script, refusal in (
             (("{", STALL), None),
@@ -193,10 +194,10 @@ class Fails(Case):
         ):
             self.server.script, self.server.refusal = script, refusal
             with self.assertRaises(ServiceError):
-                await self.memory.learn(told)
+                await memory.learn(told)
             self.assertEqual(await self.store.unlearnt(9), [told])
         asked = len(self.server.asked)
-        await self.memory.learn(told, final=True)
+        await memory.learn(told, final=True)
         self.assertEqual(len(self.server.asked), asked)
         known = await self.memory.recall(ALICE)
         self.assertEqual([fact.text for fact in known.facts], ["用户叫小明。"])
