@@ -79,7 +79,7 @@ class ServerCase(TestCase):
             self.store, self.gate.mint, auth, Activation(**activation), most, reactor,
             lambda: self.now,
         )  # fmt: skip
-        memories = Memories(self.clock, lambda: succeed(None))
+        memories = Memories(self.clock, self.store, lambda: succeed(None))
         memories.use(self.memory())
         verbs = Verbs(
             self.store, enrolment, lambda: self.now, self.kicked.append, memories,

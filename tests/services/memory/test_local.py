@@ -287,7 +287,7 @@ class Killed(Case):
         told = [await self.session(f"s{n}", f"I like green tea {n}") for n in range(3)]
         await self.memory.learn(told[0])  # and killed before anybody heard of it
         clock = Clock()
-        memories = Memories(clock, lambda: succeed(None))
+        memories = Memories(clock, self.store, lambda: succeed(None))
         memories.use(self.memory)
         learning = Learning(memories, self.store, clock, lambda: NOON)
         learning.startService()
