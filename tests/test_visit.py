@@ -498,6 +498,20 @@ class End(Case):
         (memory,) = self.memories
         self.assertEqual(memory.entries, (Entry("user", "hello", 1000.0),))
 
+    def test_forgotten(self) -> None:
+        """What was to be forgotten meanwhile is not kept, and what was said before is."""
+        for seconds, kept in ((5, ["hello"]), (None, [])):
+            peer = self.connect()
+            for text in ("hello", "my secret"):
+                peer.send({"type": "listen", "state": "detect", "text": text})
+                self.table.pass_time(9)
+            self.factory.presence.forget("aa:02", None)
+            self.factory.presence.forget("aa:01", seconds and seconds + 9)
+            peer.vanish()
+            said = [entry for memory in self.memories for entry in memory.entries]
+            self.memories.clear()
+            self.assertEqual([entry.text for entry in said if entry.role == "user"], kept)
+
     def test_devices_goodbye(self) -> None:
         """A device that says goodbye is answered when all is kept."""
         peer = self.connect()

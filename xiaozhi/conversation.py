@@ -7,16 +7,17 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, succeed
 
 from xiaozhi.answers import Part
 from xiaozhi.briefing import Briefing
+from xiaozhi.condensing import Condensing
 from xiaozhi.dialogue import Dialogue, Entry
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import Absent
 from xiaozhi.modes.chat import Asked, Chat
 from xiaozhi.phrases import phrase
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.memory import Thinking
 from xiaozhi.services.memory.framing import framed, framed_summary
 from xiaozhi.services.store.records import Recollection
 from xiaozhi.settings import Role
@@ -29,13 +30,16 @@ NOTHING: Final = Recollection()
 Recall = Callable[[str], Deferred[Recollection]]
 """Tells what is known of a device's user; soon, and it never fails."""
 
-Condense = Callable[[str, Sequence[Entry], str], Deferred[str]]
-"""Goes on with a summary by what was said after it, in a language; fails with ServiceError."""
-
 
 def know_nothing(device: str) -> Deferred[Recollection]:
     """Know nothing of a device's user."""
     return succeed(NOTHING)
+
+
+async def think_nothing(instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
+    """Think without a mind."""
+    raise Absent("llm", "there is no model")
+    yield ""
 
 
 @attrs.frozen
@@ -51,8 +55,8 @@ class Talk:
     """What a user says to end the connection."""
     see: See | None = None
     recall: Recall = know_nothing
-    condense: Condense | None = None
-    """Sums up what is too old to be told whole; without it, an extract has to do."""
+    think: Thinking = think_nothing
+    """Has a model sum up what is too old to be told whole; without one, an extract has to do."""
     counters: Counters = attrs.field(factory=Counters)
 
 
@@ -82,8 +86,7 @@ class Conversation:
         """What is played when the answer has been spoken."""
         self._recollection: Recollection | None = None
         """What is known of the user, once it was asked for."""
-        self._condensing: Deferred[Any] | None = None
-        """The summing up that is under way."""
+        self._condensing = Condensing(self._dialogue, self._think, clock)
         self.parting = False
         """Whether the connection ends with this answer."""
 
@@ -151,29 +154,14 @@ class Conversation:
         """Note what the user can have heard of the answer, and whether it was all of it."""
         self.parting = False
         self._dialogue.answer(text, whole, self._clock.seconds())
-        self._condense()
+        self._condensing.look()
 
-    def _condense(self) -> None:
-        """Have what the model is not told any more be summed up, while nobody waits for it."""
-        excess = self._dialogue.excess
-        if excess is None or self._talk.condense is None or self._condensing is not None:
-            return
-
-        def done(result: str | Failure) -> None:
-            self._condensing = None
-            if isinstance(result, str):
-                self._dialogue.condense(excess, result)
-            else:  # the extract has to do, and there will be another occasion
-                result.trap(ServiceError, CancelledError)
-
-        summing = self._talk.condense(excess.summary, excess.entries, self.language)
-        self._condensing = summing
-        summing.addBoth(done)
+    def _think(self, instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
+        return self._talk.think(instruction, text, language)
 
     def close(self) -> None:
         """Give up what is done in the background. Idempotent."""
-        if self._condensing is not None:
-            self._condensing.cancel()
+        self._condensing.close()
 
     def retract(self) -> None:
         """Forget a question of which nothing was answered: the user is still asking it."""

@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from xiaozhi.announcement import Lineup
 from xiaozhi.conversation import Recall, Talk, know_nothing
-from xiaozhi.dialogue import Entry
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.modes.chat import Chat
@@ -24,7 +23,7 @@ from xiaozhi.phrases import everything
 from xiaozhi.services import engine
 from xiaozhi.services.asr import Recognition
 from xiaozhi.services.llm import Minds
-from xiaozhi.services.llm.writing import summed_up
+from xiaozhi.services.llm.writing import write
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf
 from xiaozhi.services.roster import Roster
 from xiaozhi.services.tts import Speaker, Speech, espeak
@@ -159,12 +158,9 @@ class Staffing:
             config.listen.exit_commands,
             self._resources.see,
             self._resources.recall,
-            self._condense,
+            lambda *asked: write(self.minds, *asked),
             engines.counters,
         )
-
-    def _condense(self, summary: str, entries: Sequence[Entry], language: str) -> Deferred[str]:
-        return Deferred.fromCoroutine(summed_up(self.minds, summary, entries, language))
 
     def _warm(self) -> None:
         for roster in self.rosters:

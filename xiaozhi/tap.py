@@ -135,7 +135,7 @@ def build(
     state, language = config.state_path(os.environ), config.language(os.environ)
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     journal = Journal(state / "journal", store, counters, clock)
-    memories = Memories(clock, journal.moved)
+    memories = Memories(clock, store, journal.moved)
     learning = Learning(memories, store, clock, time.time)
     journal.stored = learning.stir
     reminders = Reminders(store, clock, time.time)

@@ -82,7 +82,7 @@ class ServerCase(TestCase):
             lambda: self.now,
         )  # fmt: skip
         self.addCleanup(enrolment.stopService)
-        memories = Memories(self.clock, lambda: succeed(None))
+        memories = Memories(self.clock, self.store, lambda: succeed(None))
         memories.use(self.memory())
         verbs = Verbs(
             self.store,

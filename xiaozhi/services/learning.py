@@ -136,4 +136,5 @@ class Learning(Service):
                 self._mind_rests_until = self._clock.seconds() + REST
             self._trouble = "", 0
         await self._store.learnt(memory, self._now())
+        self.log.info("{session} is learnt from", session=memory.session_id)
         return 0.0
