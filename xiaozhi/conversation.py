@@ -36,9 +36,10 @@ def know_nothing(device: str) -> Deferred[Recollection]:
     return succeed(NOTHING)
 
 
-async def think_nothing(instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
-    """Think without a mind."""
-    raise Absent("llm", "there is no model")
+async def think_nothing(*asked: str) -> AsyncGenerator[str, None]:
+    """Have no mind, whatever is asked."""
+    if asked:
+        raise Absent("llm", "there is no model")
     yield ""
 
 
