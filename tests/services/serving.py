@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,23 @@ TOKENS = Auth(mode="token", key="k" * 32)
 OFF = Auth()
 
 
+class FakeServers:
+    """An MCP server, and the tokens of those that may stay."""
+
+    kept: Collection[str] = ()
+
+    def states(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": "demo", "how": "stdio", "state": "connected", "why": "",
+                "tools": ["add"], "devices": None,
+            }
+        ]  # fmt: skip
+
+    def keep(self, tokens: Collection[str]) -> None:
+        self.kept = tokens
+
+
 class ServerCase(TestCase):
     """A test with the pages of a server whose store is real, at noon."""
 
@@ -74,7 +92,10 @@ class ServerCase(TestCase):
             self.store, self.gate.mint, auth, Activation(**activation), most, reactor,
             lambda: self.now,
         )  # fmt: skip
-        verbs = Verbs(self.store, enrolment, lambda: self.now, self.kicked.append)
+        self.servers = FakeServers()
+        verbs = Verbs(
+            self.store, enrolment, lambda: self.now, self.kicked.append, self.servers
+        )  # fmt: skip
         api = Api(Operators(self.store, lambda: proxies, self.counters, self.clock), verbs)
         offer = Offer(None, 1, lambda: LOCAL, proxies)
         self.site: Site = site(WebSocketServerFactory(), offer, Devices(), enrolment, {"api": api})

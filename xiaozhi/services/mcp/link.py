@@ -206,7 +206,8 @@ class Link(Service):
     def _explain(self, failure: Failure) -> str:
         """Say in a few words why a session broke."""
         error = _cause(failure)
-        if not isinstance(error, OSError | ValueError | RuntimeError) and not _is_library(error):
+        foreseen = isinstance(error, OSError | ValueError | RuntimeError | ServiceError)
+        if not (foreseen or _is_library(error)):
             self.log.failure("our fault, in a session with an MCP server", failure)
         return _words(error)
 
