@@ -9,7 +9,7 @@ import sys
 
 from twisted.internet.defer import CancelledError
 
-from tests.services.mcp.case import PROGRAM, McpCase, alive, ours
+from tests.services.mcp.case import PROGRAM, McpCase, ended, group_of, ours
 from xiaozhi.services.mcp.link import AT_ONCE, FAILED, OPENING, PATIENCE, PING
 from xiaozhi.services.mcp.results import LONGEST
 from xiaozhi.services.mcp.settings import Mcp, Server
@@ -133,16 +133,17 @@ class LifeTests(McpCase):
         await self.servers.until(lambda: self.servers.state() == "lost")
         self.assertIn("no answer", self.servers.states()[0]["why"])
         await self.again(1)
-        self.assertFalse(alive(process))
+        await ended([process])
 
     async def test_stopped(self) -> None:
         """When we stop, a server ends, and so does what it has started and forgotten."""
         script = f"sleep 1000 & exec {sys.executable} -P {PROGRAM} stdio"
         await self.have(demo=Server(command="sh", args=("-c", script)))
         process = int((await self.call("pid")).text)
-        self.assertTrue(alive(process))
+        group = group_of(process)
+        self.assertEqual(len(group), 2)
         await self.servers.stopService()
-        self.assertFalse(alive(process))
+        await ended(group)
         self.assertEqual(self.tools(), {})
 
     async def test_replaced(self) -> None:
