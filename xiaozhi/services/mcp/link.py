@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib import import_module
@@ -45,6 +46,8 @@ PATIENCE: Final = 10.0
 FIRST, LAST = 1.0, 60.0
 """Seconds until a lost connection is opened again: at first, and at most."""
 
+_QUERY = re.compile(r"(\w://[^\s'\"?]*)\?[^\s'\"]*")
+"""Of an address in an error: there may be a key in it."""
 _DESCRIPTION = 2000
 """Characters of a tool's description."""
 _SCHEMA = 16_384
@@ -340,4 +343,4 @@ def _said(failure: Failure) -> str:
 def _words(error: BaseException) -> str:
     if isinstance(error, ValueError):
         return "what it says is no MCP"
-    return short(str(error) or type(error).__name__)
+    return short(_QUERY.sub(r"\1", str(error)) or type(error).__name__)
