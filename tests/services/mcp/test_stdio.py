@@ -8,6 +8,7 @@ import signal
 import sys
 
 from twisted.internet.defer import CancelledError
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.services.mcp.case import PROGRAM, McpCase, ended, group_of, ours
 from xiaozhi.services.mcp.link import AT_ONCE, FAILED, OPENING, PATIENCE, PING
@@ -142,7 +143,10 @@ class LifeTests(McpCase):
         process = int((await self.call("pid")).text)
         group = group_of(process)
         self.assertEqual(len(group), 2)
+        call = self.call("wait")
+        await self.servers.until(lambda: "begun" in self.servers.lines)
         await self.servers.stopService()
+        self.assertIn(FAILED, (await call).text)
         await ended(group)
         self.assertEqual(self.tools(), {})
 
@@ -161,14 +165,18 @@ class LifeTests(McpCase):
 
     async def test_no_such_program(self) -> None:
         """What cannot be started is said, and tried again ever more seldom."""
-        self.servers.replace(Mcp(servers={"demo": Server(command="/nowhere/at/all")}))
-        for seconds in (1, 2, 4):
-            await self.servers.until(lambda: self.servers.state() == "lost")
-            self.assertIn("No such file", self.servers.states()[0]["why"])
-            self.clock.advance(seconds - 0.1)
-            self.assertEqual(self.servers.state(), "lost")
-            self.clock.advance(0.1)
-            await self.servers.until(lambda: self.servers.state() == "connecting")
+        with capturedLogs() as logs:
+            self.servers.replace(Mcp(servers={"demo": Server(command="/nowhere/at/all")}))
+            for seconds in (1, 2, 4):
+                await self.servers.until(lambda: self.servers.state() == "lost")
+                self.assertIn("No such file", self.servers.states()[0]["why"])
+                self.clock.advance(seconds - 0.1)
+                self.assertEqual(self.servers.state(), "lost")
+                self.clock.advance(0.1)
+                await self.servers.until(lambda: self.servers.state() == "connecting")
+        lines = [formatEvent(event) for event in logs if "server" in event]
+        self.assertEqual(len(lines), 1)
+        self.assertIn("MCP server demo: [Errno 2] No such file", lines[0])
 
     async def test_no_server(self) -> None:
         """A program that speaks something else is not waited for without end."""

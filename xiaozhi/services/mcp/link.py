@@ -218,7 +218,8 @@ class Link(Service):
         """Be in another state; a failure is named when it is another than before."""
         if state != "connected":
             self.tools = ()
-        if state == "ending" and why != self.why and self.running and self.terms.lasting:
+        is_news = state in ("ending", "lost") and why != self.why
+        if is_news and self.running and self.terms.lasting:
             self.log.warn("MCP server {server}: {why}", server=self.label, why=why)
         self.state, self.why = state, why
         self._changed(self)
