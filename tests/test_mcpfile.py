@@ -129,7 +129,7 @@ class FileTests(FileTestCase):
             [
                 ": mcpServers.a: must have a command or a url, and not both",
                 ": mcpServers.b: must be a mapping",
-                ": mcpServers.c.args[1]: expected str, got int",
+                ": mcpServers.c.args[1]: expected text, got a whole number",
                 ": mcpServers.d: type must be stdio, sse or http",
                 ": mcpServers.e: needs the environment variable NOWHERE, which is not set",
             ],

@@ -29,6 +29,15 @@ _SPOKEN: Final = {
     "streamablehttp": "http",
 }
 _OF_EDITOR = re.compile(r"\$\{env:([A-Za-z_]\w*)\}", re.ASCII)
+_KINDS: Final = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "null": "nothing",
+    "object": "a mapping",
+    "str": "text",
+}
 _WHERE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
@@ -115,5 +124,5 @@ def _place(error: str) -> tuple[list[str], str]:
     match = _WHERE.fullmatch(error)
     if match is None:
         return [], error
-    what = match[1].replace("`", "")
+    what = re.sub(r"`(\w+)`", lambda kind: _KINDS.get(kind[1], kind[1]), match[1])
     return [match[2]] if match[2] else [], what[:1].lower() + what[1:]

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.services.mcp.case import PROGRAM, McpCase, ended, group_of, ours
+from xiaozhi.services.mcp.child import LONGEST as LONGEST_LINE
 from xiaozhi.services.mcp.link import AT_ONCE, FAILED, OPENING, PATIENCE, PING
 from xiaozhi.services.mcp.results import LONGEST
 from xiaozhi.services.mcp.settings import Mcp, Server
@@ -135,6 +136,13 @@ class LifeTests(McpCase):
         self.assertIn("no answer", self.servers.states()[0]["why"])
         await self.again(1)
         await ended([process])
+
+    async def test_overlong(self) -> None:
+        """A message that is too long to be read ends the connection, and that is said."""
+        await self.have(demo=ours())
+        outcome = await self.call("long", characters=LONGEST_LINE + 1)
+        self.assertEqual(outcome.text, f"{FAILED}: long: it sent a message of more than 4 MiB")
+        await self.again(1)
 
     async def test_stopped(self) -> None:
         """When we stop, a server ends, and so does what it has started and forgotten."""
