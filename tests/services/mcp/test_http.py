@@ -99,7 +99,7 @@ class HttpTests(McpCase):
         """Where nothing is, or something else, that is said, without what may be a key."""
         address, port = f"http://127.0.0.1:{self.port.getsockname()[1]}", unused_port()
         for url, why in (
-            (f"{address}/nowhere/{self.path}?key=secret", "40|Not Found|no MCP"),
+            (f"{address}/nowhere/{self.path}?key=secret", "it answered 404 Not Found"),
             (f"http://127.0.0.1:{port}/{self.path}?key=secret", "connect"),
         ):
             server = Server(url=url, transport=self.transport)
