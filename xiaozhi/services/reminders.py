@@ -35,6 +35,8 @@ from xiaozhi.services.store.records import Full, Reminder
 
 MOST: Final = 50
 """Reminders a device may have."""
+SOON: Final = 3600.0
+"""Seconds before something is due in which a connection is kept for it."""
 RINGS: Final = 3
 """So often timers and alarms ring, while nobody answers."""
 PAUSE: Final = 60.0

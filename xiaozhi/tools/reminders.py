@@ -14,13 +14,12 @@ from xiaozhi import notices, telling
 from xiaozhi.errors import Unavailable
 from xiaozhi.occurrence import REPEATS, Impossible, coming, following, time_named
 from xiaozhi.services import engine
+from xiaozhi.services.reminders import SOON
 from xiaozhi.services.store.records import Full, Reminder, ReminderKind
 from xiaozhi.tooling import Outcome, Scene, Tool
 from xiaozhi.tools import Room
 from xiaozhi.tools._places import check_zone, own_zone
 
-SOON: Final = 3600.0
-"""Seconds for which a connection is kept for what is due."""
 _LONGEST: Final = 366 * 86400
 """Seconds from now to the latest that is kept."""
 _WORDS: Final = 200
@@ -152,9 +151,7 @@ class Kit:
             await self._reminders.add(reminder, scene.known)
         except Full as error:
             chinese = scene.language == "zh"
-            say = (
-                "已经满了，请先取消一些。" if chinese else "There are too many; cancel some first."
-            )
+            say = "已经满了，请先取消一些。" if chinese else "There are too many: cancel some."
             return Outcome(error.why, say, failed=True)
         say = _confirmed(reminder, now.timestamp())
         return Outcome(f"{say} (due {datetime.fromtimestamp(when.due, self._zone):%F %T %Z})", say)
