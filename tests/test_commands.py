@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -174,6 +176,16 @@ class Understood(SynchronousTestCase):
         """What has more in it than a command goes to the model."""
         found = {text: understand(text.strip(), "") for text in NOBODYS}
         self.assertEqual({text: one for text, one in found.items() if one}, {})
+
+    def test_documented(self) -> None:
+        """The phrases that need nothing, as the documentation has it, are understood."""
+        text = (Path(__file__).parent.parent / "docs/tools.md").read_text("utf-8")
+        rows = re.findall(r"^\| `(\w+)` \| (.*) \| nothing \|$", text, re.M)
+        self.assertGreater(len(rows), 5)
+        for tool, phrases in rows:
+            for phrase in phrases.replace(";", ",").split(", "):
+                command = understand(phrase, "")
+                self.assertEqual(command and command.tool, tool, phrase)
 
     def test_languages(self) -> None:
         """Where another language is spoken, the same characters may mean something else."""
