@@ -232,8 +232,8 @@ _SMALL = rf"(?:{'|'.join((*_ONES, *_TENS))})"
 _HOUR = rf"(?:\d{{1,2}}|{'|'.join(list(_ONES)[1:13])})"
 _AFTER = r"am|a m|pm|p m|in the morning|in the afternoon|in the evening|at night|tonight"
 ENGLISH_CLOCK: Final = (
-    rf"(?:noon|midday|midnight|(?:half past|(?:a )?quarter (?:past|to)|(?:\d\d?|{_SMALL}(?: {_SMALL})?)"
-    rf"(?: minutes)? (?:past|to)) {_HOUR}\b(?: (?:{_AFTER}))?"
+    r"(?:noon|midday|midnight|(?:half past|(?:a )?quarter (?:past|to)"
+    rf"|(?:\d\d?|{_SMALL}(?: {_SMALL})?)(?: minutes)? (?:past|to)) {_HOUR}\b(?: (?:{_AFTER}))?"
     rf"|{_HOUR}(?:[:.]\d\d|(?: oh)? {_SMALL}(?: {_SMALL})?)?"
     rf"(?: ?(?:{_AFTER})| o'?clock(?: (?:{_AFTER}))?)?\b)"
 )

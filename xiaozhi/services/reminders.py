@@ -302,6 +302,8 @@ class Reminders(Service):
     def _told(self, desk: _Desk, due: Sequence[Reminder], spoken: bool) -> None:
         """Be done with what was told, or ring again in a minute."""
         now = self._wall()
+        if spoken:
+            self.log.info("{device} was told {count} reminders", device=desk.device, count=len(due))
         for reminder in due:
             if reminder.id not in desk.reminders:
                 continue  # it was cancelled meanwhile
