@@ -128,13 +128,22 @@ class Setting(Case):
 
     def test_too_many(self) -> None:
         """One too many is refused in words."""
-        for _ in range(MOST):
-            self.do("set_timer", minutes=5)
+        for number in range(MOST):
+            self.do("set_timer", minutes=5, label=str(number))
         outcome = self.do("set_timer", minutes=5)
         self.assertEqual((outcome.failed, len(self.store.kept)), (True, MOST))
         self.assertEqual(outcome.say, "There are too many: cancel some.")
         self.scene.language = "zh"
         self.assertIn("满了", self.do("set_timer", minutes=5).say)
+
+    def test_said_twice(self) -> None:
+        """What is set twice in one breath is set once; another thing is another."""
+        for text in ("set a timer for 5 minutes", "set a timer for five minutes, please"):
+            self.assertEqual(self.say(text), "OK, I will tell you in 5 minutes.")
+        self.assertEqual(len(self.store.kept), 1)
+        self.say("set a tea timer for five minutes")
+        self.say("set a timer for six minutes")
+        self.assertEqual(len(self.store.kept), 3)
 
     def test_store_fails(self) -> None:
         """What cannot be kept is said so."""
