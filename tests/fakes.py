@@ -5,25 +5,29 @@ from __future__ import annotations
 import array
 import json
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from tests.pictures import JPEG
 from xiaozhi.audio import Encoder
+from xiaozhi.conversation import Conversation, Talk
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
+from xiaozhi.mcpvalues import FAILED
 from xiaozhi.modes.chat import Chat
 from xiaozhi.services.asr import Transcript
 from xiaozhi.services.counters import Counters
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.tts import Sound
 from xiaozhi.session import Session, Staff
 from xiaozhi.settings import Assistant, Audio
+from xiaozhi.tooling import Outcome, Picture, Scene, Source, Tool
 from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
 from xiaozhi.wire import AudioParams
@@ -110,14 +114,18 @@ class FakeRecognition:
 class FakeMinds:
     """Answers every question with `pieces`; a Deferred among them is waited for."""
 
-    def __init__(self, *pieces: str | Exception | Deferred[Any]) -> None:
+    def __init__(self, *pieces: Piece | Exception | Deferred[Any]) -> None:
         self.pieces = pieces
         self.asked: list[Sequence[Message]] = []
         self.languages: list[str] = []
+        self.tools: list[Sequence[Tool]] = []
         self.closed = 0
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         self.asked.append(messages)
+        self.tools.append(tools)
         self.languages.append(language)
         try:
             for piece in self.pieces:
@@ -155,6 +163,32 @@ class FakeSpeech:
                 raise ServiceError("tts", "broke off")
         finally:
             self.closed += 1
+
+
+class FakeHands:
+    """The tools of a device: one for operators, and a camera; two more fail."""
+
+    def __init__(self) -> None:
+        self.called: list[tuple[str, Any]] = []
+
+    def tools(self, device: str) -> Sequence[Tool]:
+        async def never(arguments: dict[str, Any], scene: Scene) -> Outcome:
+            raise AssertionError("it is called by its name")
+
+        return (
+            Tool("self.reboot", "Starts anew.", never, user_only=True),
+            Tool("take_photo", "Looks.\nOnce.", never),
+        )
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
+        self.called.append((name, arguments))
+        if name == "broken":
+            raise ServiceError("tool", f"{FAILED}: no")
+        if name == "failing":
+            return Outcome(f"{FAILED}: no", failed=True)
+        if name == "take_photo":
+            return Outcome("a cat", pictures=(Picture("image/jpeg", JPEG),))
+        return Outcome("true")
 
 
 class Here:
@@ -208,7 +242,10 @@ class Table:
         limits: Limits | None = None,
         manners: Manners | None = None,
         kept: Callable[[str], Sequence[bytes]] = lambda text: (),
+        *,
         reactor: Any = None,
+        assistant: Assistant | None = None,
+        sources: Sequence[Source] = (),
     ) -> None:
         self.clock = reactor or Clock()
         if reactor is None:
@@ -220,19 +257,25 @@ class Table:
         self.counters = Counters()
         self.link = FakeLink(self.clock, self.counters)
         settings = Audio(sample_rate=16000)
-        chat = Chat(self.minds, Assistant(), lambda: datetime(2026, 11, 22, 9, 30))  # type: ignore[arg-type]
+        chat = Chat(
+            lambda purpose, name: self.minds,  # type: ignore[arg-type, return-value]
+            assistant or Assistant(),
+            lambda: datetime(2026, 11, 22, 9, 30),
+            self.clock,
+        )
+        talk = Talk(chat, "en", sources, ("goodbye", "再见"), counters=self.counters)
         staff = Staff(
             self.recognition,  # type: ignore[arg-type]
-            chat,
-            lambda: Voice(self.speech, Here(), settings, kept),  # type: ignore[arg-type]
+            talk,
+            lambda name: Voice(self.speech, Here(), settings, kept),  # type: ignore[arg-type]
             self._warm,
             AudioParams("opus", 16000, 1, 60),
-            "en",
             counters=self.counters,
         )
         ears = Ears(LoudDetector(), limits or Limits())
         manners = manners or Manners(wakeup_words=("hey jarvis",))
-        self.session = Session(self.link, ears, manners, staff, language, self.clock)
+        self.talk = Conversation(talk, "d1", True, language, self.clock)
+        self.session = Session(self.link, ears, manners, staff, self.talk, self.clock)
 
     def _warm(self) -> None:
         self.warmed += 1

@@ -25,8 +25,9 @@ from tests.services.streams import StreamTestCase, within
 from xiaozhi.phrases import Key, everything, phrase
 from xiaozhi.services.asr import Recognition, Transcript
 from xiaozhi.services.deadline import Deadlines
-from xiaozhi.services.llm import Message, Minds
+from xiaozhi.services.llm import Message, Minds, Piece
 from xiaozhi.services.tts import Speech
+from xiaozhi.tooling import Tool
 from xiaozhi.wire import ListenStart, Sound
 
 SHORT: Final = 0.4
@@ -63,7 +64,9 @@ class Mind:
 
     languages: Collection[str] = ("*",)
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         yield ANSWER[language]
 
 

@@ -227,17 +227,34 @@ class Handshake(SynchronousTestCase):
             self.assertEqual(self.counters.value("connections_refused", reason="failure"), 0)
 
     def test_dropped_meanwhile(self) -> None:
-        """Who took too long to ask is dropped, even if it is admitted before TCP says goodbye."""
+        """Who took too long to ask is refused, even if it is admitted before TCP says goodbye."""
         peer = self.peer(self.tokens)
-        self.patch(peer.transport, "abortConnection", lambda: None)
+        self.patch(peer.transport, "loseConnection", lambda: None)
         self.clock.advance(6)
         token = self.tokens.mint("aa:bb", self.clock.seconds())
         peer.handshake(Device_Id="aa:bb", Authorization=token)
         self.clock.pump([0.5] * 9)
         assert self.register.slow is not None
         self.register.slow.pop().callback(Standing())
-        self.assertEqual(peer.transport.value(), b"")
+        self.assertTrue(peer.transport.value().startswith(b"HTTP/1.1 408 Request Timeout\r\n"))
+        self.assertNotIn(SWITCHING.encode(), peer.transport.value())
         self.assertEqual(peer.factory.sessions, set())
+
+    def test_too_slow(self) -> None:
+        """A handshake that is not over within ten seconds is refused and counted, once."""
+        peer, late = self.peer(), {"reason": "slow_handshake"}
+        self.clock.pump([0.5] * 18)
+        self.assertEqual((peer.transport.value(), peer.transport.connected), (b"", True))
+        with capturedLogs() as events:
+            self.clock.pump([0.5] * 5)
+        self.assertTrue(peer.transport.value().startswith(b"HTTP/1.1 408 Request Timeout\r\n"))
+        self.assertFalse(peer.transport.connected)
+        self.assertEqual(peer.factory.counters.value("connections_refused", **late), 1)
+        self.assertEqual([e for e in events if e["log_level"].name == "warn"], [])
+        in_time = self.peer()
+        in_time.handshake(Authorization=TOKEN)
+        self.clock.pump([0.5] * 30)
+        self.assertEqual(in_time.factory.counters.value("connections_refused", **late), 0)
 
     def test_a_second_request(self) -> None:
         """A second request while the first is decided does not get in by the first one's right."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from xiaozhi.errors import BadMessage, ConfigError, ServiceError, Unavailable, missing
+from xiaozhi.mistakes import words
 
 
 class Errors(SynchronousTestCase):
@@ -14,8 +15,10 @@ class Errors(SynchronousTestCase):
         self.assertEqual(
             (str(failure), failure.stage, failure.why), ("asr: no answer", "asr", "no answer")
         )
-        wrong = ConfigError(["a:1: x", "a:2: y"])
-        self.assertEqual((str(wrong), wrong.problems), ("a:1: x\na:2: y", ("a:1: x", "a:2: y")))
+        wrong = ConfigError([words("other", why="a:1: x"), words("no_ids")])
+        self.assertEqual(wrong.problems, ("a:1: x", "must be ids of devices"))
+        self.assertEqual(str(wrong), "\n".join(wrong.problems))
+        self.assertEqual(wrong.said("zh"), "a:1: x\n必须是设备编号")
         self.assertEqual(str(BadMessage("why")), "why")
         self.assertEqual(str(Unavailable("why")), "why")
         self.assertEqual(Unavailable("why").said("zh"), "why")

@@ -7,13 +7,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import Here
 from xiaozhi.errors import ConfigError
+from xiaozhi.mistakes import words
 from xiaozhi.operating import NOTICE, Operator, Process
+from xiaozhi.scope import Scope, about
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.sparing import EACH, WINDOW
 from xiaozhi.services.systemd import Manager
 from xiaozhi.wire import Order
 
@@ -77,6 +80,20 @@ class Secrets(Case):
         self.assertNotIn("open", str(events))
         self.assertEqual(self.done, [])
 
+    def test_flood(self) -> None:
+        """Many guesses of a device are few lines, and a sum; each is counted."""
+        with capturedLogs() as events, about(Scope("s1", "aa:bb")):
+            for _ in range(1000):
+                self.order("restart", "open")
+        self.assertEqual(len(events), EACH)
+        with capturedLogs() as events:
+            self.clock.advance(WINDOW)
+        self.assertEqual([formatEvent(e) for e in events], ["refused 990 more orders of aa:bb"])
+        self.assertEqual(self.counters.value("orders_refused"), 1000)
+        self.order("restart", "open")
+        self.operator.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_none(self) -> None:
         """Without a secret nobody is obeyed, not even who says none."""
         self.plan.secret = ""
@@ -102,9 +119,10 @@ class Reload(Case):
 
     def test_wrong(self) -> None:
         """A wrong configuration changes nothing; what is wrong is told, with its line."""
-        self.plan.wrong = ConfigError(["x.yaml:3: server.port: must be a number"])
+        why = "x.yaml:3: server.port: must be a number"
+        self.plan.wrong = ConfigError([words("other", why=why)])
         status, message = self.order("update_config")
-        self.assertEqual((status, message), ("error", "x.yaml:3: server.port: must be a number"))
+        self.assertEqual((status, message), ("error", why))
         self.hang_up()
         self.assertEqual(self.plan.applied, 0)
 
@@ -146,7 +164,7 @@ class Restart(Case):
 
     def test_wrong(self) -> None:
         """What could not start again is not stopped."""
-        self.plan.wrong = ConfigError(["x.yaml:3: no"])
+        self.plan.wrong = ConfigError([words("other", why="x.yaml:3: no")])
         self.assertEqual(self.order("restart"), ("error", "x.yaml:3: no"))
         self.plan.wrong = None
         self.operator = self.make(fixed="in a chroot")

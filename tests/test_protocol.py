@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import Table, packets, silence, tone
@@ -12,12 +13,13 @@ from tests.websocket import Peer, factory, set_clock
 from xiaozhi.factory import Doors
 from xiaozhi.limits import Crowd
 from xiaozhi.services.devices import Devices
+from xiaozhi.services.sparing import EACH
 from xiaozhi.wire import encode_binary
 
 HELLO = {
     "type": "hello",
     "version": 1,
-    "features": {"mcp": True},
+    "features": {"glyph_push": False},
     "transport": "websocket",
     "audio_params": {"format": "opus", "sample_rate": 16000, "channels": 1, "frame_duration": 60},
 }
@@ -138,9 +140,16 @@ class Handshake(Case):
             self.assertEqual((crowd.total, crowd.addresses), (0, 0))
 
     def test_closed(self) -> None:
-        """Who comes while the server stops is told to come again."""
+        """Who comes while the server stops is told to come again; many are not many lines."""
         crowd = Crowd(10, 10, closed=True)
-        self.assertIn("503", self.peer(crowd=crowd).handshake())
+        peer = self.peer(crowd=crowd)
+        with capturedLogs() as events:
+            self.assertIn("503", peer.handshake("/xiaozhi/v1/?device-id=aa"))
+            for _ in range(EACH + 5):
+                self.peer(peer, "192.168.1.9").handshake()
+        lines = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(lines[0], "refused aa from 192.168.1.9: the server is stopping")
+        self.assertEqual(len(lines), EACH)
         self.assertEqual(crowd.total, 0)
 
     def test_loopback(self) -> None:

@@ -9,15 +9,17 @@ from unittest.mock import Mock
 
 import attrs
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from tests.configuring import FileTestCase
 from tests.fakes import Here
+from tests.services.auth.test_jwt import CURVE, EDWARDS, pem
 from tests.websocket import FakeStore
 from xiaozhi.engines import Engines
 from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.factory import AT_ONCE
 from xiaozhi.identity import Identity
 from xiaozhi.limits import Crowd
 from xiaozhi.presence import Presence
@@ -41,6 +43,7 @@ class FakeEngine(Service):
     """Notes its life."""
 
     languages: Collection[str] = ("*",)
+    tools = ()
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -69,10 +72,11 @@ class Reading(FileTestCase):
         self.patch(Engines, "workers", lambda engines, kind: Here())
         self.server = MultiService()
         self.counters = Counters()
-        engines = Engines(self.server, "en", Path(self.folder), self.clock, self.counters, 2)
+        store: Any = FakeStore()
+        place = Path(self.folder)
+        engines = Engines(self.server, "en", place, self.clock, self.counters, 2)
         self.config = self.load(FIRST)
         self.lines: list[str] = []
-        store: Any = FakeStore()
         self.walls = Walls(
             store,
             Presence(store, 9, self.counters, self.clock, self.clock.seconds),
@@ -172,7 +176,7 @@ class Reading(FileTestCase):
         self.assertEqual(self.rooms._house().staff.downlink.sample_rate, 16000)
         self.assertEqual(staffing.staff(promised).downlink, promised)
         self.assertEqual((prompts.running, staffing._prompts.running), (0, 1))
-        old = staffing.staff(AudioParams("opus", 24000, 1, 60)).voice()
+        old = staffing.staff(AudioParams("opus", 24000, 1, 60)).voice("")
         self.assertEqual(old._kept("anything"), ())
 
     def test_staffed_together(self) -> None:
@@ -186,6 +190,34 @@ class Reading(FileTestCase):
         self.assertEqual(len(engaged), 4)
         self.assertEqual(sorted(map(engaged.count, engaged)), [1, 3, 3, 3])
 
+    def crowd(self, number: int) -> list[Mock]:
+        """Have so many sessions; give them."""
+        sessions = [Mock(downlink=AudioParams("opus", 24000, 1, 60)) for _ in range(number)]
+        self.rooms.factory.sessions.update(sessions)
+        return sessions
+
+    def test_thousands(self) -> None:
+        """Thousands of sessions get their new staff some at a time; others have their turn."""
+        sessions = self.crowd(2 * AT_ONCE + 1)
+        before = self.rooms.factory._house
+        applying = Deferred.fromCoroutine(self.rooms.apply(self.read("asr: [pocketsphinx]")))
+        self.assertNoResult(applying)
+        self.assertEqual(sum(session.engage.called for session in sessions), AT_ONCE)
+        self.assertIsNot(self.rooms.factory._house, before)  # for those that come meanwhile
+        self.rooms.factory.sessions.difference_update(sessions[::2])  # and some go
+        self.clock.advance(0)
+        self.assertEqual(self.successResultOf(applying), ["asr"])
+        self.assertTrue(all(session.engage.call_count == 1 for session in sessions))
+
+    def test_given_up(self) -> None:
+        """A server that stops does not go on with it."""
+        sessions = self.crowd(2 * AT_ONCE)
+        applying = Deferred.fromCoroutine(self.rooms.apply(self.read(FIRST)))
+        applying.cancel()
+        self.failureResultOf(applying, CancelledError)
+        self.clock.advance(0)
+        self.assertEqual(sum(session.engage.called for session in sessions), AT_ONCE)
+
     def test_manners(self) -> None:
         """The assistant, the end, the limits and the secret are the new ones at once."""
         self.apply(
@@ -195,7 +227,7 @@ class Reading(FileTestCase):
             " max_messages_per_second: 70, secret: sesame, public_url: 'https://x.example'}\n"
         )
         house = self.rooms._house()
-        self.assertEqual(house.staff.chat.assistant.name, "Jeeves")
+        self.assertEqual(house.staff.talk.chat.assistant.name, "Jeeves")
         self.assertEqual(house.limits.silence, 0.7)
         self.assertEqual((house.terms.patience.voice, house.terms.rate), (60, 70))
         self.assertEqual((house.manners.farewell, house.staff.farewell), (False, "Bye"))
@@ -222,6 +254,22 @@ class Reading(FileTestCase):
         self.assertTrue(
             self.rooms.offer.proxies.origin("192.0.2.1", {"x-forwarded-proto": "https"}).proxied
         )
+
+    def test_key_in_a_file(self) -> None:
+        """A public key is read again though its file is called the same; the same key is not."""
+        path = Path(self.folder) / "issuer.pem"
+        text = FIRST + f"auth: {{mode: jwt, jwt: {{public_key: '{path}'}}}}\n"
+        gates = []
+        for key in (CURVE, CURVE, EDWARDS):
+            path.write_text(pem(key))
+            gates.append((self.apply(text), self.rooms.factory.gate))
+        (_, first), (nothing, second), (told, third) = gates
+        self.assertEqual((nothing, told), ([], ["auth.jwt.public_key"]))
+        self.assertIs(first, second)
+        self.assertEqual((second.running, third.running), (0, 1))
+        path.unlink()
+        self.assertRaises(Unavailable, self.read, text)
+        self.assertIs(self.rooms.factory.gate, third)
 
     def test_upkeep(self) -> None:
         """The log is written as is said now, without the new secrets; pages have new readers."""

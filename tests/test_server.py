@@ -7,6 +7,7 @@ from typing import Any
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from xiaozhi.server import Parts, Server
@@ -55,7 +56,7 @@ class Stopping(SynchronousTestCase):
         for service in (self.service("store", self.ended), self.port):
             service.setServiceParent(tree)
         parts = Parts(tree, [self.port], doors, self, lambda: self.settled)  # type: ignore[arg-type]
-        self.server = Server(parts, self.clock, 10, ending, manager)
+        self.server = Server(parts, self.clock, 10, ending, manager, lambda: "SIGTERM")
         self.server.startService()
 
     def service(self, name: str, ended: Deferred[None]) -> Any:
@@ -86,8 +87,10 @@ class Stopping(SynchronousTestCase):
 
     def test_order(self) -> None:
         """The last answers, goodbyes, what was said, and only then what keeps it."""
-        stopping = self.server.stopService()
+        with capturedLogs() as events:
+            stopping = self.server.stopService()
         self.assertEqual(self.happened, [("drain", 5)])
+        self.assertEqual([formatEvent(e) for e in events], ["The server stops: SIGTERM"])
         for done, then in (
             (self.drained, ["doors"]),
             (self.closed, ["journal"]),
@@ -97,8 +100,12 @@ class Stopping(SynchronousTestCase):
             done.callback(None)
             self.assertEqual(self.happened, then)
         self.assertNoResult(stopping)
-        self.ended.callback(None)
+        self.clock.advance(0.25)
+        with capturedLogs() as events:
+            self.ended.callback(None)
         self.successResultOf(stopping)
+        told = [formatEvent(event) for event in events]
+        self.assertEqual(told, ["The server has stopped, after 0.2 s"])
         self.settled.callback(None)
         self.assertEqual(self.told, ["STOPPING=1"])
 

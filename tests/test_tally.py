@@ -29,6 +29,25 @@ class Told(SynchronousTestCase):
         table.hear(tone(1.2) + silence(1.5))
         table.pass_time(4.0)
 
+    def sessions(self, table: Table) -> dict[str, float]:
+        """Tell how many sessions there are, by whose turn it is."""
+        return {state: value for (state,), value in table.counters.values("sessions") if value}
+
+    def test_whose_turn(self) -> None:
+        """A session is counted as what it is, from its beginning to its end."""
+        table = self.table("hello")
+        self.assertEqual(self.sessions(table), {"idle": 1})
+        table.session.receive(ListenStart("auto"))
+        self.assertEqual(self.sessions(table), {"listening": 1})
+        table.hear(tone(1.2))
+        self.assertEqual(self.sessions(table), {"hearing": 1})
+        table.hear(silence(1.5))
+        self.assertEqual(self.sessions(table), {"speaking": 1})
+        for _ in range(2):
+            table.session.close()
+            table.session.receive(Abort())
+            self.assertEqual(self.sessions(table), {})
+
     def test_spoken(self) -> None:
         """A spoken question counts, with the time from its end to the first sound."""
         table = self.table("hello", "again")

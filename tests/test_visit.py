@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -12,10 +13,12 @@ from tests.calendar import FakeCalendar
 from tests.fakes import Table
 from tests.test_protocol import HELLO
 from tests.websocket import FakeStore, Peer, factory, set_clock
+from xiaozhi.device.mcp import Server
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store.records import Entry, Reminder, SessionMemory
+from xiaozhi.services.web.address import Arrival, seen
 from xiaozhi.turn import Manners
 from xiaozhi.wire import Obeyed, Order
 
@@ -284,6 +287,83 @@ class Idle(Case):
         self.assertEqual([frame["type"] for frame in peer.frames() if frame != "ping"], ["pong"])
 
 
+class Tools(Case):
+    """What the device can do."""
+
+    def ready(self, **hello: Any) -> Peer:
+        """Connect a device that can be asked; what it was asked is left to read."""
+        peer = Peer(self.factory)
+        self.addCleanup(peer.vanish)
+        peer.handshake(PATH)
+        peer.send(HELLO | {"features": {"mcp": True}} | hello)
+        return peer
+
+    def asked(self, peer: Peer) -> list[Any]:
+        """Tell what the device was asked since the last time."""
+        frames = [frame for frame in peer.frames() if isinstance(frame, dict)]
+        return [frame["payload"] for frame in frames if frame["type"] == "mcp"]
+
+    def test_hello(self) -> None:
+        """After the hello the device is told where photos go, as it reached the server."""
+        told: list[Any] = []
+
+        def photos(device: str, arrival: Arrival) -> dict[str, str]:
+            told.append(
+                (device, seen(arrival.headers["host"], arrival.host, arrival.port).http("/"))
+            )
+            return {"url": "http://x/", "token": "t"}
+
+        self.factory = self.serve(vision=photos)
+        (request,) = self.asked(self.ready())
+        vision = {"url": "http://x/", "token": "t"}
+        self.assertEqual(request["params"]["capabilities"], {"vision": vision})
+        self.assertEqual(told, [("aa:01", "http://192.168.1.5:12345/")])
+
+    def test_in_turn(self) -> None:
+        """The replies of a device reach whoever has asked; a second hello asks nothing."""
+        peer = self.ready()
+        answer = Server().answer
+        for _ in range(3):
+            for request in self.asked(peer):
+                if (reply := answer(request)) is not None:
+                    peer.send({"type": "mcp", "payload": json.loads(str(reply))})
+        peer.send(HELLO | {"features": {"mcp": True}})
+        self.assertEqual(self.asked(peer), [])
+        tools = self.factory.presence.tools("aa:01")
+        assert tools is not None
+        self.assertEqual(len(tools.tools()), 4)
+        self.assertIn("0 messages ignored", peer.protocol.visit.account())
+
+    def test_not_asked(self) -> None:
+        """A device that does not say that it can be asked is not."""
+        for features in ({}, {"mcp": False}, None):
+            peer = self.ready(features=features)
+            self.assertEqual(self.asked(peer), [])
+            peer.vanish()
+
+    def test_broken_errors(self) -> None:
+        """Errors that break the JSON around them are no malformed messages, however many."""
+        peer = self.ready()
+        head = b'{"session_id":"","type":"mcp","payload":{"jsonrpc":"2.0","id":'
+        for number in range(30):
+            peer.send_text(head + b'%d,"error":{"message":"a"b"}}}' % number)
+        self.wait(1)
+        self.assertNotIn(1002, peer.frames())
+        self.assertEqual(self.factory.counters.value("messages_malformed"), 0)
+
+    def test_gone(self) -> None:
+        """When the device has gone a call fails at once, and nothing is left to be done."""
+        peer = self.ready()
+        tools = self.factory.presence.tools("aa:01")
+        assert tools is not None
+        called = Deferred.fromCoroutine(tools.call("self.reboot", {}))
+        peer.vanish()
+        self.assertIn("has gone", self.failureResultOf(called, ServiceError).getErrorMessage())
+        self.assertIsNone(self.factory.presence.tools("aa:01"))
+        self.clock.advance(2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
 class Due(Case):
     """Timers, alarms and reminders."""
 
@@ -406,7 +486,7 @@ class End(Case):
         peer.vanish()
         (memory,) = self.memories
         self.assertEqual((memory.device_id, memory.began), ("aa:01", 1000.0))
-        self.assertEqual(memory.entries[0], Entry("user", "hello"))
+        self.assertEqual(memory.entries[0], Entry("user", "hello", 1000.0))
         self.assertRegex(memory.entries[1].text, r"^I.*…$")
 
     def test_unanswered(self) -> None:
@@ -416,7 +496,21 @@ class End(Case):
         peer.send({"type": "listen", "state": "detect", "text": "hello"})
         peer.vanish()
         (memory,) = self.memories
-        self.assertEqual(memory.entries, (Entry("user", "hello"),))
+        self.assertEqual(memory.entries, (Entry("user", "hello", 1000.0),))
+
+    def test_forgotten(self) -> None:
+        """What was to be forgotten meanwhile is not kept, and what was said before is."""
+        for seconds, kept in ((5, ["hello"]), (None, [])):
+            peer = self.connect()
+            for text in ("hello", "my secret"):
+                peer.send({"type": "listen", "state": "detect", "text": text})
+                self.table.pass_time(9)
+            self.factory.presence.forget("aa:02", None)
+            self.factory.presence.forget("aa:01", seconds and seconds + 9)
+            peer.vanish()
+            said = [entry for memory in self.memories for entry in memory.entries]
+            self.memories.clear()
+            self.assertEqual([entry.text for entry in said if entry.role == "user"], kept)
 
     def test_devices_goodbye(self) -> None:
         """A device that says goodbye is answered when all is kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import struct
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,7 +78,6 @@ class Text(SynchronousTestCase):
         self.assertEqual(text({"type": "ping"}), wire.Ping())
         self.assertEqual(text({"type": "keepalive"}), wire.Ping())
         self.assertEqual(text(42), wire.Number(42))
-        self.assertEqual(text({"type": "mcp", "payload": {}}), wire.Other("mcp", known=True))
         self.assertEqual(text({"type": "mystery"}), wire.Other("mystery"))
 
     def test_orders(self) -> None:
@@ -101,8 +101,28 @@ class Text(SynchronousTestCase):
             b"[" + b"[],{}," * 5000 + b"0]",
             json.dumps('[{"' * 50 + "\\").encode(),
         ):
-            message = wire.decode_text(b'{"type":"mcp","payload":%b}' % payload)
+            message = wire.decode_text(b'{"type":"iot","payload":%b}' % payload)
+            self.assertEqual(message, wire.Other("iot", known=True))
+
+    def test_mcp(self) -> None:
+        """JSON-RPC is read as an object, or as a text that is one; nonsense is ignored."""
+        payload = {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}
+        for written in (payload, json.dumps(payload)):
+            self.assertEqual(text({"type": "mcp", "payload": written}), wire.Mcp(payload))
+        deep = '{"a":' * 33 + "1" + "}" * 33
+        nonsense: Any
+        for nonsense in (None, 5, [], "", "[]", "5", '{"a"', deep):
+            message = text({"type": "mcp", "payload": nonsense})
             self.assertEqual(message, wire.Other("mcp", known=True))
+
+    def test_broken_errors(self) -> None:
+        """The firmware does not escape the text of an error: it is read all the same."""
+        for why in ('Unknown tool: a"b', "two\nlines", '"}}}', 'C:\\x "', "\x01", '"}}}"', ""):
+            head = '{"session_id":"s1","type":"mcp","payload":{"jsonrpc":"2.0","id":7,"error":'
+            frame = head + '{"message":"' + why + '"}}}'
+            error = {"jsonrpc": "2.0", "id": 7, "error": {"message": why}}
+            self.assertEqual(wire.decode_text(frame.encode()), wire.Mcp(error), why)
+            self.assertRaises(BadMessage, wire.decode_text, frame[:-1].encode())
 
     def test_badges(self) -> None:
         """A badge shows itself by its hello, or by a message only badges send."""
@@ -110,7 +130,7 @@ class Text(SynchronousTestCase):
             (b'{"type":"hello","features":{"badge":true}}', True),
             (b'{"type":"hello","features":{"mcp":true}}', False),
             (b'{"type":"ui.ack"}', True),
-            (b'{"type":"mcp"}', False),
+            (b'{"type":"iot"}', False),
         ):
             message = wire.decode_text(raw)
             assert isinstance(message, wire.Hello | wire.Other)
@@ -259,6 +279,7 @@ class Down(SynchronousTestCase):
             (wire.Stt("hi"), {"type": "stt", "text": "hi"}),
             (wire.Llm("happy", "🙂"), {"type": "llm", "emotion": "happy", "text": "🙂"}),
             (wire.Pong(), {"type": "pong"}),
+            (wire.Mcp({"id": 1}), {"type": "mcp", "payload": {"id": 1}}),
         ):
             self.assertEqual(self.said(message), fields | {"session_id": "s1"})
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from xiaozhi.errors import BadMessage, Unavailable
+from xiaozhi.errors import BadMessage, missing
 
 SAMPLE_BYTES: Final = 2
 FRAME_MS: Final = (5, 10, 20, 40, 60, 80, 100, 120)
@@ -62,7 +62,7 @@ def _bundled_opus() -> str:
         for name in ("libopus.so", "libopus.dylib", "opus.dll"):
             if (path := Path(folder, "_native", name)).exists():
                 return str(path)
-    raise Unavailable("libopus is not installed: pip install opuslib-next-bundled")
+    raise missing("libopus", "opuslib-next-bundled")
 
 
 _decoder, _encoder, _ctl = _opus()

@@ -12,7 +12,7 @@ from xiaozhi.settings import Chosen, Config
 LIVE: Final = frozenset(
     {
         "auth", "activation", "audio", "listen", "idle", "end_prompt", "assistant", "metrics",
-        "vad", "asr", "llm", "tts", "manager-api",
+        "mcp", "vad", "asr", "llm", "tts", "memory", "tools", "vision", "manager-api",
         "log.format", "log.level", "log.max_message_length", "log.speech",
         "server.public_url", "server.trusted_proxies", "server.secret",
         "server.max_connections", "server.max_connections_per_address",

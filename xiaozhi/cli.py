@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from xiaozhi.device.cli import main as device
 
         return device(given[1:])
-    if given[:1] and given[0] in ("devices", "activate", "token"):
+    if given[:1] and given[0] in ("devices", "activate", "token", "mcp"):
         from xiaozhi.operators.cli import main as operate
 
         return operate(given)
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("devices", help="the devices of a server: list, show, block, forget ...")
     commands.add_parser("activate", help="activate the device that shows a code")
     commands.add_parser("token", help="make, list and revoke tokens of operators and devices")
+    commands.add_parser("mcp", help="the MCP servers of a server, and how they are")
     commands.add_parser("device", help="a simulated device: see `xiaozhi device --help`")
     return parser
 
@@ -93,14 +94,17 @@ def _init(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from xiaozhi.config import load, locate
+    from xiaozhi.languages import of_environment
+    from xiaozhi.mistakes import words
 
+    language = of_environment(os.environ)
     try:
         path = locate(options.file, os.environ, Path.cwd())
         load(path, os.environ)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.said(language), file=sys.stderr)
         return 1
-    print(f"{path or 'the built-in defaults'}: nothing is wrong")
+    print(words("right", file=path or words("defaults")).said(language))
     return 0
 
 

@@ -7,8 +7,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from xiaozhi import manual, yamltext
+import msgspec
+
+from xiaozhi import manual, mcpfile, yamltext
 from xiaozhi.errors import ConfigError
+from xiaozhi.mistakes import Words, words
 from xiaozhi.reading import Problem, Reading
 from xiaozhi.settings import Config
 
@@ -30,7 +33,8 @@ def locate(
         if name:
             path = cwd / name
             if not os.path.exists(path):
-                raise ConfigError([f"{path}: there is no such file (named by {origin})"])
+                what = words("missing", origin=origin)
+                raise ConfigError([words("place", place=path, what=what)])
             return path
     usual = (cwd / manual.FILE, system)
     return next((path for path in usual if os.path.exists(path)), None)
@@ -44,16 +48,19 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         root = yamltext.compose(_text(path)) if path else None
         config = reading.struct(Config, root, "", None)
     except yamltext.Wrong as wrong:
-        reading.wrong(wrong.line, "", str(wrong))
+        reading.wrong(wrong.line, "", wrong.why)
     if not isinstance(config, Config):
         found = sorted(reading.problems, key=lambda problem: problem.line or math.inf)
         raise ConfigError([_told(path, problem) for problem in found])
-    return config
+    base = path.absolute().parent if path else Path.cwd()
+    mcp = mcpfile.with_file(config.mcp, base, config.state_path(environ), environ)
+    return msgspec.structs.replace(config, mcp=mcp)
 
 
-def _told(path: Path | None, problem: Problem) -> str:
+def _told(path: Path | None, problem: Problem) -> Words:
     place = str(path or "defaults") + (f":{problem.line}" if problem.line else "")
-    return ": ".join(part for part in (place, problem.key, problem.what) if part)
+    place += f": {problem.key}" if problem.key else ""
+    return words("place", place=place, what=problem.what)
 
 
 def _text(path: Path) -> str:
@@ -61,10 +68,11 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(_LIMIT + 1)
     except OSError as error:
-        raise yamltext.Wrong(None, f"cannot be read: {error.strerror}") from None
+        raise yamltext.Wrong(None, words("unreadable", why=error.strerror)) from None
     if len(data) > _LIMIT:
-        raise yamltext.Wrong(None, f"is longer than {_LIMIT >> 10} KiB")
+        raise yamltext.Wrong(None, words("too_long", limit=_LIMIT >> 10))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise yamltext.Wrong(data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise yamltext.Wrong(line, words("not_utf8")) from None

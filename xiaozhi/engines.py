@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ class Engines:
     """For the blocking work of each kind."""
     here: Made | None = None
     """Those that serve now."""
+    desks: dict[str, Callable[[engine.Workshop], engine.Workshop]] = attrs.field(factory=dict)
+    """Where those of a kind may use more of the house: adds that to what all may use."""
     _pools: dict[str, Workers] = attrs.field(factory=dict)
 
     def workers(self, kind: str) -> Workers:
@@ -57,7 +60,8 @@ class Engines:
 
     def workshop(self, kind: str) -> engine.Workshop:
         """Tell what those of one `kind` may use of the house."""
-        return engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
+        usual = engine.Workshop(self.clock, self.workers(kind), self.state, self.language)
+        return self.desks[kind](usual) if kind in self.desks else usual
 
     def make(self, config: Config) -> Made:
         """Make the engines `config` wants; in a thread, if others serve meanwhile.
@@ -65,10 +69,7 @@ class Engines:
         Raises Unavailable if there is no voice detector.
         """
         lacking: dict[str, list[str]] = {}
-        made = {
-            kind: self._of(kind, getattr(config, kind), lacking)
-            for kind in ("asr", "llm", "tts", "vad")
-        }
+        made = {kind: self._of(kind, getattr(config, kind), lacking) for kind in engine.KINDS}
         if not made["vad"]:
             raise Unavailable(f"vad: {'; '.join(lacking)}")
         return Made(config, made, lacking)
@@ -92,3 +93,8 @@ class Engines:
             else:
                 made.append((chosen, new))
         return made
+
+
+def now() -> datetime:
+    """Tell the local time, with its offset."""
+    return datetime.now().astimezone()

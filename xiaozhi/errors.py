@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xiaozhi.mistakes import Said
+
 
 class BadMessage(Exception):
     """The device is wrong: its message cannot be understood. `str()` says why, for the log."""
@@ -59,7 +61,12 @@ def missing(package: str, install: str = "") -> Unavailable:
 class ConfigError(Exception):
     """The operator is wrong: everything found wrong in the configuration, a line each."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[Said]) -> None:
         """Take the `problems`, each as "path:line: what is wrong"."""
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+        self.problems = tuple(str(problem) for problem in problems)
+        super().__init__("\n".join(self.problems))
+        self._problems = tuple(problems)
+
+    def said(self, language: str) -> str:
+        """Say all of them, in Chinese where that is the `language`, else in English."""
+        return "\n".join(problem.said(language) for problem in self._problems)

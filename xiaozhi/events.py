@@ -64,6 +64,8 @@ class Finished:
     """The device has played the answer; or there was nothing to say."""
 
     turn: int
+    leave: bool = False
+    """Whether the user wants the connection to end with it."""
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from xiaozhi.mistakes import Mistake
 from xiaozhi.section import Section
 from xiaozhi.services.networks import check_networks
 from xiaozhi.upkeep import Tls
@@ -23,17 +24,14 @@ def check_addresses(addresses: tuple[str, ...]) -> None:
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise ValueError("must be IP addresses, such as 0.0.0.0 or ::") from None
+            raise Mistake("no_addresses") from None
 
 
 def check_url(url: str) -> None:
     """Raise ValueError unless devices can use `url` ("" is for none)."""
     match = _URL.fullmatch(url)
     if url and not (match and 0 < int(match.group("port") or 80) < 65536):
-        raise ValueError(
-            "must be http, https, ws or wss, ://, a host and perhaps a port, "
-            "such as https://voice.example.org:8443"
-        )
+        raise Mistake("no_url")
 
 
 _DATABASE = re.compile(
@@ -48,17 +46,13 @@ def check_database(url: str) -> None:
     """Raise ValueError unless `url` names a database the store can use ("" is for the usual)."""
     match = _DATABASE.fullmatch(url)
     if url and not (match and 0 < int(match.group("port") or 5432) < 65536):
-        raise ValueError(
-            "must be sqlite:/// and the whole path of a file, such as sqlite:////srv/xiaozhi.db, "
-            "or postgresql://user:password@host:port/database, with @ : / ? # and % in the user "
-            "and the password written as %40 and so on"
-        )
+        raise Mistake("no_database")
 
 
 def check_language(tag: str) -> None:
     """Raise ValueError unless `tag` is "auto" or names a language."""
     if not re.fullmatch(r"auto|[A-Za-z]{2,3}([-_.@][\w-]+)*", tag):
-        raise ValueError("must be auto or a language, such as zh or en")
+        raise Mistake("no_language")
 
 
 class Server(Section, frozen=True):
@@ -164,7 +158,7 @@ class Server(Section, frozen=True):
     def __post_init__(self) -> None:
         """Refuse two listeners on one port."""
         if self.http_port is not None and self.http_port == self.port:
-            raise ValueError("http_port must not be the same as port")
+            raise Mistake("same_port")
 
 
 class Store(Section, frozen=True):

@@ -58,6 +58,8 @@ class Link:
         """Of whom the log speaks."""
         self.version = 1
         """The device's binary framing."""
+        self.badge = False
+        """Whether the device takes a badge's messages."""
         self.sent = 0
         """Audio frames that went out."""
         self.dropped = 0

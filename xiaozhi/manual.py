@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import pkgutil
@@ -18,13 +19,15 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from xiaozhi import services, yamltext
+from xiaozhi import kinds, yamltext
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.settings import ENGINES, Config
 
 FILE = Path("etc/xiaozhi.yaml")
 REFERENCE = Path("docs/configuration.md")
+TOOLS = "tools"
+"""The kind of which all are used, each with its settings under its name."""
 _WIDTH = 96
 _WORD = re.compile(r"[A-Za-z][\w./-]*")
 _ELSEWHERE_NOT_TEXT = {"yes", "no", "on", "off", "y", "n"}
@@ -72,9 +75,10 @@ _ENGINES_HEAD = """\
 
 ## Engines
 
-`vad`, `asr`, `llm` and `tts` list engines, and the first that can serve is used. Each is a mapping
-of `use` (the engine's name) and its settings; the name alone will do where the defaults do. An
-engine may be listed twice with different settings. A list in the file replaces the default list.
+`vad`, `asr`, `llm`, `tts` and `memory` list engines, and the first that can serve is used. Each is
+a mapping of `use` (the engine's name) and its settings; the name alone will do where the defaults
+do. An engine may be listed twice with different settings. A list in the file replaces the default
+list.
 
 ```yaml
 vad: webrtc
@@ -85,82 +89,20 @@ tts:
 ```
 """
 
+_TOOLS_HEAD = """\
 
-def bare(kind: types.Type) -> types.Type:
-    """Strip `kind` of its annotations and of a None beside it."""
-    if isinstance(kind, types.Metadata):
-        return bare(kind.type)
-    if isinstance(kind, types.UnionType):
-        rest = [one for one in kind.types if not isinstance(one, types.NoneType)]
-        return bare(rest[0]) if len(rest) == 1 else kind
-    return kind
+## Tools
 
+`tools` is a mapping of the tools' names and their settings. One that is not named has its
+defaults; `false` takes one away. What each can do is told in [tools.md](tools.md).
 
-def describe(kind: types.Type) -> str:
-    """Say in plain words what a value of `kind` is."""
-    match bare(kind):
-        case types.BoolType():
-            return "true or false"
-        case types.IntType() as number:
-            return "a whole number" + _bounds(number)
-        case types.FloatType() as number:
-            return "a number" + _bounds(number)
-        case types.StrType(min_length=low, max_length=high, pattern=pattern):
-            size = f" of at most {high} characters" if high is not None else ""
-            form = f" of the form {pattern}" if pattern else ""
-            return ("text, not empty" if low else "text") + size + form
-        case types.LiteralType(values=values):
-            return "one of " + ", ".join(str(value) for value in values)
-        case (
-            types.ListType()
-            | types.VarTupleType()
-            | types.SetType()
-            | types.FrozenSetType() as many
-        ):
-            return f"a list of {_plural(many.item_type)}"
-        case types.DictType(value_type=content):
-            return f"a mapping of {_plural(content)}"
-        case types.StructType():
-            return "a mapping"
-        case types.UnionType(types=choices):
-            return " or ".join(describe(choice) for choice in choices)
-        case _:
-            return "a value"
-
-
-def sort(value: Any) -> str:
-    """Say in plain words what sort of thing `value` is."""
-    match value:
-        case bool():
-            return "true or false"
-        case int():
-            return "a whole number"
-        case float():
-            return "a number"
-        case str():
-            return "text"
-        case None:
-            return "empty"
-        case dict():
-            return "a mapping"
-        case _:
-            return "a list"
-
-
-def _plural(kind: types.Type) -> str:
-    words = describe(kind)
-    if words in {"a whole number", "a number", "a mapping", "a value"}:
-        return words.removeprefix("a ") + "s"
-    return words.removeprefix("a ")
-
-
-def _bounds(number: types.IntType | types.FloatType) -> str:
-    words = []
-    if number.ge is not None or number.gt is not None:
-        words.append(f"from {number.ge}" if number.gt is None else f"above {number.gt}")
-    if number.le is not None or number.lt is not None:
-        words.append(f"to {number.le}" if number.lt is None else f"below {number.lt}")
-    return "".join(f" {word}" for word in words)
+```yaml
+tools:
+  weather:
+    city: Berlin
+  news: false
+```
+"""
 
 
 def explanation(kind: types.Type) -> str:
@@ -180,18 +122,17 @@ def default(field: types.Field) -> Any:
 def known(kind: str) -> Iterator[str]:
     """Yield the names of the engines of `kind` in the box, those used by default first."""
     yield from ENGINES[kind]
-    for path in services.__path__:
-        for module in pkgutil.iter_modules([f"{path}/{kind}"]):
-            usual = module.name.startswith("_") or module.name in ENGINES[kind]
-            if not usual and _is_engine(kind, module.name):
-                yield module.name
+    for module in pkgutil.iter_modules(importlib.import_module(engine.package(kind)).__path__):
+        usual = module.name.startswith("_") or module.name in ENGINES[kind]
+        if not usual and _is_engine(kind, module.name):
+            yield module.name
 
 
 def load(kind: str, name: str) -> ModuleType:
     """Import the engine `name` of `kind`, which has its settings; raises Unavailable."""
     module = engine.load(kind, name)
     if not (hasattr(module, "Settings") and hasattr(module, engine.KINDS[kind])):
-        raise Unavailable(f"{name!r} is not an engine")
+        raise Unavailable(f"{name!r} is not an engine", f"{name!r} 不是引擎")
     return module
 
 
@@ -213,7 +154,7 @@ def fields(struct: type[msgspec.Struct]) -> tuple[types.Field, ...]:
 def sections() -> Iterator[tuple[types.Field, type[msgspec.Struct]]]:
     """Yield the keys of the file that are mappings, and their structs; the engines are not."""
     for field in fields(Config):
-        kind = bare(field.type)
+        kind = kinds.bare(field.type)
         if isinstance(kind, types.StructType):
             yield field, kind.cls
 
@@ -229,7 +170,8 @@ def render() -> str:
     for section in fields(Config):
         if section.encode_name in engine.KINDS:
             head = f"{_comment(explanation(section.type), '')}\n{section.encode_name}:\n"
-            parts.append(head + "\n\n".join(_engines(section.encode_name)) + "\n")
+            entries = _kits() if section.encode_name == TOOLS else _engines(section.encode_name)
+            parts.append(head + "\n\n".join(entries) + "\n")
     return "\n".join(parts)
 
 
@@ -240,10 +182,18 @@ def _engines(kind: str) -> Iterator[str]:
         yield "\n".join([*head, *_keys(fields(module.Settings), "    ")])
 
 
+def _kits() -> Iterator[str]:
+    for name in ENGINES[TOOLS]:
+        module = load(TOOLS, name)
+        lines = list(_keys(fields(module.Settings), "    "))
+        value = "" if lines else " true"
+        yield "\n".join([_comment(_summary(module), "  "), f"  {name}:{value}", *lines])
+
+
 def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
     for field in keys:
         yield _comment(_explained(field), indent)
-        kind = bare(field.type)
+        kind = kinds.bare(field.type)
         if isinstance(kind, types.StructType):
             yield f"{indent}{field.encode_name}:"
             yield from _keys(kind.fields, indent + "  ")
@@ -255,12 +205,12 @@ def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
 
 def _explained(field: types.Field) -> str:
     """Tell the explanation of a key for the file, with its bounds or choices."""
-    kind = bare(field.type)
+    kind = kinds.bare(field.type)
     limits = ""
     if isinstance(kind, types.LiteralType):
         limits = ", ".join(str(value) for value in kind.values)
     elif isinstance(kind, types.IntType | types.FloatType):
-        bounds = _bounds(kind).strip()
+        bounds = str(kinds.bounds(kind)).strip()
         limits = bounds.removeprefix("from ") if " to " in bounds else bounds
     return explanation(field.type) + (f" ({limits})" if limits else "")
 
@@ -311,12 +261,18 @@ def render_reference() -> str:
         parts.append(_table(fields(struct)))
     parts.append(_ENGINES_HEAD)
     for kind in engine.KINDS:
+        if kind == TOOLS:
+            continue
         usual = ", ".join(f"`{name}`" for name in ENGINES[kind])
         section = next(field for field in fields(Config) if field.encode_name == kind)
         parts.append(f"\n### {kind}\n\n{explanation(section.type)} Default: {usual}.\n")
         for name in known(kind):
             module = load(kind, name)
             parts.append(f"\n#### {kind}: {_summary(module)}\n\n{_table(fields(module.Settings))}")
+    parts.append(_TOOLS_HEAD)
+    for name in known(TOOLS):
+        module = load(TOOLS, name)
+        parts.append(f"\n### tools: {_summary(module)}\n\n{_table(fields(module.Settings))}")
     return "".join(parts)
 
 
@@ -329,11 +285,14 @@ def _table(keys: tuple[types.Field, ...]) -> str:
 
 def _cells(keys: tuple[types.Field, ...], path: str) -> Iterator[tuple[str, ...]]:
     for field in keys:
-        name, kind = path + field.encode_name, bare(field.type)
+        name, kind = path + field.encode_name, kinds.bare(field.type)
         if isinstance(kind, types.StructType):
             yield from _cells(kind.fields, f"{name}.")
-        else:
-            yield f"`{name}`", describe(kind), _usual(default(field)), explanation(field.type)
+            continue
+        words = str(kinds.describe(kind))
+        yield f"`{name}`", words, _usual(default(field)), explanation(field.type)
+        if isinstance(each := kinds.named(kind), types.StructType):
+            yield from _cells(each.fields, f"{name}.NAME.")
 
 
 def _usual(value: Any) -> str:

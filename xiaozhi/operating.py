@@ -16,9 +16,10 @@ from twisted.python.failure import Failure
 
 from xiaozhi.changes import live
 from xiaozhi.errors import ConfigError, ServiceError, Unavailable
-from xiaozhi.scope import about
+from xiaozhi.scope import about, current
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.sparing import Sparing
 from xiaozhi.services.systemd import Manager
 from xiaozhi.wire import Obeyed, Order
 
@@ -82,6 +83,7 @@ class Operator(Service):
         self._process: Process
         self._manager = manager
         self._counters = counters
+        self._lines = Sparing(clock, self._sum)
         self._turn = DeferredLock()
         self._work: set[Deferred[Any]] = set()
         self._leaving: IDelayedCall | None = None
@@ -104,12 +106,14 @@ class Operator(Service):
             self._leaving.cancel()
         for work in list(self._work):
             work.cancel()
+        self._lines.sum_up()
 
     # -- ways in --
 
     def hang_up(self) -> None:
         """SIGHUP came: read the configuration again; or stop, if our terminal is gone."""
         if self._terminal and _has_gone():
+            self.log.info("The terminal was closed")
             self._process.stop()
         else:
             self._begin(self._reload).addErrback(lambda _: None)  # it was logged
@@ -118,7 +122,9 @@ class Operator(Service):
         """Do what a message asks for. It is always answered."""
         if not self._may(order):
             self._counters.count("orders_refused")
-            self.log.warn("An order was refused: its secret is wrong, or none is set")
+            scope = current()
+            if self._lines.allows(scope.device if scope else "nobody"):
+                self.log.warn("An order was refused: its secret is wrong, or none is set")
             return succeed(Obeyed.to(order, "the secret is wrong"))
         match order.action:
             case "update_config":
@@ -133,6 +139,9 @@ class Operator(Service):
             return Obeyed.to(order, str(failure.value) if known else "it could not be done")
 
         return work.addCallbacks(lambda done: Obeyed.to(order, message=done[:_TOLD]), failed)
+
+    def _sum(self, number: int, whose: str) -> None:
+        self.log.warn("refused {number} more orders of {device}", number=number, device=whose)
 
     def _may(self, order: Order) -> bool:
         given, secret = (

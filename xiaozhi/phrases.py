@@ -16,9 +16,12 @@ Key = Literal[
     "too_long",
     "thinking",
     "still_thinking",
+    "looking",
+    "still_looking",
     "farewell",
+    "goodbye",
 ]
-Notice = Literal["idle", "silent", "replaced"]
+Notice = Literal["idle", "silent", "replaced", "blind", "unseen", "no_picture", "looking"]
 
 _PHRASES: Mapping[Key, Mapping[str, str]] = {
     "greeting": {
@@ -53,9 +56,21 @@ _PHRASES: Mapping[Key, Mapping[str, str]] = {
         "zh": "还在想，请稍等。",
         "en": "Still thinking, one moment please.",
     },
+    "looking": {
+        "zh": "我查一下。",
+        "en": "Let me see.",
+    },
+    "still_looking": {
+        "zh": "还在查，请稍等。",
+        "en": "This takes a little longer.",
+    },
     "farewell": {
         "zh": "我先去休息了，需要时再叫我。",
         "en": "I will take a rest now. Call me when you need me.",
+    },
+    "goodbye": {
+        "zh": "再见，需要时再叫我。",
+        "en": "Goodbye. Call me when you need me.",
     },
 }
 _NOTICES: Mapping[Notice, Mapping[str, str]] = {
@@ -70,6 +85,22 @@ _NOTICES: Mapping[Notice, Mapping[str, str]] = {
     "replaced": {
         "zh": "此设备已在另一处连接，本连接即将关闭。",
         "en": "This device has connected anew: this connection is about to close.",
+    },
+    "blind": {
+        "zh": "服务器没有配置视觉模型，看不了照片。",
+        "en": "No vision model is set up on this server, so photos cannot be looked at.",
+    },
+    "unseen": {
+        "zh": "现在看不了照片，请稍后再试。",
+        "en": "The photo cannot be looked at right now. Please try again in a moment.",
+    },
+    "no_picture": {
+        "zh": "收到的不是能识别的照片。",
+        "en": "What came is no photo that can be read.",
+    },
+    "looking": {
+        "zh": "还在看上一张照片，请稍等。",
+        "en": "The photo before this one is still being looked at. One moment please.",
     },
 }
 """What is shown and never spoken."""

@@ -14,9 +14,11 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
 
+from xiaozhi.devicetools import DeviceTools
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import Identity
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.deadline import within
 from xiaozhi.services.store.records import DeviceRecord, Full, Seen
 
 
@@ -27,8 +29,8 @@ class Registry(Protocol):
     def patience(self) -> float:
         """Seconds it has to answer: two, but for the time right after the start."""
 
-    def seen(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
-        """Note that a device is here, and tell what is known of it.
+    def came(self, device: Seen, now: float, most: int | None) -> Deferred[DeviceRecord]:
+        """Note that a device is here, and tell what is known of it, or was a moment ago.
 
         Fails with Full if it is a new one where there are `most` already.
         """
@@ -38,12 +40,20 @@ class Guest(Protocol):
     """A connection, as the others of the same device see it."""
 
     identity: Identity
+    tools: DeviceTools
+
+    @property
+    def language(self) -> str:
+        """The user's language."""
 
     def overtaken(self) -> None:
         """Hear that a newer connection has taken over: finish the sentence, and go."""
 
     def dismiss(self, code: int, reason: str) -> None:
         """Go at once."""
+
+    def forget(self, seconds: float | None) -> None:
+        """Drop what was said in the last `seconds`, or (None) all of it."""
 
 
 class Unregistered(Exception):
@@ -89,11 +99,23 @@ class Presence:
         """Find the connection of a device."""
         return self._routes.get(device)
 
+    def tools(self, device: str) -> DeviceTools | None:
+        """Find the tools of a device; None if it is not connected."""
+        guest = self._routes.get(device)
+        return None if guest is None else guest.tools
+
     def send_away(self, device: str) -> None:
         """Close every connection of a device: it may not stay, nor who was just let in as it."""
-        routes = (guests[device] for guests in (self._routes, self._leaving) if device in guests)
-        for guest in (*routes, *self._silent.get(device, ())):
+        for guest in (*self._talking(device), *self._silent.get(device, ())):
             guest.dismiss(1008, "not registered")
+
+    def forget(self, device: str, seconds: float | None) -> None:
+        """Have a device's talk drop what was said in the last `seconds`, or (None) all of it."""
+        for guest in self._talking(device):
+            guest.forget(seconds)
+
+    def _talking(self, device: str) -> list[Guest]:
+        return [guests[device] for guests in (self._routes, self._leaving) if device in guests]
 
     def expect(self, guest: Guest) -> None:
         """Note a connection that was let in, and will say hello."""
@@ -136,9 +158,9 @@ class Presence:
         if self._registry is None:
             return
         patience = self._registry.patience
-        noting = self._registry.seen(device, self._wall(), self.most)
+        noting = self._registry.came(device, self._wall(), self.most)
         try:
-            known = await noting.addTimeout(patience, self._clock)
+            known = await within(patience, noting, self._clock)
         except TimedOut:
             raise Unregistered(
                 1013, "store", f"the store did not answer within {patience:g} s"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -24,6 +24,7 @@ from xiaozhi.link import Link
 from xiaozhi.scope import about
 from xiaozhi.services.auth.caller import Admitted, Caller, Verdict
 from xiaozhi.services.auth.credential import masked
+from xiaozhi.services.web.address import Arrival
 from xiaozhi.visit import Visit
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ _REFUSALS = {
 class DeviceProtocol(WebSocketServerProtocol):
     """One device's WebSocket."""
 
+    CONFIG_ATTRS = []
+    """What Autobahn would copy one by one, to write it out for a log: a tenth of a handshake."""
+
     factory: DeviceFactory
     transport: Any
     logger = Logger()  # Autobahn owns the name `log`
@@ -59,6 +63,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         super().__init__()
         self.visit: Visit | None = None
         self._caller: Caller | None = None
+        self._arrival: Arrival | None = None
         self._address = ""
         """Where the device is, once it has a place among the connections."""
         self._admission: Deferred[Verdict] | None = None
@@ -69,6 +74,11 @@ class DeviceProtocol(WebSocketServerProtocol):
         self._strangled: IDelayedCall | None = None
 
     # -- what Autobahn calls --
+
+    def connectionMade(self) -> None:
+        """Begin, with the factory's options."""
+        self.__dict__.update(self.factory.options)
+        super().connectionMade()
 
     def onConnect(self, request: Any) -> Any:
         """Read who is calling; the handshake is answered when it is decided who may.
@@ -82,9 +92,9 @@ class DeviceProtocol(WebSocketServerProtocol):
         headers = _decoded(request.headers)
         identity = identify(request.params, headers)
         gate = self.factory.gate
-        peer = getattr(self.transport.getPeer(), "host", "")
-        self._caller = gate.caller(identity, peer, request.params, headers)
-        self._enter(self._caller.peer)
+        self._arrival = arrival = _arrival(self.transport, headers)
+        self._caller = gate.caller(identity, arrival.peer, request.params, headers)
+        self._enter(self._caller)
         self._version = _framing(headers.get("protocol-version", ""))
         if not self.factory.answers_pings(identity):
             self.autoPingInterval = 0
@@ -112,9 +122,18 @@ class DeviceProtocol(WebSocketServerProtocol):
         self.wasClean = True
         self.dropConnection(abort=False)
 
+    def onOpenHandshakeTimeout(self) -> None:
+        """Refuse a handshake that has taken too long. Autobahn would only hang up, and warn."""
+        self.openHandshakeTimeoutCall = None
+        if self.state == self.STATE_CONNECTING:
+            self.factory.counters.count("connections_refused", reason="slow_handshake")
+            self._give_up()
+            self.failHandshake("Request Timeout", 408)
+
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
         assert self._caller is not None, "Autobahn opens only after onConnect"
+        assert self._arrival is not None, "and that sets both"
         identity, clock = self._caller.identity, self.factory.clock
         link = Link(self, secrets.token_hex(6), clock, identity.device, self.factory.counters)
         link.version = self._version
@@ -122,7 +141,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         self.transport.unregisterProducer()
         self.transport.registerProducer(link, True)
         with about(link.scope):
-            self.visit = self.factory.admit(link, identity)
+            self.visit = self.factory.admit(link, identity, self._arrival)
             self._strangled = clock.callLater(PATIENCE, self.say_goodbye, 1002, "no hello came")
             self._report(self._caller)
         self.factory.counters.count("connections_opened")
@@ -208,7 +227,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         if not isinstance(verdict, Admitted):
             answer.errback(ConnectionDeny(401, "Unauthorized"))
         elif self.factory.crowd.closed:  # since it was asked
-            answer.errback(self._no_room("closed"))
+            assert self._caller is not None, "it was asked about"
+            answer.errback(self._no_room(self._caller, "closed"))
         else:
             self._how = verdict.how
             answer.callback(None)
@@ -244,16 +264,16 @@ class DeviceProtocol(WebSocketServerProtocol):
                 headers=" ".join(self.http_headers)[:256],
             )
 
-    def _enter(self, address: str) -> None:
+    def _enter(self, caller: Caller) -> None:
         """Take a place among the connections there may be."""
-        if (refusal := self.factory.crowd.enter(address)) is not None:
-            raise self._no_room(refusal)
-        self._address = address
+        if (refusal := self.factory.crowd.enter(caller.peer)) is not None:
+            raise self._no_room(caller, refusal)
+        self._address = caller.peer
 
-    def _no_room(self, reason: str) -> ConnectionDeny:
+    def _no_room(self, caller: Caller, reason: str) -> ConnectionDeny:
         """Note that a connection is refused, not for what it is; give the answer."""
         self.factory.counters.count("connections_refused", reason=reason)
-        self.logger.warn("{peer} refused: {why}", peer=self.peer, why=_REFUSALS[reason])
+        self.factory.gate.turn_away(caller, _REFUSALS[reason])
         return ConnectionDeny(503, _REFUSALS[reason])
 
     def _take(self, payload: bytes, binary: bool, visit: Visit) -> None:
@@ -293,6 +313,18 @@ class DeviceProtocol(WebSocketServerProtocol):
             self.logger.info("malformed message ignored: {why}", why=why[:200])
         if self._malformed >= _ENOUGH:
             self.say_goodbye(1002, "too many malformed messages")
+
+
+def _arrival(transport: Any, headers: Mapping[str, str]) -> Arrival:
+    """Tell how the request for a WebSocket has come."""
+    local = transport.getHost()
+    return Arrival(
+        getattr(transport.getPeer(), "host", ""),
+        headers,
+        getattr(local, "host", ""),
+        getattr(local, "port", 0),
+        ISSLTransport.providedBy(transport),
+    )
 
 
 def _decoded(headers: Mapping[str, str]) -> dict[str, str]:

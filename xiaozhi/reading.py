@@ -1,8 +1,4 @@
-"""Reading: YAML nodes and the environment become settings, and what is wrong is noted.
-
-No message has a value in it but the names of keys and engines: it may be a secret, or one that
-stands in the wrong place.
-"""
+"""Reading: YAML nodes and the environment become settings, and what is wrong is noted."""
 
 from __future__ import annotations
 
@@ -16,8 +12,9 @@ import msgspec
 import yaml
 from msgspec import inspect as types
 
-from xiaozhi import manual, yamltext
+from xiaozhi import kinds, manual, yamltext
 from xiaozhi.errors import Unavailable
+from xiaozhi.mistakes import Mistake, Said, Words, why, words
 from xiaozhi.services import engine
 from xiaozhi.settings import ENGINES, Chosen
 from xiaozhi.yamltext import Wrong
@@ -35,7 +32,7 @@ class Problem(NamedTuple):
     """The first is 1; None if it is nowhere in the file."""
     key: str
     """Dotted; "" if it is the file itself."""
-    what: str
+    what: Said
 
 
 class _Entry(NamedTuple):
@@ -48,7 +45,7 @@ class _Entry(NamedTuple):
 def expand(text: str, environ: Mapping[str, str]) -> str:
     """Put the environment in the place of `${NAME}` and `${NAME:-text}`; `$${` is `${`.
 
-    Raises ValueError, without any value, if a variable is missing or the form is another.
+    Raises Mistake if a variable is missing or the form is another.
     """
 
     def found(match: re.Match[str]) -> str:
@@ -56,17 +53,17 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
         if match.group() == "$${":
             return "${"
         if name is None:
-            raise ValueError("has a ${ that is not ${NAME} or ${NAME:-text}; $${ is a plain ${")
+            raise Mistake("odd_variable")
         if otherwise is not None:
             return environ.get(name) or otherwise
         if name not in environ:
-            raise ValueError(f"needs the environment variable {name}, which is not set")
+            raise Mistake("no_variable", name=name)
         return environ[name]
 
     expanded = _VARIABLE.sub(found, text)
     # Neither file names nor messages can hold these: NUL, and half a surrogate pair.
     if re.search("[\0\ud800-\udfff]", expanded):
-        raise ValueError("has a character that no text may have")
+        raise Mistake("no_text_character")
     return expanded
 
 
@@ -77,7 +74,7 @@ class Reading:
     environ: Mapping[str, str]
     problems: list[Problem] = attrs.field(factory=list)
 
-    def wrong(self, line: int | None, key: str, what: str) -> None:
+    def wrong(self, line: int | None, key: str, what: Said) -> None:
         """Note a problem."""
         self.problems.append(Problem(line, key, what))
 
@@ -110,19 +107,20 @@ class Reading:
             try:
                 values[field.name] = self._field(field, hints[field.name], node, path, at)
             except Wrong as error:
-                self.wrong(error.line or at, path, str(error))
+                self.wrong(error.line or at, path, error.why)
         if len(self.problems) > before:
             return None
         try:
             return cls(**values)
         except ValueError as error:
-            self.wrong(line, key, str(error))
+            self.wrong(line, key, why(error))
             return None
 
     def _refuse_unknown(self, entries: Mapping[str, _Entry], known: list[str], key: str) -> None:
         for name, entry in entries.items():
             if name not in known:
-                self.wrong(entry.line, _join(key, name), "unknown key" + _meant(name, known))
+                what = words("unknown_key", meant=_meant(name, known))
+                self.wrong(entry.line, _join(key, name), what)
 
     def _entries(self, node: yaml.Node | None, key: str) -> dict[str, _Entry]:
         """Tell what a mapping has under its keys; what is empty is left out."""
@@ -130,14 +128,15 @@ class Reading:
         if node is None or _is_empty(node):
             return found
         if not isinstance(node, yaml.MappingNode):
-            self.wrong(yamltext.line(node), key, f"must be a mapping, not {_noun(node)}")
+            instead = words("list" if isinstance(node, yaml.SequenceNode) else "single")
+            self.wrong(yamltext.line(node), key, words("no_mapping", instead=instead))
             return found
         for name, content in node.value:
             line = yamltext.line(name)
             if not isinstance(name, yaml.ScalarNode) or not yamltext.is_text(name):
-                self.wrong(line, key, "a key must be text")
+                self.wrong(line, key, words("key_no_text"))
             elif name.value in found:
-                what = f"was given before, in line {found[name.value].line}"
+                what = words("twice", line=found[name.value].line)
                 self.wrong(line, _join(key, name.value), what)
             else:
                 found[name.value] = _Entry(line, content)
@@ -147,19 +146,23 @@ class Reading:
         self, field: types.Field, hint: Any, node: yaml.Node | None, key: str, line: int | None
     ) -> Any:
         """Tell the value of a field; raises Wrong, or notes what is wrong further down."""
-        kind = manual.bare(field.type)
+        kind = kinds.bare(field.type)
+        if key == manual.TOOLS:
+            return self._tools(node)
         if key in engine.KINDS:
             return self._engines(key, node)
         if isinstance(kind, types.StructType):
             return self.struct(kind.cls, node, key, line)
-        item = manual.bare(getattr(kind, "item_type", kind))
+        if isinstance(each := kinds.named(kind), types.StructType) and node is not None:
+            return self._named(each.cls, node, key)
+        item = kinds.bare(getattr(kind, "item_type", kind))
         if isinstance(item, types.StructType) and node is not None:
             return self._structs(item.cls, node, key)
         value = None if node is None else self._plain(node, kind, key)
         if value is None:
             value = manual.default(field)
             if value is msgspec.NODEFAULT:
-                raise Wrong(None, "is required")
+                raise Wrong(None, words("required"))
             expanded = self._expanded(value)
             return value if expanded == value else _checked(field, hint, expanded)
         if isinstance(kind, _LISTS) and not isinstance(value, list):
@@ -171,15 +174,22 @@ class Reading:
         items = node.value if isinstance(node, yaml.SequenceNode) else [node]
         return tuple(self.struct(cls, item, key, yamltext.line(item)) for item in items)
 
+    def _named(self, cls: type[msgspec.Struct], node: yaml.Node, key: str) -> dict[str, Any]:
+        """Make a `cls` of what a mapping has under each of its keys."""
+        return {
+            name: self.struct(cls, entry.node, _join(key, name), entry.line)
+            for name, entry in self._entries(node, key).items()
+        }
+
     def _plain(self, node: yaml.Node, kind: types.Type, key: str) -> Any:
         """Tell the Python value of `node`, which should be of a `kind`; raises Wrong."""
         if isinstance(node, yaml.MappingNode):
-            inner = manual.bare(getattr(kind, "value_type", types.AnyType()))
+            inner = kinds.bare(getattr(kind, "value_type", types.AnyType()))
             return {
                 name: self._plain(entry.node, inner, key)
                 for name, entry in self._entries(node, key).items()
             }
-        inner = manual.bare(getattr(kind, "item_type", kind))
+        inner = kinds.bare(getattr(kind, "item_type", kind))
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, inner, key) for item in node.value]
         assert isinstance(node, yaml.ScalarNode)
@@ -192,7 +202,7 @@ class Reading:
                     return yamltext.value(expanded, yamltext.tag_of(expanded))
                 return expanded
         except ValueError as error:
-            raise Wrong(yamltext.line(node), str(error)) from None
+            raise Wrong(yamltext.line(node), why(error)) from None
         return value
 
     def _expanded(self, value: Any) -> Any:
@@ -200,7 +210,7 @@ class Reading:
             try:
                 return expand(value, self.environ)
             except ValueError as error:
-                raise Wrong(None, str(error)) from None
+                raise Wrong(None, why(error)) from None
         if isinstance(value, tuple | list):
             return type(value)(self._expanded(item) for item in value)
         if isinstance(value, dict):
@@ -213,10 +223,30 @@ class Reading:
             chosen = [self._settled(kind, name, {}, None) for name in ENGINES[kind]]
         elif isinstance(node, yaml.SequenceNode):
             if not node.value:
-                raise Wrong(yamltext.line(node), "is empty")
+                raise Wrong(yamltext.line(node), words("no_engines"))
             chosen = [self._chosen(kind, item) for item in node.value]
         else:
             chosen = [self._chosen(kind, node)]
+        return tuple(chosen)
+
+    def _tools(self, node: yaml.Node | None) -> tuple[Chosen | None, ...]:
+        """Tell the tools there shall be: all usual ones, but those that are false."""
+        kind = manual.TOOLS
+        entries = self._entries(node, kind)
+        chosen = []
+        for name in dict.fromkeys((*ENGINES[kind], *entries)):
+            line, wanted = entries.get(name, (None, None))
+            settings: Mapping[str, _Entry] = {}
+            if isinstance(wanted, yaml.ScalarNode):
+                on = yamltext.value(wanted.value, wanted.tag)
+                if not isinstance(on, bool):
+                    self.wrong(line, _join(kind, name), words("no_tool"))
+                    continue
+                if not on:
+                    continue
+            elif wanted is not None:
+                settings = self._entries(wanted, _join(kind, name))
+            chosen.append(self._settled(kind, name, settings, line))
         return tuple(chosen)
 
     def _chosen(self, kind: str, node: yaml.Node) -> Chosen | None:
@@ -231,10 +261,10 @@ class Reading:
             if isinstance(node, yaml.ScalarNode):
                 name = self._plain(node, types.StrType(), kind)
         except Wrong as error:
-            self.wrong(line, f"{kind}.use", str(error))
+            self.wrong(line, f"{kind}.use", error.why)
             return None
         if not isinstance(name, str):
-            self.wrong(line, kind, "must be an engine's name, or a mapping that has it under use")
+            self.wrong(line, kind, words("unnamed"))
             return None
         return self._settled(kind, name, entries, line)
 
@@ -243,12 +273,13 @@ class Reading:
     ) -> Chosen | None:
         """Find the engine and read its settings."""
         if not _NAME.fullmatch(name):
-            self.wrong(line, f"{kind}.use", "is not the name of an engine")
+            self.wrong(line, f"{kind}.use", words("odd_engine"))
             return None
         try:
             module = manual.load(kind, name)
         except Unavailable as error:
-            self.wrong(line, f"{kind}.use", str(error) + _meant(name, manual.known(kind)))
+            what = words("engine", why=error, meant=_meant(name, manual.known(kind)))
+            self.wrong(line, f"{kind}.use", what)
             return None
         settings = self._filled(module.Settings, entries, f"{kind}.{name}", line)
         return Chosen(kind, name, settings) if settings is not None else None
@@ -262,25 +293,26 @@ def _checked(field: types.Field, hint: Any, value: Any) -> Any:
         if extra and "check" in extra:
             extra["check"](converted)
     except msgspec.ValidationError:
-        raise Wrong(None, _mismatch(manual.bare(field.type), value)) from None
+        raise Wrong(None, _mismatch(kinds.bare(field.type), value)) from None
     except ValueError as error:
-        raise Wrong(None, str(error)) from None
+        raise Wrong(None, why(error)) from None
     return converted
 
 
-def _mismatch(kind: types.Type, value: Any) -> str:
+def _mismatch(kind: types.Type, value: Any) -> Words:
     """Say what a value of `kind` must be, and what sort of thing `value` is instead."""
-    wanted, sort = manual.describe(kind), manual.sort(value)
+    wanted, sort = kinds.describe(kind), kinds.sort(value)
     right_type = (
-        wanted.startswith(sort)
-        or (isinstance(kind, types.FloatType) and sort == "a whole number")
+        str(wanted).startswith(str(sort))
+        or (isinstance(kind, types.FloatType) and sort == kinds.sort(0))
         or (isinstance(kind, types.LiteralType) and type(value) is type(kind.values[0]))
     )
     quotes = isinstance(kind, types.StrType) and isinstance(value, int | float)
-    return (
-        f"must be {wanted}"
-        + ("" if right_type else f", not {sort}")
-        + ("; put it in quotes" if quotes else "")
+    return words(
+        "mismatch",
+        wanted=wanted,
+        instead="" if right_type else words("instead", sort=sort),
+        quotes=words("quotes") if quotes else "",
     )
 
 
@@ -296,15 +328,11 @@ def _is_empty(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == yamltext.NULL
 
 
-def _noun(node: yaml.Node) -> str:
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-
-
 def _join(key: str, name: str) -> str:
     shown = name if _NAME.fullmatch(name) else "..."
     return f"{key}.{shown}" if key else shown
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
+def _meant(name: str, known: Iterable[str]) -> Words | str:
     close = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return words("meant", name=close[0]) if close else ""

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi import languages, moods
+from xiaozhi.answers import Aside, Part, Pause
 from xiaozhi.channel import Channel
 from xiaozhi.dialogue import cut
 from xiaozhi.errors import ServiceError
@@ -28,7 +29,9 @@ from xiaozhi.link import Link
 from xiaozhi.pacer import Pacer
 from xiaozhi.phrases import Key, phrase
 from xiaozhi.sentences import Splitter
+from xiaozhi.services.deadline import late
 from xiaozhi.speakable import Cleaner
+from xiaozhi.tooling import Clip
 from xiaozhi.voice import Voice
 from xiaozhi.wire import Llm, Tts
 
@@ -54,7 +57,9 @@ class Track:
 
     text: str
     aside: bool = False
-    """Whether it is a phrase of ours about the answer, and no part of it."""
+    """Whether it is a phrase of ours about the answer, or music after it, and no part of it."""
+    clip: Clip | None = None
+    """What is played; None if `text` is spoken."""
     packets: Channel[bytes] = attrs.field(factory=lambda: Channel(AHEAD))
     made: int = 0
     complete: bool = False
@@ -71,6 +76,12 @@ class Track:
         """
         total = self.made if self.complete else max(self.made, self._usual_length() / frame)
         return cut(self.text, self.sent / total if total else float(self.shown))
+
+    def end(self, frame: float) -> None:
+        """Tell whom it concerns how much was played, once nothing more will be."""
+        clip, self.clip = self.clip, None
+        if clip is not None:
+            clip.over(self.sent * frame, self.complete and self.sent >= self.made)
 
     def _usual_length(self) -> float:
         """Guess how many seconds it takes to say it."""
@@ -97,6 +108,11 @@ class Reply:
         self._closing: Key | None = None
         """What is still to be said about an answer that failed."""
         self._felt = False
+        self._patience = list(PATIENCE)
+        """How long the user may still wait for the first sentence, and what is said then.
+
+        Nothing while tools are at work: who has them work says so.
+        """
         self.sounded: float | None = None
         """When the first sound left."""
 
@@ -108,104 +124,112 @@ class Reply:
         return " ".join(filter(None, texts)), whole and self._closing is None
 
     async def perform(
-        self, pieces: AsyncGenerator[str, None], post: Callable[[Speaks], None]
+        self, parts: AsyncGenerator[Part, None], post: Callable[[Speaks], None]
     ) -> None:
-        """Speak what `pieces` yields, until the device has played it; `post` the beginning."""
+        """Speak what `parts` yields, until the device has played it; `post` the beginning."""
         tracks: Channel[Track] = Channel(1)
-        composing = Deferred.fromCoroutine(self._compose(pieces, tracks, post))
+        composing = Deferred.fromCoroutine(self._compose(parts, tracks, post))
         composing.addErrback(lambda failure: tracks.close(failure.value))
         try:
             await self._play(tracks)
         finally:
             tracks.close()
             composing.cancel()
+            for track in self._tracks:
+                track.end(self._frame)
 
     async def _compose(
         self,
-        pieces: AsyncGenerator[str, None],
+        parts: AsyncGenerator[Part, None],
         tracks: Channel[Track],
         post: Callable[[Speaks], None],
     ) -> None:
-        async def say(text: str, aside: bool = False) -> None:
-            track = Track(text, aside)
-            if not self._tracks:
-                post(Speaks(self._turn))
-                await deferLater(self._clock, 0)  # so that `tts start` goes before all else
-            self._tracks.append(track)
-            self._feel(self._cleaner.moods)
-            if not await tracks.put(track):
-                return  # nobody listens any more
-            try:
-                if self._mute() and not aside:
-                    track.failed = True
-                else:
-                    await self._synthesise(track)
-                track.complete = True
-            finally:
-                track.packets.close()  # whatever went wrong: who plays it waits for the end
+        async def say(line: str | Aside | Clip) -> None:
+            await self._say(line, tracks, post)
 
-        async with aclosing(self._sentences(pieces)) as sentences:
-            sentence = await self._first(sentences, say)
-            while sentence is not None:
-                await say(sentence)
-                sentence = await anext(sentences, None)
+        async with aclosing(self._lines(parts)) as lines:
+            while (line := await self._next(lines, say)) is not None:
+                if isinstance(line, Pause):
+                    self._patience = list(PATIENCE[1:]) if line is Pause.THINKING else []
+                else:
+                    await say(line)
         if self._closing is None and self._tracks and self._tracks[-1].failed:
             sounded = any(track.made for track in self._tracks)
             self._closing = "broken_off" if sounded else "voiceless"
         if self._closing is not None:
-            await say(phrase(self._closing, self._language), aside=True)
+            await say(Aside(self._closing))
         tracks.close()
 
-    async def _first(
-        self, sentences: AsyncGenerator[str, None], say: Callable[..., Coroutine[Any, Any, None]]
-    ) -> str | None:
-        """Wait for the first sentence; while that takes long, say so."""
-
-        async def step() -> str | None:
-            return await anext(sentences, None)
-
-        failures: list[Failure] = []
-        sentence = Deferred.fromCoroutine(step())
-        sentence.addErrback(failures.append)  # raised below, and not where it arrives
+    async def _say(
+        self,
+        line: str | Aside | Clip,
+        tracks: Channel[Track],
+        post: Callable[[Speaks], None],
+    ) -> None:
+        """Have a line spoken or played, after those before it."""
+        match line:
+            case Aside(key):
+                track = Track(phrase(key, self._language), aside=True)
+            case Clip(title):
+                track = Track(title, aside=True, clip=line)
+            case _:
+                track = Track(line)
+        if not self._tracks:
+            post(Speaks(self._turn))
+            await deferLater(self._clock, 0)  # so that `tts start` goes before all else
+        self._tracks.append(track)
+        self._feel(self._cleaner.moods)
+        if not await tracks.put(track):
+            return  # nobody listens any more
         try:
-            for patience, key in PATIENCE:
-                if await self._late(sentence, patience):
-                    await say(phrase(key, self._language), aside=True)
-            text = await sentence
+            if self._mute() and not track.aside:
+                track.failed = True
+            else:
+                await self._synthesise(track)
+            track.complete = True
+        finally:
+            track.packets.close()  # whatever went wrong: who plays it waits for the end
+
+    async def _next(
+        self, lines: AsyncGenerator[Part, None], say: Callable[[Aside], Coroutine[Any, Any, None]]
+    ) -> Part | None:
+        """Wait for the next line; while the first takes long, say so."""
+
+        async def step() -> Part | None:
+            return await anext(lines, None)
+
+        if not self._patience or any(not track.aside for track in self._tracks):
+            return await step()
+        failures: list[Failure] = []
+        line = Deferred.fromCoroutine(step())
+        line.addErrback(failures.append)  # raised below, and not where it arrives
+        try:
+            while self._patience and await late(line, self._clock, self._patience[0][0]):
+                _, key = self._patience.pop(0)
+                await say(Aside(key))
+            text = await line
             for failure in failures:
                 failure.raiseException()
             return text
         finally:
             # The stream can only be closed once its step is over.
-            sentence.cancel()
-            await sentence
+            line.cancel()
+            await line
 
-    async def _late(self, sentence: Deferred[Any], patience: float) -> bool:
-        """Wait for a sentence; say whether it takes more than `patience` seconds."""
-
-        def arrived(result: T) -> T:
-            if not either.called:
-                either.callback(None)
-            return result
-
-        either: Deferred[None] = Deferred()
-        timer = self._clock.callLater(patience, either.callback, None)
-        sentence.addBoth(arrived)
-        try:
-            await either
-        finally:
-            if timer.active():
-                timer.cancel()
-        return not sentence.called
-
-    async def _sentences(self, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    async def _lines(self, parts: AsyncGenerator[Part, None]) -> AsyncGenerator[Part, None]:
         """Cut what the model yields into sentences to speak, and note what goes wrong."""
         cleaner, splitter = self._cleaner, Splitter()
         length = 0
         try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    for sentence in splitter.feed(cleaner.feed(piece)):
+            async with aclosing(parts):
+                async for part in parts:
+                    if not isinstance(part, str):  # what was said before is whole
+                        for sentence in splitter.feed(cleaner.flush()) + splitter.flush():
+                            length += len(sentence)
+                            yield sentence
+                        yield part
+                        continue
+                    for sentence in splitter.feed(cleaner.feed(part)):
                         length += len(sentence)
                         yield sentence
                     self._feel(cleaner.moods)
@@ -224,8 +248,10 @@ class Reply:
 
     async def _synthesise(self, track: Track) -> None:
         """Have a sentence spoken; it is shown all the same where no voice can."""
+        clip = track.clip
         try:
-            async with aclosing(self._voice.speak(track.text, self._language)) as packets:
+            made = self._voice.play(clip) if clip else self._voice.speak(track.text, self._language)
+            async with aclosing(made) as packets:
                 async for packet in packets:
                     await track.packets.put(packet)
                     track.made += 1

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred
 
 from xiaozhi.changes import changed, live
+from xiaozhi.conversation import know_nothing
 from xiaozhi.endpointing import Limits
-from xiaozhi.engines import Engines, Made
+from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
@@ -18,19 +20,26 @@ from xiaozhi.limits import Crowd
 from xiaozhi.presence import Presence
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth import Gate, make_gate
+from xiaozhi.services.auth.jwt import with_key
+from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
+from xiaozhi.services.mcp import Servers
+from xiaozhi.services.memory import Memories, Nothing
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import SessionMemory, Store
-from xiaozhi.services.web.address import public
+from xiaozhi.services.vision import Vision
+from xiaozhi.services.web.address import Arrival, public
 from xiaozhi.services.web.guard import Guarded
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.tls import certificates
+from xiaozhi.services.web.vision import PATH, Explain, Passes
 from xiaozhi.settings import Config, Idle
 from xiaozhi.settings import Listen as ListenSettings
-from xiaozhi.staffing import Staffing, now
+from xiaozhi.staffing import Resources, Staffing
+from xiaozhi.tooling import Picture
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.wire import Obeyed, Order
@@ -52,6 +61,8 @@ class Walls:
     """Those for whoever runs the server."""
     log: Log | None
     reminders: Reminders
+    memories: Memories | None = None
+    """What is known of users."""
 
     def heed(self, config: Config) -> None:
         """Keep to other bounds from now on."""
@@ -70,6 +81,8 @@ class Prepared:
 
     made: Made
     proxies: Proxies
+    auth: Auth
+    """Its part about the gate, with the key a file has."""
     gate: Gate | None
     """None if the one of before will do."""
 
@@ -89,9 +102,19 @@ class Rooms:
         self._load = load
         self._first = config
         self.made = engines.make(config)
-        self.staffing = Staffing(engines, self.made)
+        self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
+        self.mcp.replace(config.mcp)
+        self.mcp.setServiceParent(engines.tree)
+        self.vision = Vision(config.vision, engines.workshop("vision"))
+        self.vision.setServiceParent(engines.tree)
+        memories = walls.memories
+        recall = know_nothing if memories is None else memories.recall
+        resources = Resources((self.mcp,), self._see, recall)
+        self.staffing = Staffing(engines, self.made, resources)
+        self._remember_by(self.made)
         proxies = Proxies(config.server.trusted_proxies)
-        gate = self._gate(config, proxies)
+        self._auth = with_key(config.auth)
+        gate = self._gate(self._auth, proxies)
         gate.setServiceParent(engines.tree)
         address = public(config.server.public_url)
         self.offer = Offer(address, config.audio.framing, now, proxies, engines.language)
@@ -104,6 +127,8 @@ class Rooms:
             engines.clock,
             time.time,
         )
+        self.enrolment.setServiceParent(engines.tree)
+        self.passes = Passes()
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
     @property
@@ -123,11 +148,12 @@ class Rooms:
                 raise Unavailable(str(error)) from error
         made = self._engines.make(config)
         proxies = Proxies(config.server.trusted_proxies)
-        same = (config.auth, config.server.trusted_proxies) == (
-            before.auth,
+        auth = with_key(config.auth)
+        same = (auth, config.server.trusted_proxies) == (
+            self._auth,
             before.server.trusted_proxies,
         )
-        return Prepared(made, proxies, None if same else self._gate(config, proxies))
+        return Prepared(made, proxies, auth, None if same else self._gate(auth, proxies))
 
     async def apply(self, prepared: Prepared) -> Sequence[str]:
         """Go on with what was read; give the keys that are changed.
@@ -135,21 +161,34 @@ class Rooms:
         Those that wait for a restart are given each time, until it comes.
         """
         await self.staffing.welcome(prepared.made)
-        before, self.made = self.made, prepared.made
-        config = self.made.config
+        before, self.made = self._in_effect, prepared.made
+        config, self._auth = self.made.config, prepared.auth
         self.staffing.replace(self.made)
+        self._remember_by(self.made)
         self._walls.heed(config)
+        self.mcp.replace(config.mcp)
         if prepared.gate is not None:
             self._admit_by(prepared.gate)
         self.enrolment.heed(
             self.factory.gate.mint, config.auth, config.activation, config.server.max_devices
         )
+        if config.vision != before.vision:
+            self.vision.heed(config.vision)
         self.offer.public = public(config.server.public_url)
         self.offer.framing = config.audio.framing
         self.offer.proxies = prepared.proxies
-        self.factory.furnish(self._house(), self.staffing.staff)
-        now = [key for key in changed(before.config, config) if live(key)]
+        await self.factory.furnish(self._house(), self.staffing.staff)
+        now = [key for key in changed(before, self._in_effect) if live(key)]
         return now + [key for key in changed(self._first, config) if not live(key)]
+
+    def _remember_by(self, made: Made) -> None:
+        """Have users be remembered by the first memory that can be had, or by none."""
+        if self._walls.memories is not None:
+            self._walls.memories.use(next((one for _, one in made.named("memory")), Nothing()))
+
+    def _see(self, picture: Picture, language: str) -> Deferred[str]:
+        """Look at a picture that a tool gave."""
+        return self.vision.describe(picture, "", language)
 
     def _admit_by(self, gate: Gate) -> None:
         """Have another gate judge who comes from now on."""
@@ -157,12 +196,15 @@ class Rooms:
         gate.setServiceParent(self._engines.tree)
         before.disownServiceParent()
 
-    def _gate(self, config: Config, proxies: Proxies) -> Gate:
-        engines = self._engines
+    @property
+    def _in_effect(self) -> Config:
+        """The settings, with what stands in files they name."""
+        return msgspec.structs.replace(self.made.config, auth=self._auth)
+
+    def _gate(self, auth: Auth, proxies: Proxies) -> Gate:
+        engines, store = self._engines, self._walls.store
         workshop = engines.workshop("auth")
-        return make_gate(
-            config.auth, proxies, engines.counters, workshop, time.time, self._walls.store
-        )
+        return make_gate(auth, proxies, engines.counters, workshop, time.time, store, store)
 
     # -- what visits and sessions are made with --
 
@@ -188,7 +230,23 @@ class Rooms:
                 patience=_patience(config.idle),
                 rate=config.server.max_messages_per_second,
             ),
+            self._photos,
         )
+
+    def _photos(self, device: str, arrival: Arrival) -> Mapping[str, str]:
+        """Tell a device where its photos go, and with which token."""
+        url = self.offer.address(arrival).http(f"/{PATH}")
+        return {"url": url, "token": self.passes.mint(device)}
+
+    def explain(self) -> Explain:
+        """Make the page that looks at photos."""
+        presence = self._walls.presence
+
+        def language(device: str) -> str:
+            guest = presence.find(device)
+            return "" if guest is None else guest.language
+
+        return Explain(self.vision, self.passes, language)
 
 
 def _limits(listen: ListenSettings) -> Limits:

@@ -45,15 +45,22 @@ class Server(MultiService):
     log = Logger()
 
     def __init__(
-        self, parts: Parts, clock: Any, grace: float, ending: Ending, manager: Manager
+        self,
+        parts: Parts,
+        clock: Any,
+        grace: float,
+        ending: Ending,
+        manager: Manager,
+        cause: Callable[[], str] = lambda: "as ordered",
     ) -> None:
-        """Stop within `grace` seconds; tell the service `manager`."""
+        """Stop within `grace` seconds; tell the service `manager`, and the log the `cause`."""
         super().__init__()
         self._parts = parts
         self._clock = clock
         self._grace = grace
         self._ending = ending
         self._manager = manager
+        self._cause = cause
         parts.tree.setServiceParent(self)
 
     @property
@@ -77,9 +84,15 @@ class Server(MultiService):
         """Take nobody new, let answers end, say goodbye, stop the rest: in time."""
         self.running = 0
         self._ending.within(WHOLE * self._grace)
-        stopping = Deferred.fromCoroutine(self._stop(self._clock.seconds()))
+        began = self._clock.seconds()
+        self.log.info("The server stops: {cause}", cause=self._cause())
+        stopping = Deferred.fromCoroutine(self._stop(began))
         stopping.addTimeout(TREE * self._grace, self._clock, onTimeoutCancel=_enough)
-        return stopping
+        return stopping.addCallback(self._stopped, began)
+
+    def _stopped(self, _: None, began: float) -> None:
+        seconds = self._clock.seconds() - began
+        self.log.info("The server has stopped, after {seconds:.1f} s", seconds=seconds)
 
     async def _stop(self, began: float) -> None:
         """Stop, since `began`."""

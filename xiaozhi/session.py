@@ -14,12 +14,13 @@ from twisted.python.failure import Failure
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi import wire
-from xiaozhi.dialogue import Dialogue, Entry
+from xiaozhi.answers import Part
+from xiaozhi.conversation import Conversation, Talk
+from xiaozhi.dialogue import Entry
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
-from xiaozhi.modes.chat import Chat
 from xiaozhi.phrases import phrase
 from xiaozhi.reply import Reply
 from xiaozhi.scope import about
@@ -35,17 +36,17 @@ class Staff:
     """The services a session is handed."""
 
     recognition: Recognition
-    chat: Chat
-    voice: Callable[[], Voice]
-    """Makes the voice of one answer."""
+    talk: Talk
+    voice: Callable[[str], Voice]
+    """Makes the voice of one answer: the one of that name, or ("") the usual."""
     warm: Callable[[], None]
     """Gets the engines ready, since they will be needed soon."""
     downlink: wire.AudioParams
     """What is sent, as the welcome declares it."""
-    language: str
-    """The server's language, spoken until the user's is known."""
     farewell: str = ""
     """What is said to who has not spoken for long; "" for a phrase in their language."""
+    subtitles: bool = False
+    """Whether badges are sent the words of the user as other devices are."""
     counters: Counters = attrs.field(factory=Counters)
     """What happens is told to these."""
 
@@ -60,21 +61,27 @@ class Session:
     log = Logger()
 
     def __init__(
-        self, link: Link, ears: Ears, manners: t.Manners, staff: Staff, language: str, clock: Any
+        self,
+        link: Link,
+        ears: Ears,
+        manners: t.Manners,
+        staff: Staff,
+        talk: Conversation,
+        clock: Any,
     ) -> None:
-        """Serve the device behind `link`, whose user's `language` is known, or "" if not."""
+        """Serve the device behind `link`; the `talk` with it begins."""
         self.link = link
         self._ears = ears
         self._turn = t.Turn(manners)
         self._staff = staff
-        self._dialogue = Dialogue(staff.chat.turns, language, staff.language)
+        self._talk = talk
         self._events: deque[e.Event] | None = deque()
         """What happened and is not dealt with; None once the session is closed."""
         self._work: Deferred[None] | None = None
         """The recognition or the answer under way."""
         self._reply: Reply | None = None
         self._timers = Timers(clock, link)
-        self._tally = Tally(staff.counters)
+        self._tally = Tally(staff.counters, self._turn.state)
         self.stirred: float = clock.seconds()
         """When anything last happened but sound in which nobody speaks."""
         self._latest: tuple[wire.Message | None, float] = (None, 0.0)
@@ -88,6 +95,7 @@ class Session:
     def engage(self, staff: Staff) -> None:
         """Be served by `staff` from the next turn on; it must send the same sound."""
         self._staff = staff
+        self._talk.engage(staff.talk)
 
     @property
     def answering(self) -> bool:
@@ -102,7 +110,7 @@ class Session:
     @property
     def language(self) -> str:
         """The user's language."""
-        return self._dialogue.language
+        return self._talk.language
 
     # -- in --
 
@@ -138,6 +146,7 @@ class Session:
                         self._perform(command)
                     if self._events:
                         self._events.popleft()
+                        self._tally.moved(self._turn.state)
         except BaseException:
             if self._events is not None:
                 self._events.clear()
@@ -152,15 +161,21 @@ class Session:
 
     def said(self) -> list[Entry]:
         """Give what was said, the user first; of an answer under way, what was heard of it."""
-        return self._dialogue.render()
+        return self._talk.said()
+
+    def forget(self, seconds: float | None) -> None:
+        """Drop what was said in the last `seconds`, or (None) all of it."""
+        self._talk.forget(seconds)
 
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""
         if self._events is not None:
             self._events = None
+            self._tally.moved(None)
             with about(self.link.scope):  # a stop of the server brings this, too
                 self._drop(closing=True)
             self._ears.clear(self._timers.now)
+            self._talk.close()
             self.link.closed()
 
     # -- out: the turn's commands --
@@ -172,6 +187,8 @@ class Session:
                 self._ears.keep(packet, now)
             case e.Feed(packet):
                 self._notice(self._ears.feed(packet, now))
+            case e.Send(wire.Stt()) if self.link.badge and not self._staff.subtitles:
+                pass  # it would speak them
             case e.Send(message):
                 self.link.send(message)
             case e.Listen(kept):
@@ -179,12 +196,10 @@ class Session:
                 self._notice(self._ears.listen(now, kept))
             case e.Open(_, by_device, resume):
                 self._timers.stop()
-                language = self._dialogue.language
+                language = self._talk.language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm()
                 self._notice(iter(()))
-            case e.Endpoint(by_device):
-                self._ears.endpoint(by_device)
             case e.Wait(number, seconds):
                 self._timers.after("wait", seconds, self._waited, number)
             case e.Drop():
@@ -198,15 +213,15 @@ class Session:
     def _begin(self, command: e.Command) -> None:
         """Begin the work that a turn consists of; what comes of it is posted. Or be done."""
         match command:
+            case e.Endpoint(by_device):
+                self._ears.endpoint(by_device)
             case e.Transcribe(number):
                 self._timers.stop()
                 self._tally.utterance_over(self._timers.now)
                 self._start(number, self._transcribe(number))
             case e.Answer(number, text, spoken):
                 self._tally.answering()
-                language = self._dialogue.ask(text, spoken)
-                pieces = self._staff.chat.answer(self._dialogue.render(), language)
-                self._start(number, self._speak(number, pieces, language))
+                self._start(number, self._speak(number, *self._talk.answer(text, spoken)))
             case e.Greet(number):
                 self._say(number, phrase("greeting", self.language))
             case e.Apologise(number):
@@ -237,9 +252,9 @@ class Session:
             text, whole = reply.heard()
             if text:
                 self.log.info("said {speech!r}", speech=text)
-                self._dialogue.answer(text, whole)
+                self._talk.heard(text, whole)
             elif not closing:
-                self._dialogue.retract()
+                self._talk.retract()
 
     def _start(self, number: int, work: Coroutine[Deferred[Any], Any, e.Event]) -> None:
         done = Deferred.fromCoroutine(work)
@@ -261,24 +276,34 @@ class Session:
             self.log.info("nothing recognised: {error}", error=error)
             return e.Deaf(number)
         self.log.info("heard {speech!r}", speech=transcript.text)
+        if self.link.badge and transcript.text:
+            now = self._staff.talk.chat.now().timestamp()
+            self.link.send(wire.Heard.at(now, transcript.text))
         return e.Heard(number, transcript.text, transcript.language)
 
     def _say(self, number: int, text: str, language: str = "") -> None:
         """Speak something of the server's own, in the user's language or another."""
 
-        async def piece() -> AsyncGenerator[str, None]:
+        async def piece() -> AsyncGenerator[Part, None]:
             yield text
 
         self._start(number, self._speak(number, piece(), language or self.language))
 
     async def _speak(
-        self, number: int, pieces: AsyncGenerator[str, None], language: str
+        self, number: int, parts: AsyncGenerator[Part, None], language: str
     ) -> e.Event:
         frame = self._staff.downlink.frame_duration / 1000
-        reply = Reply(number, self.link, self._staff.voice(), frame, language, self._timers.clock)
+        reply = Reply(
+            number,
+            self.link,
+            self._staff.voice(self._talk.voice),
+            frame,
+            language,
+            self._timers.clock,
+        )
         self._reply = reply
-        await reply.perform(pieces, self.post)
-        return e.Finished(number)
+        await reply.perform(parts, self.post)
+        return e.Finished(number, leave=self._talk.parting)
 
     # -- time --
 

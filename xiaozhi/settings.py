@@ -20,6 +20,8 @@ from xiaozhi.hosting import ManagerApi, Server, Store
 from xiaozhi.section import Section
 from xiaozhi.services import engine
 from xiaozhi.services.auth.settings import Auth
+from xiaozhi.services.mcp.settings import Mcp
+from xiaozhi.services.vision import Settings as Vision
 from xiaozhi.upkeep import Log, Metrics
 
 ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -28,9 +30,23 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "asr": ("openai", "whisper", "pocketsphinx"),
         "llm": ("openai", "ollama", "llamacpp", "offline"),
         "tts": ("openai", "piper", "espeak", "gtts"),
+        "memory": ("local",),
+        "tools": (
+            "clock",
+            "sums",
+            "reminders",
+            "device",
+            "talk",
+            "memory",
+            "weather",
+            "news",
+            "search",
+            "music",
+            "home",
+        ),
     }
 )
-"""The engines used of each kind unless the configuration says otherwise, in order."""
+"""The engines used of each kind unless the configuration says otherwise, in order; all tools."""
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -164,8 +180,23 @@ class Listen(Section, frozen=True):
         "Alexa",
     )
     enable_greeting: Annotated[
-        bool, Meta(description="Answer a wake word with a spoken greeting.")
+        bool,
+        Meta(description="Answer a wake word with a spoken greeting. Badges are not greeted."),
     ] = True
+    enable_stt_message: Annotated[
+        bool,
+        Meta(
+            description="Send badges what was understood as `stt` messages, too; they are told it "
+            "as `audio` messages in any case. Other devices show it, and are always sent it."
+        ),
+    ] = False
+    exit_commands: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="What a user says to end a talk: the server says goodbye and closes the "
+            "connection. Case, blanks and punctuation do not matter."
+        ),
+    ] = ("退出", "关闭", "再见", "拜拜", "退下吧", "goodbye", "bye bye", "exit", "that is all")
 
 
 class Idle(Section, frozen=True):
@@ -208,9 +239,46 @@ class EndPrompt(Section, frozen=True):
     ] = ""
 
 
+Intent = Literal["function_call", "intent_llm", "nointent"]
+"""Who decides that a tool is called: the model that answers, one asked before, nobody."""
+
+
+class Role(Section, frozen=True):
+    """Somebody else the assistant can be."""
+
+    name: Annotated[str, Meta(description="What users call the role.", min_length=1, max_length=80)]
+    prompt: Annotated[
+        str,
+        Meta(
+            description="What the model is told about its part; if empty, as for the assistant.",
+            max_length=20_000,
+        ),
+    ] = ""
+    voice: Annotated[
+        str, Meta(description="The voice it speaks with, as under `voices`; if empty, the usual.")
+    ] = ""
+    model: Annotated[
+        str,
+        Meta(description="The model it thinks with, as in `llm_by_mode`; if empty, that for chat."),
+    ] = ""
+
+
 class Assistant(Section, frozen=True):
     """Who answers."""
 
+    intent: Annotated[
+        Intent,
+        Meta(
+            description="Who decides that a tool is called: the model that answers "
+            "(function_call), the one for the purpose `intent`, asked before (intent_llm, for "
+            "models that cannot call functions), or nobody (nointent)."
+        ),
+    ] = "function_call"
+
+    roles: Annotated[
+        tuple[Role, ...],
+        Meta(description="Roles that users can have it take, by asking for them."),
+    ] = ()
     name: Annotated[
         str,
         Meta(
@@ -223,7 +291,9 @@ class Assistant(Section, frozen=True):
         str,
         Meta(
             description="What the language model is told about its part, at the head of every "
-            "conversation. {name} stands for the assistant's name.",
+            "conversation. {name} stands for the assistant's name; there are {role}, {language}, "
+            "{device}, {date}, {weekday} and {time}, too, but what changes is better left to the "
+            "end, where the server puts it.",
             max_length=20_000,
         ),
     ] = (
@@ -233,18 +303,26 @@ class Assistant(Section, frozen=True):
         "Write plain sentences only: no lists, headings, emoji, links or code.\n"
         "What you hear comes from speech recognition: overlook its slips, and ask back if in doubt."
     )
-    history_turns: Annotated[
+    history_tokens: Annotated[
         int,
-        Meta(description="Exchanges of a conversation the model is reminded of.", ge=0, le=100),
-    ] = 10
+        Meta(
+            description="About how much of a conversation the model is reminded of, in tokens. "
+            "What is older is summed up.",
+            ge=0,
+            le=32_000,
+        ),
+    ] = 2000
+    history_turns: Annotated[
+        Annotated[int, Meta(ge=0, le=100)] | None,
+        Meta(
+            description="Exchanges the model is reminded of at most; if empty, history_tokens "
+            "alone decides."
+        ),
+    ] = None
 
     def name_in(self, language: str) -> str:
         """Tell the assistant's name in `language` (a primary subtag)."""
         return self.name or ("小智" if language == "zh" else "Xiaozhi")
-
-    def prompt_in(self, language: str) -> str:
-        """Tell the prompt for `language`, with the name filled in."""
-        return self.prompt.replace("{name}", self.name_in(language))
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -269,6 +347,8 @@ class Config(Section, frozen=True, kw_only=True):
         EndPrompt, Meta(description="What is said before an idle connection is closed.")
     ] = EndPrompt()
     assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
+    mcp: Annotated[Mcp, Meta(description="Tools of MCP servers.")] = Mcp()
+    vision: Annotated[Vision, Meta(description="The model that looks at photos.")] = Vision()
     log: Annotated[Log, Meta(description="What is written about what happens.")] = Log()
     metrics: Annotated[
         Metrics, Meta(description="Numbers about the server, and whether it is well.")
@@ -289,7 +369,17 @@ class Config(Section, frozen=True, kw_only=True):
         tuple[Chosen, ...],
         Meta(description="Text to speech: the first engine that can serve is used."),
     ]
-
+    memory: Annotated[
+        tuple[Chosen, ...],
+        Meta(
+            description="What is remembered of users from one talk to the next: the first engine "
+            "that can be had is used. none remembers nothing."
+        ),
+    ]
+    tools: Annotated[
+        tuple[Chosen, ...],
+        Meta(description="What the assistant can do: each tool with its settings, or false."),
+    ]
     manager_api: Annotated[ManagerApi, Meta(description="Where a key used to be.")] = msgspec.field(
         default=ManagerApi(), name="manager-api"
     )

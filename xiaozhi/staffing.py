@@ -8,7 +8,6 @@ the new.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import attrs
@@ -16,19 +15,24 @@ import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 
 from xiaozhi.announcement import Lineup
-from xiaozhi.engines import Engines, Made
+from xiaozhi.conversation import Recall, Talk, know_nothing
+from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.modes.chat import Chat
 from xiaozhi.phrases import everything
 from xiaozhi.services import engine
 from xiaozhi.services.asr import Recognition
 from xiaozhi.services.llm import Minds
+from xiaozhi.services.llm.writing import write
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf
 from xiaozhi.services.roster import Roster
 from xiaozhi.services.tts import Speaker, Speech, espeak
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Staff
-from xiaozhi.settings import Audio
+from xiaozhi.settings import Audio, Config
+from xiaozhi.toolbox import See
+from xiaozhi.tooling import Source
+from xiaozhi.tools.kits import Kits
 from xiaozhi.voice import Solo, Voice
 from xiaozhi.wire import AudioParams
 
@@ -36,15 +40,27 @@ SETTLING: Final = 30.0
 """Seconds that engines have to load until they are asked all the same: others stand in."""
 
 
+@attrs.frozen
+class Resources:
+    """What helps to answer and is no engine of a list."""
+
+    sources: Sequence[Source] = ()
+    """Where tools come from, besides those of the house and of the device."""
+    see: See | None = None
+    recall: Recall = know_nothing
+
+
 class Staffing:
     """Makes the staff of sessions, out of the engines there are."""
 
-    def __init__(self, engines: Engines, made: Made) -> None:
+    def __init__(self, engines: Engines, made: Made, resources: Resources) -> None:
         """Begin with what was `made`, by `engines`."""
         clock, counters = engines.clock, engines.counters
         self.recognition = Recognition(made.named("asr"), clock)
         self.minds = Minds(made.named("llm"), clock)
         self.speech = Speech(made.named("tts"), clock)
+        self.kits = Kits([kit for _, kit in made.engines["tools"]])
+        self._resources = attrs.evolve(resources, sources=(self.kits, *resources.sources))
         self._engines = engines
         self._made = engines.here = made
         self._audio = engines.workers("audio")
@@ -52,7 +68,7 @@ class Staffing:
         self._prompts = self._new_prompts()
         for roster in self.rosters:
             roster.measure(counters)
-        for service in (*self.rosters, self._prompts):
+        for service in (*self.rosters, self.kits, self._prompts):
             service.setServiceParent(engines.tree)
 
     @property
@@ -98,6 +114,7 @@ class Staffing:
         self._engines.here = made
         for roster in self.rosters:
             roster.replace(made.named(roster.stage))
+        self.kits.replace([kit for _, kit in made.engines["tools"]])
         self._allow(made)
         if (before.audio, before.tts) != (made.config.audio, made.config.tts):
             self._prompts.disownServiceParent()
@@ -122,13 +139,27 @@ class Staffing:
         kept = prompts.get if audio == config.audio else _nothing
         return Staff(
             self.recognition,
-            Chat(self.minds, config.assistant, now),
-            lambda: Voice(self.speech, self._audio, audio, kept),
+            self._talk(config),
+            lambda name: Voice(self.speech, self._audio, audio, kept),
             self._warm,
             sound,
-            self._engines.language,
             config.end_prompt.prompt,
+            config.listen.enable_stt_message,
             self._engines.counters,
+        )
+
+    def _talk(self, config: Config) -> Talk:
+        """Tell what talks are made with."""
+        engines = self._engines
+        return Talk(
+            Chat(lambda purpose, name: self.minds, config.assistant, now, engines.clock),
+            engines.language,
+            self._resources.sources,
+            config.listen.exit_commands,
+            self._resources.see,
+            self._resources.recall,
+            lambda *asked: write(self.minds, *asked),
+            engines.counters,
         )
 
     def _warm(self) -> None:
@@ -164,11 +195,6 @@ class Staffing:
             languages=lambda: speaker.languages,
             speak=lambda text, language: Voice(Solo(speaker), audio, sound).speak(text, language),
         )
-
-
-def now() -> datetime:
-    """Tell the local time, with its offset."""
-    return datetime.now().astimezone()
 
 
 def _nothing(text: str) -> Sequence[bytes]:

@@ -15,6 +15,7 @@ from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+import attrs  # noqa: E402
 from twisted.application.service import IService, MultiService  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 from twisted.internet.interfaces import IProtocolFactory  # noqa: E402
@@ -24,22 +25,28 @@ from xiaozhi import __version__  # noqa: E402
 from xiaozhi import config as configuration  # noqa: E402
 from xiaozhi.announcement import Announcement  # noqa: E402
 from xiaozhi.ending import Command, Ending, begun_anew  # noqa: E402
-from xiaozhi.engines import Engines  # noqa: E402
+from xiaozhi.engines import Engines, now  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
 from xiaozhi.factory import Doors  # noqa: E402
 from xiaozhi.hosting import Server as ServerSettings  # noqa: E402
+from xiaozhi.languages import of_environment  # noqa: E402
 from xiaozhi.limits import Crowd  # noqa: E402
+from xiaozhi.mistakes import why, words  # noqa: E402
 from xiaozhi.operating import Operator, Process  # noqa: E402
 from xiaozhi.presence import Presence  # noqa: E402
 from xiaozhi.rooms import Rooms, Walls  # noqa: E402
 from xiaozhi.server import Parts, Server  # noqa: E402
+from xiaozhi.services.auth.refusals import Refusals  # noqa: E402
 from xiaozhi.services.counters import Counters  # noqa: E402
 from xiaozhi.services.devices import Devices  # noqa: E402
 from xiaozhi.services.journal import Journal  # noqa: E402
 from xiaozhi.services.lag import Lag  # noqa: E402
+from xiaozhi.services.learning import Learning  # noqa: E402
+from xiaozhi.services.llm.writing import write  # noqa: E402
 from xiaozhi.services.logs import Log  # noqa: E402
 from xiaozhi.services.logs.masking import secrets_in  # noqa: E402
 from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
+from xiaozhi.services.memory import Desk, Memories  # noqa: E402
 from xiaozhi.services.reminders import Reminders  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
@@ -47,11 +54,14 @@ from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # n
 from xiaozhi.services.web.api import Api, Verbs  # noqa: E402
 from xiaozhi.services.web.health import Alive, Condition, Ready  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
+from xiaozhi.services.web.mcp import Endpoint, McpPages  # noqa: E402
 from xiaozhi.services.web.metrics import Metrics  # noqa: E402
 from xiaozhi.services.web.operators import Operators  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.services.web.tls import certificates  # noqa: E402
+from xiaozhi.services.web.vision import PATH as PHOTOS  # noqa: E402
 from xiaozhi.settings import Config  # noqa: E402
+from xiaozhi.tools import Room  # noqa: E402
 
 
 class Options(usage.Options):
@@ -93,9 +103,10 @@ def makeService(options: Options) -> IService:
         for unwanted in given:
             unwanted.socket.close()
     except ConfigError as error:
-        raise SystemExit(f"xiaozhi: the configuration is wrong:\n{error}") from None
+        told = words("wrong", why=error).said(of_environment(environ))
+        raise SystemExit(f"xiaozhi: {told}") from None
     except (OSError, Unavailable) as error:
-        raise SystemExit(f"xiaozhi: {error}") from None
+        raise SystemExit(f"xiaozhi: {why(error).said(of_environment(environ))}") from None
     whole = Logged(log, reactor)
     server.setServiceParent(whole)
     return whole
@@ -124,11 +135,27 @@ def build(
     state, language = config.state_path(os.environ), config.language(os.environ)
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     journal = Journal(state / "journal", store, counters, clock)
+    memories = Memories(clock, store, journal.moved)
+    learning = Learning(memories, store, clock, time.time)
+    journal.stored = learning.stir
     reminders = Reminders(store, clock, time.time)
-    for first in (store, journal, reminders):  # to start, and last to stop
+    for first in (store, journal, memories, learning, reminders):  # to start, and last to stop
         first.setServiceParent(tree)
     manager = Manager(os.environ, os.getpid())
     engines = Engines(tree, language, state, clock, counters, settings.threadpool_max_workers)
+    engines.desks["memory"] = lambda usual: Desk(
+        **attrs.asdict(usual, recurse=False),
+        store=store,
+        think=lambda *asked: write(rooms.staffing.minds, *asked),
+        now=time.time,
+    )
+    engines.desks["tools"] = lambda usual: Room(
+        **attrs.asdict(usual, recurse=False),
+        store=store,
+        now=now,
+        memories=memories,
+        reminders=reminders,
+    )
     operator = Operator(clock, engines.workers("operator"), manager, counters)
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
     conditions: dict[str, Condition] = {}
@@ -146,11 +173,29 @@ def build(
         },
         log,
         reminders,
+        memories,
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
-    verbs = Verbs(store, rooms.enrolment, time.time, walls.presence.send_away)
-    pages = {**walls.pages, "api": Api(operators, verbs)}
+    verbs = Verbs(
+        store,
+        rooms.enrolment,
+        time.time,
+        walls.presence.send_away,
+        servers=rooms.mcp,
+        hands=walls.presence.tools,
+        remembered=memories,
+        interrupt=walls.presence.forget,
+    )
+    refusals = Refusals(clock)
+    endpoint = Endpoint(rooms.mcp, store, crowd, counters, refusals, lambda: rooms.offer.proxies)
+    photos = rooms.explain()
+    pages = {
+        **walls.pages,
+        "api": Api(operators, verbs),
+        "mcp": McpPages(endpoint),
+        PHOTOS: photos,
+    }
     doors = site(
         rooms.factory,
         rooms.offer,
@@ -158,7 +203,8 @@ def build(
         rooms.enrolment,
         pages,
         settings.max_connections,
-        partial(counters.count, "connections_refused", reason="pages"),
+        lambda limit: counters.count("connections_refused", reason=limit),
+        {f"/{PHOTOS}": photos.allows},
     )
     listening = _listening(settings, doors, clock, counters)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))
@@ -175,7 +221,8 @@ def build(
         Announcement(listening[0], rooms.offer.public, lineup, lacking, language, path),
     ):
         service.setServiceParent(tree)
-    return Server(parts, clock, settings.shutdown_grace, ending, manager)
+    cause = partial(_cause, clock, ending)
+    return Server(parts, clock, settings.shutdown_grace, ending, manager, cause)
 
 
 def _listening(
@@ -216,6 +263,14 @@ def _process(parts: Parts, ending: Ending, manager: Manager, clock: Any) -> Proc
     able = manager.there or ending.command is not None
     fixed = "" if able else "a server in a chroot cannot begin anew"
     return Process(clock.stop, begin_anew, _on_hangup, fixed)
+
+
+def _cause(clock: Any, ending: Ending) -> str:
+    """Tell why the server stops, when it does."""
+    if ending.anew:
+        return "it begins anew"
+    number = clock._exitSignal  # what twistd goes by, too, to pass it on
+    return "as ordered" if number is None else signal.Signals(number).name
 
 
 def _on_hangup(call: Callable[[], None]) -> None:

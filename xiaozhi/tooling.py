@@ -49,6 +49,8 @@ class Outcome:
     final: bool = False
     """Whether `say` is the answer, and the model is not asked again."""
     failed: bool = False
+    bad_arguments: bool = False
+    """Whether it failed since its arguments could not be taken."""
     pictures: tuple[Picture, ...] = ()
 
 
@@ -120,6 +122,8 @@ class Tool:
     at a time."""
     patience: float = 30.0
     """Seconds a call may take."""
+    quiet: bool = False
+    """Whether nothing may be spoken meanwhile: the device that does it has no ear for us."""
     user_only: bool = False
     """Whether it is for operators, and models never learn of it."""
 

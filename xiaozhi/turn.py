@@ -314,6 +314,7 @@ class Turn:
                 if self.mode == "realtime":
                     yield Listen()  # for a voice that interrupts
             case "thinking" | "speaking", Finished() | Failed():
+                self._parting = self._parting or getattr(event, "leave", False)
                 yield from self._over()
             case _:
                 yield from self._unasked(event)

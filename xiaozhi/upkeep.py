@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from xiaozhi.mistakes import Mistake
 from xiaozhi.section import Section
 from xiaozhi.services.networks import NEIGHBOURS, check_networks
 
@@ -28,7 +29,7 @@ class Tls(Section, frozen=True):
     def __post_init__(self) -> None:
         """Refuse one without the other."""
         if bool(self.certificate) != bool(self.key):
-            raise ValueError("certificate and key go together")
+            raise Mistake("half_a_pair")
 
     def files(self) -> tuple[Path, Path] | None:
         """Tell the certificate's file and the key's; None without TLS."""

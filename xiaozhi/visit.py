@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi import wire
+from xiaozhi.devicetools import DeviceTools
 from xiaozhi.events import Due, Farewell, Lapsed
 from xiaozhi.identity import Identity
 from xiaozhi.idling import Idling, Patience, Signs, Step
@@ -65,16 +66,16 @@ class Visit:
 
     log = Logger()
 
-    def __init__(self, session: Session, identity: Identity, terms: Terms, clock: Any) -> None:
-        """Look after `session`, of the device that names itself `identity`."""
+    def __init__(
+        self, session: Session, identity: Identity, terms: Terms, clock: Any, tools: DeviceTools
+    ) -> None:
+        """Look after `session`, of the device that names itself `identity` and has `tools`."""
         self.session = session
         self.identity = identity
+        self.tools = tools
         self._terms = terms
-        self._clock = clock
         self._began = terms.wall()
         self._stage: Literal["new", "here", "leaving", "gone"] = "new"
-        self._badge = False
-        """Whether the device takes a badge's messages."""
         self._idling = Idling(terms.patience, clock.seconds())
         self._bucket = Bucket(terms.rate, terms.rate * BURST)
         self._timers = Timers(clock, session.link)
@@ -83,19 +84,26 @@ class Visit:
         self._registering: Deferred[None] | None = None
         terms.presence.expect(self)
 
+    @property
+    def language(self) -> str:
+        """The user's language."""
+        return self.session.language
+
     # -- in --
 
     def affords(self, size: int) -> bool:
         """Say whether the device may send one more message, of so many bytes."""
         # A large one is as much work as many: 64 KB of JSON take four milliseconds.
-        return self._bucket.take(self._clock.seconds(), 1 + size // LARGE)
+        return self._bucket.take(self._timers.now, 1 + size // LARGE)
 
     def arrive(self, hello: wire.Hello, address: str) -> None:
         """Take the route of the device, which was just welcomed; find out whether it may stay."""
         self._stage = "here"
-        self._badge = hello.badge
-        self._idling.came = self._clock.seconds()
+        self.session.link.badge = hello.badge
+        self._idling.came = self._timers.now
         self._terms.presence.take(self)
+        if "mcp" in hello.features:
+            self.tools.begin()
         if self.identity.known:
             seen = Seen(id=self.identity.device, client_id=self.identity.client, address=address)
             self._registering = Deferred.fromCoroutine(self._register(seen))
@@ -106,7 +114,7 @@ class Visit:
 
     def receive(self, message: wire.Message) -> None:
         """Take a message of the device's, except its hello."""
-        self._idling.came = self._clock.seconds()
+        self._idling.came = self._timers.now
         if self._stage != "here":
             return  # a newer connection is the one that is heard
         match message:
@@ -118,10 +126,12 @@ class Visit:
                 self._terms.obey(message).addCallback(self.session.link.send)
             case wire.ConfigUpdate():
                 self.session.link.send(wire.CONFIG_UPDATED)
+            case wire.Mcp(payload):
+                self.tools.receive(payload)
             case wire.Other(kind, known):
                 self._ignored += 1
-                if message.badge and not self._badge:
-                    self._badge = True
+                if message.badge and not self.session.link.badge:
+                    self.session.link.badge = True
                     self._look()  # a badge has less time
                 if not known and self._ignored == 1:
                     self.log.info("unknown message type {kind!r}, ignored", kind=kind[:40])
@@ -149,6 +159,10 @@ class Visit:
         """Close the connection, with the code of RFC 6455 and the reason to tell the device."""
         self.session.link.close(code, reason)
 
+    def forget(self, seconds: float | None) -> None:
+        """Drop what was said in the last `seconds`, or (None) all of it."""
+        self.session.forget(seconds)
+
     # -- out --
 
     def close(self) -> None:
@@ -160,9 +174,13 @@ class Visit:
         if self._registering is not None:
             self._registering.cancel()
         self._terms.presence.leave(self)
+        self.tools.close()
         self._leave_reminders()
         self.session.close()
-        said = tuple(Entry(role, text) for role, text in self.session.said())
+        offset = self._terms.wall() - self._timers.now
+        said = tuple(
+            Entry(role, text, round(at + offset, 3)) for role, text, at in self.session.said()
+        )
         if said and self.identity.known:
             self._terms.remember(
                 SessionMemory(
@@ -217,12 +235,12 @@ class Visit:
 
     def _look(self) -> None:
         """See whether the connection is idle, do what is due, and look again when more may be."""
-        now = self._clock.seconds()
+        now = self._timers.now
         signs = Signs(
             self.session.state,
             self.session.stirred,
             self.session.link.spoke,
-            self._badge,
+            self.session.link.badge,
             self._awaits(),
         )
         steps, again = self._idling.look(now, signs)
@@ -249,8 +267,8 @@ class Visit:
 
     def _tell(self, message: wire.Down) -> None:
         """Tell the device, if it is one that takes such messages."""
-        if self._badge:
+        if self.session.link.badge:
             self.session.link.send(message)
 
     def _notice(self, key: Literal["idle", "silent", "replaced"]) -> str:
-        return notice(key, self.session.language)
+        return notice(key, self.language)

@@ -13,6 +13,7 @@ from xiaozhi.channel import Channel
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.tts import Samples, Sound, Speaker
 from xiaozhi.settings import Audio
+from xiaozhi.tooling import Clip
 
 PIECES: Final = 10
 """Pieces that may wait to be encoded, and are then encoded in one go."""
@@ -78,8 +79,28 @@ class Voice:
             for packet in packets:
                 yield packet
             return
+        async with aclosing(self._packets(self._speech.speak(sentence, language))) as made:
+            async for packet in made:
+                yield packet
+
+    async def play(self, clip: Clip) -> AsyncGenerator[bytes, None]:
+        """Yield the packets of music or the like; raises ServiceError."""
+
+        async def sound() -> AsyncGenerator[Sound, None]:
+            samples = Samples()
+            async with aclosing(clip.pcm()) as pieces:
+                async for piece in pieces:
+                    if pcm := samples.whole(piece):
+                        yield Sound(clip.rate, pcm)
+
+        async with aclosing(self._packets(sound())) as made:
+            async for packet in made:
+                yield packet
+
+    async def _packets(self, source: AsyncGenerator[Sound, None]) -> AsyncGenerator[bytes, None]:
+        """Yield the packets of what `source` yields, the last filled up with silence."""
         sounds: Channel[Sound] = Channel(PIECES)
-        listening = Deferred.fromCoroutine(self._listen(sentence, language, sounds))
+        listening = Deferred.fromCoroutine(self._listen(source, sounds))
         ended: Deferred[None] = Deferred()
         # A reader may be at its end within the close: it must not wait for the one that closes.
         listening.addErrback(lambda failure: sounds.close(failure.value))
@@ -93,10 +114,10 @@ class Voice:
             listening.cancel()
             await ended
 
-    async def _listen(self, sentence: str, language: str, sounds: Channel[Sound]) -> None:
-        """Take what the speaker yields, while what it yielded before is encoded."""
-        async with aclosing(self._speech.speak(sentence, language)) as spoken:
-            async for rate, pcm in spoken:
+    async def _listen(self, source: AsyncGenerator[Sound, None], sounds: Channel[Sound]) -> None:
+        """Take what the source yields, while what it yielded before is encoded."""
+        async with aclosing(source):
+            async for rate, pcm in source:
                 size = rate // PER_SECOND * SAMPLE_BYTES
                 for start in range(0, len(pcm), size):
                     if not await sounds.put(Sound(rate, pcm[start : start + size])):

@@ -20,18 +20,16 @@ the meaning does not depend on it, takes its default; what cannot be understood 
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Literal, cast
 
 import attrs
 import msgspec
 
+from xiaozhi import jsontext
 from xiaozhi.errors import BadMessage
-
-DEEPEST = 32
-"""Levels of arrays and objects in a message; what is deeper is refused unread."""
 
 Mode = Literal["auto", "manual", "realtime"]
 """Who ends an utterance: the server (auto), the button (manual), the server while the
@@ -42,13 +40,25 @@ _BADGE = frozenset(
 )
 """Types of message only badges send."""
 
-_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_OPENING = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-
 _V2 = struct.Struct(">HHIII")
 _V3 = struct.Struct(">BBH")
 _AUDIO, _JSON = 0, 1
+
+
+# -- both ways --
+
+
+class Down(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message to the device. Subclasses name their `type` and their fields."""
+
+    TYPE: ClassVar[str]
+
+
+class Mcp(Down, frozen=True):
+    """JSON-RPC between the server, which asks, and the device's tools, which answer."""
+
+    TYPE: ClassVar[str] = "mcp"
+    payload: dict[str, Any]
 
 
 # -- from the device --
@@ -156,18 +166,13 @@ class Other:
 
 Message = (
     Hello | Sound | ListenStart | ListenStop | Detect | Abort | Ping | Number | Order
-    | ConfigUpdate | Other
+    | ConfigUpdate | Mcp | Other
 )  # fmt: skip
 
 
 def decode_text(payload: bytes) -> Message:
     """Understand one text frame. Text that is not UTF-8 is read with replacement characters."""
-    if _deeper(payload, DEEPEST):
-        raise BadMessage(f"nested deeper than {DEEPEST} levels")
-    try:
-        value = msgspec.json.decode(payload.decode("utf-8", "replace"))
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadMessage(f"not JSON: {error}") from error
+    value = jsontext.read(payload)
     if isinstance(value, int) and not isinstance(value, bool):
         return Number(value)
     if not isinstance(value, dict):
@@ -177,22 +182,6 @@ def decode_text(payload: bytes) -> Message:
         raise BadMessage("the field `type` is missing")
     read = _READERS.get(kind)
     return read(value) if read else Other(kind)
-
-
-def _deeper(payload: bytes, levels: int) -> bool:
-    """Say whether a JSON text nests deeper than `levels`, without a step per character.
-
-    Each pass takes the innermost pairs of brackets away. Where they do not match, the text is
-    no JSON anyway.
-    """
-    if payload.count(b"[") + payload.count(b"{") <= levels:
-        return False
-    brackets = _TEXT.sub(b"", payload).translate(_OPENING, _NO_BRACKETS)
-    for _ in range(levels):
-        before, brackets = len(brackets), brackets.replace(b"[]", b"")
-        if len(brackets) == before:
-            break  # nothing is left, or nothing that matches
-    return bool(brackets)
 
 
 def decode_binary(payload: bytes, version: int) -> Message:
@@ -253,6 +242,15 @@ def _listen(value: Mapping[str, Any]) -> Message:
     raise BadMessage("`state` of `listen` must be start, stop or detect")
 
 
+def _mcp(value: Mapping[str, Any]) -> Message:
+    """Read JSON-RPC, which some programs write as JSON within a string."""
+    payload = value.get("payload")
+    if isinstance(payload, str):
+        with suppress(BadMessage):
+            payload = jsontext.read(payload.encode())
+    return Mcp(payload) if isinstance(payload, dict) else Other("mcp", known=True)
+
+
 def _order(value: Mapping[str, Any]) -> Message:
     content = value.get("content")
     secret = content.get("secret") if isinstance(content, dict) else ""
@@ -271,7 +269,8 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Message]] = {
     "keepalive": lambda value: Ping(),
     "server": _order,
     "config_update": lambda value: ConfigUpdate(),
-} | {kind: _known(kind) for kind in ("mcp", "iot", "goodbye", "ui.ack", "ui.error")}
+    "mcp": _mcp,
+} | {kind: _known(kind) for kind in ("iot", "goodbye", "ui.ack", "ui.error")}
 
 
 def _string(value: object) -> str:
@@ -286,12 +285,6 @@ def _integer(value: object, otherwise: Any) -> Any:
 
 
 # -- to the device --
-
-
-class Down(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message to the device. Subclasses name their `type` and their fields."""
-
-    TYPE: ClassVar[str]
 
 
 class Welcome(Down, frozen=True):
@@ -321,6 +314,20 @@ class Stt(Down, frozen=True):
 
     TYPE: ClassVar[str] = "stt"
     text: str
+
+
+class Heard(Down, frozen=True):
+    """The words of an utterance, for a badge, and when they were recognised (ms since 1970)."""
+
+    TYPE: ClassVar[str] = "audio"
+    event: str
+    text: str
+    ts: int
+
+    @classmethod
+    def at(cls, seconds: float, text: str) -> Heard:
+        """Tell what was recognised then."""
+        return cls("transcription", text, round(1000 * seconds))
 
 
 class Llm(Down, frozen=True):

@@ -11,8 +11,9 @@ import math
 import re
 
 import yaml
-from yaml.composer import ComposerError
 from yaml.reader import ReaderError
+
+from xiaozhi.mistakes import Mistake, Said, words
 
 _DEPTH = 20
 NULL = "tag:yaml.org,2002:null"
@@ -34,12 +35,13 @@ Scalar = str | int | float | bool | None
 
 
 class Wrong(Exception):
-    """The text is not what it should be at `line` (the first is 1); `str()` says why."""
+    """The text is not what it should be at `line` (the first is 1), and `why`."""
 
-    def __init__(self, line: int | None, why: str) -> None:
+    def __init__(self, line: int | None, why: Said) -> None:
         """Take the `line`, None if there is none, and `why`."""
-        super().__init__(why)
+        super().__init__(str(why))
         self.line = line
+        self.why = why
 
 
 class _Loader(yaml.SafeLoader):
@@ -56,16 +58,16 @@ class _Loader(yaml.SafeLoader):
         return _LIST if kind is yaml.SequenceNode else _MAPPING
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        mark = self.peek_event().start_mark
+        at = self.peek_event().start_mark.line + 1
         if self.check_event(yaml.AliasEvent):
-            raise ComposerError(None, None, "aliases (*) are not supported", mark)
+            raise Wrong(at, words("aliases"))
         if self.depth >= _DEPTH:
-            raise ComposerError(None, None, "nested too deep", mark)
+            raise Wrong(at, words("too_deep"))
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
         if node is not None and node.tag not in _TAGS:
-            raise ComposerError(None, None, "tags (!) are not supported", mark)
+            raise Wrong(at, words("tags"))
         return node
 
 
@@ -75,16 +77,16 @@ def compose(text: str) -> yaml.Node | None:
         loader = _Loader(text)
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise Wrong(line, "a character that YAML does not allow") from None
+        raise Wrong(line, words("no_yaml_character")) from None
     try:
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise Wrong(mark.line + 1 if mark else None, f"not YAML: {what}") from None
+        raise Wrong(mark.line + 1 if mark else None, words("not_yaml", why=what)) from None
     except (ValueError, OverflowError):
         # PyYAML lets numbers through that are too large: "\UFFFFFFFF", %YAML 999...
-        raise Wrong(loader.line + 1, "not YAML: a number out of range") from None
+        raise Wrong(loader.line + 1, words("not_yaml", why=words("out_of_range"))) from None
     finally:
         loader.dispose()
 
@@ -105,9 +107,9 @@ def is_text(node: yaml.ScalarNode) -> bool:
 
 
 def value(text: str, tag: str) -> Scalar:
-    """Tell what `text` means under `tag`; raises ValueError, without the text."""
+    """Tell what `text` means under `tag`; raises Mistake."""
     if tag not in {_STR, tag_of(text)}:
-        raise ValueError("its tag (!!) does not fit it")
+        raise Mistake("wrong_tag")
     if tag == NULL:
         return None
     if tag == _BOOL:
@@ -115,5 +117,5 @@ def value(text: str, tag: str) -> Scalar:
     if tag == _STR:
         return text
     if len(text) > 100 or not math.isfinite(float(text)):
-        raise ValueError("a number out of range")
+        raise Mistake("out_of_range")
     return int(text) if tag == _INT else float(text)

@@ -11,7 +11,8 @@ from twisted.application.service import MultiService
 from bench.sounds import tokens
 from bench.watch import Watcher
 from xiaozhi.services import engine
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
+from xiaozhi.tooling import Tool
 
 
 class Settings(engine.Settings, frozen=True):
@@ -34,7 +35,9 @@ class Model(MultiService):
         if settings.gaps:
             Watcher(workshop.reactor, settings.gaps).setServiceParent(self)
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer, token by token."""
         for token in self._tokens:
             yield token

@@ -23,6 +23,7 @@ class ServerTest(SynchronousTestCase):
         answer = self.server.answer({"jsonrpc": "2.0", "id": 7, "method": method, **more})
         if answer is None:
             return None
+        assert isinstance(answer, str)
         told = json.loads(answer)
         self.assertEqual((told.pop("jsonrpc"), told.pop("id")), ("2.0", 7))
         return told

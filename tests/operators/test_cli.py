@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from tests.fakes import FakeHands
 from tests.loopback import Folder, Loopback
 from tests.services.serving import BADGE, NOON, ServerCase
 from xiaozhi.config import load
@@ -27,6 +28,7 @@ from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
 from xiaozhi.services import store as stores
 from xiaozhi.services.auth.credential import fingerprint
+from xiaozhi.services.store import Entry, Seen, SessionMemory
 from xiaozhi.upkeep import Tls
 
 TLS = Tls(certificate="/c.pem", key="/k.pem")
@@ -99,6 +101,62 @@ class DeviceTests(CommandCase):
             await self.fails("activate", code), (NOT_DONE, "no device shows this code")
         )
 
+    async def test_pages(self) -> None:
+        """All are listed, however many the server tells at a time; the one seen last first."""
+        await self.hire()
+        self.patch(cli, "PAGE", 2)
+        for when, name in enumerate("cadb"):
+            await self.store.seen(Seen(id=name), NOON + when)
+            if name in "ab":  # a page that is not full, and one that is
+                rows = await self.says("devices")
+                self.assertEqual([row[0] for row in rows[1:]], list(reversed("cadb"[: when + 1])))
+
+    async def test_memory(self) -> None:
+        """What is known of its user is shown and erased."""
+        await self.hire()
+        await self.boot()
+        words = ("devices", "memory", BADGE)
+        self.assertEqual(await self.says(*words), ["nothing is known of its user"])
+        await self.learnt("I like tea", "I live\x1b in Bonn", "My name is Tom")
+        head, *rows = await self.says(*words)
+        self.assertEqual(head.split(), ["SAID", "WHAT"])
+        self.assertEqual(len(rows), 5)
+        self.assertTrue(rows[0].endswith("The user likes tea."))
+        for more, erased, lines in (
+            (("--minutes", "1"), 2, 4),
+            (("--about", "名字 & Tom?"), 0, 4),
+            (("--about", "my name, Tom"), 2, 2),
+            ((), 1, 1),
+        ):
+            self.assertEqual(await self.says(*words, "--forget", *more), [f"erased: {erased}"])
+            self.assertEqual(len(await self.says(*words)), lines)
+        with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
+            await self.says(*words, "--about", "tea")
+
+    async def test_tools(self) -> None:
+        """What a connected device can do is shown, and done."""
+        await self.hire()
+        gone = (NOT_DONE, "the device is not connected")
+        self.assertEqual(await self.fails("devices", "tools", BADGE), gone)
+        self.assertEqual(await self.fails("devices", "call", BADGE, "self.reboot"), gone)
+        self.hands[BADGE] = FakeHands()
+        head, reboot, photo = await self.says("devices", "tools", BADGE)
+        self.assertEqual(head.split()[:2], ["NAME", "WHO"])
+        self.assertEqual(reboot.split()[:2], ["self.reboot", "operators"])
+        self.assertEqual(photo.split(), ["take_photo", "models", "Looks.Once."])
+        self.assertEqual(await self.says("devices", "call", BADGE, "self.reboot"), ["true"])
+        call = ("devices", "call", BADGE, "take_photo", '{"question": "?"}')
+        told = await self.says(*call)
+        self.assertEqual(told, ["a cat", "(a picture: image/jpeg; --json has it)"])
+        (line,) = await self.says(*call, "--json")
+        self.assertEqual(json.loads(line)["text"], "a cat")
+        for words, why in (
+            (("broken",), "MCP工具调用失败: no"),
+            (("x", "{"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
+            (("x", "[]"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
+        ):
+            self.assertEqual(await self.fails("devices", "call", BADGE, *words), (NOT_DONE, why))
+
     async def test_json(self) -> None:
         """With --json programs read what the server has answered, before the verb or after."""
         await self.hire()
@@ -109,6 +167,32 @@ class DeviceTests(CommandCase):
         (line,) = await self.says("devices", "--json", "show", BADGE)
         self.assertEqual(json.loads(line)["firmware"], "2.0.1")
         self.assertEqual(await self.says("devices", "forget", BADGE, "--json"), ["null"])
+
+    async def test_memories(self) -> None:
+        """What is shown of a device is how many sessions are kept, and the last two of them."""
+        await self.hire()
+        await self.boot()
+        for number in range(3):
+            said = (Entry("user", f"question\x1b[2J\n{number}"), Entry("assistant", "回答"))
+            await self.store.remember(
+                SessionMemory(
+                    session_id=f"s{number}", device_id=BADGE,
+                    began=NOON, ended=NOON + number, entries=said,
+                )
+            )  # fmt: skip
+        lines = await self.says("devices", "show", BADGE)
+        begins = next(n for n, line in enumerate(lines) if line.startswith("SESSIONS KEPT  3"))
+        blank, when, *entries = lines[begins + 1 :][:4]
+        self.assertEqual(blank, "")
+        self.assertRegex(when, r"^\d{4}-\d\d-\d\d \d\d:\d\d$")
+        self.assertEqual(entries, ["  user: question[2J2", "  assistant: 回答"])
+        self.assertEqual(len(lines), begins + 1 + 8)
+        chinese = "\n".join(await self.says("devices", "show", BADGE, language="zh"))
+        self.assertIn("  用户: question", chinese)
+        (line,) = await self.says("devices", "--json", "show", BADGE)
+        told = json.loads(line)
+        self.assertEqual(told["memories"], 3)
+        self.assertEqual([one["session_id"] for one in told["latest_memories"]], ["s2", "s1"])
 
     async def test_chinese(self) -> None:
         """In Chinese the columns are aligned as well."""
@@ -178,13 +262,13 @@ class TokenTests(CommandCase):
     async def test_no_store(self) -> None:
         """Where there is no store none is made: the server might not be able to use it."""
         with self.assertRaises(Failed) as caught:
-            tokens.issue(self.config, self.folder / "elsewhere", "anna", "", NOON)
+            tokens.issue(self.config, self.folder / "elsewhere", "operator", "anna", "", NOON)
         self.assertIn("start the server once", caught.exception.said("en"))
         self.assertFalse((self.folder / "elsewhere").exists())
         self.patch(stores, "_has_psycopg", lambda: False)
         config = msgspec.structs.replace(self.config, store=Store(url="postgresql:///x"))
         with self.assertRaises(Failed) as caught:
-            tokens.issue(config, self.folder, "anna", "", NOON)
+            tokens.issue(config, self.folder, "operator", "anna", "", NOON)
         self.assertIn("xiaozhi[postgres]", caught.exception.said("en"))
 
 

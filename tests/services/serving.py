@@ -6,9 +6,11 @@ import json
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet import reactor
+from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
@@ -23,9 +25,11 @@ from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.engine import Workshop
+from xiaozhi.services.memory import Desk, Memories
+from xiaozhi.services.memory.local import Memory, Settings
 from xiaozhi.services.pool import Workers
-from xiaozhi.services.store import Store
-from xiaozhi.services.web.api import Api, Verbs
+from xiaozhi.services.store import Entry, SessionMemory, Store
+from xiaozhi.services.web.api import Api, Hands, Verbs
 from xiaozhi.services.web.operators import Operators
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
@@ -57,27 +61,62 @@ class ServerCase(TestCase):
         self.clock = Clock()
         self.counters = Counters()
         self.kicked: list[str] = []
+        self.interrupted: list[tuple[str, float | None]] = []
+        self.hands: dict[str, Hands] = {}
+        """The tools of devices that are connected."""
         self.store = Store(reactor, self.folder / "xiaozhi.db", 10.0)
         self.store.startService()
         self.addCleanup(self.store.stopService)
         self.serve(TOKENS)
         return self.store.ready()
 
-    def serve(self, auth: Auth, most: int = 10, **activation: Any) -> None:
+    def serve(self, auth: Auth, most: int = 20, **activation: Any) -> None:
         """Serve as these settings want."""
         proxies = Proxies()
         shop = Workshop(self.clock, Workers(self.clock, "auth"), self.folder, "en")
         self.gate: Gate = make_gate(
-            auth, proxies, self.counters, shop, lambda: self.now, self.store
+            auth, proxies, self.counters, shop, lambda: self.now, self.store, self.store
         )
-        enrolment = Enrolment(
+        enrolment = self.enrolment = Enrolment(
             self.store, self.gate.mint, auth, Activation(**activation), most, reactor,
             lambda: self.now,
         )  # fmt: skip
-        verbs = Verbs(self.store, enrolment, lambda: self.now, self.kicked.append)
+        self.addCleanup(enrolment.stopService)
+        memories = Memories(self.clock, self.store, lambda: succeed(None))
+        memories.use(self.memory())
+        verbs = Verbs(
+            self.store,
+            enrolment,
+            lambda: self.now,
+            self.kicked.append,
+            hands=self.hands.get,
+            remembered=memories,
+            interrupt=lambda *told: self.interrupted.append(told),
+        )
         api = Api(Operators(self.store, lambda: proxies, self.counters, self.clock), verbs)
         offer = Offer(None, 1, lambda: LOCAL, proxies)
         self.site: Site = site(WebSocketServerFactory(), offer, Devices(), enrolment, {"api": api})
+
+    def memory(self) -> Memory:
+        """Make a memory that learns by patterns."""
+        pool = Workers(reactor, "memory")
+        pool.startService()
+        self.addCleanup(pool.stopService)
+
+        desk = Desk(reactor, pool, self.folder, "en", self.store, Mock(), lambda: self.now)
+        return Memory(Settings(model=False), desk)
+
+    async def learnt(self, *said: str, device: str = BADGE) -> None:
+        """Have sessions be learnt from, of which each is two minutes older than the one before."""
+        memory = self.memory()
+        for number, text in enumerate(said):
+            ended = self.now - 120 * number
+            told = SessionMemory(
+                session_id=f"{device} {number}", device_id=device, began=ended - 9, ended=ended,
+                entries=(Entry("user", text, ended - 1),),
+            )  # fmt: skip
+            await self.store.remember(told)
+            await memory.learn(told)
 
     async def post(self, path: str, body: Any = None, **headers: str) -> Reply:
         """Ask as a device; a body of bytes is sent as it is."""

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.http import asked
@@ -15,9 +16,12 @@ from tests.services.serving import BADGE, NOON, OFF, TOKENS, ServerCase
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.activation import PATIENCE, Enrolment, Papers
 from xiaozhi.services.auth.settings import Auth, Jwt
+from xiaozhi.services.sparing import EACH
 from xiaozhi.services.store import DeviceRecord, Seen
 from xiaozhi.services.store.records import TICK
 from xiaozhi.settings import Activation
+
+DAY = 86400
 
 
 class BootTests(ServerCase):
@@ -81,6 +85,28 @@ class BootTests(ServerCase):
                 self.assertTrue(await self.admitted(token))
         self.assertFalse(await self.admitted(tokens[0], "another"))
 
+    async def test_logged(self) -> None:
+        """A device that waits is told of once for each code, and the code is not."""
+        shown = []
+        with capturedLogs() as events:
+            for later in (0, 1, 2, DAY):
+                self.now = NOON + later
+                shown.append((await self.boot())["activation"]["code"])
+        lines = [formatEvent(e) for e in events if e["log_namespace"].endswith("Enrolment")]
+        waits = f"{BADGE} (bread-compact-wifi) at 192.168.1.9 waits to be activated"
+        self.assertEqual(lines, [f"{waits}, and shows a new code"] * 2)
+        self.assertFalse(any(code in repr(events) for code in shown))
+
+    async def test_many(self) -> None:
+        """Names that are made up do not flood the log."""
+        with capturedLogs() as events:
+            for number in range(EACH + 3):
+                await self.boot(Device_Id=f"made-up-{number}")
+            self.enrolment.stopService()
+        lines = [formatEvent(e) for e in events if e["log_namespace"].endswith("Enrolment")]
+        self.assertEqual(len(lines), EACH + 1)
+        self.assertEqual(lines[-1], "3 more devices at 192.168.1.9 wait, too")
+
     async def test_message(self) -> None:
         """The message says where the code is to be entered, in the user's language."""
         for language, start in (("zh-CN", "请在服务器上"), ("en", "On the"), ("de", "On the")):
@@ -120,16 +146,17 @@ class BootTests(ServerCase):
                 self.assertEqual(progress.status, 202 if waits else 200)
 
     async def test_blocked(self) -> None:
-        """A blocked device gets neither a code nor a token, and its old one is no good."""
+        """A blocked device gets neither a code nor a token; its old one is no good, and at once."""
         await self.boot()
         await self.store.block(BADGE, True, NOON)
         self.assertNotIn("activation", await self.boot())
         await self.store.block(BADGE, False, NOON)
         await self.store.activate(BADGE, NOON)
         token = (await self.boot())["websocket"]["token"]
-        await self.store.block(BADGE, True, NOON)
-        self.assertEqual((await self.boot())["websocket"]["token"], "")
-        self.assertFalse(await self.admitted(token))
+        for blocked in (False, True, False):
+            await self.store.block(BADGE, blocked, NOON)
+            self.assertEqual(await self.admitted(token), not blocked)
+            self.assertEqual((await self.boot())["websocket"]["token"], "" if blocked else token)
 
     async def test_made_good(self) -> None:
         """What is handed out at the moment of activation, or of revocation, is good."""

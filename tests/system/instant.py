@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 from tests.fakes import FakeRecognition, LoudDetector, tone
 from tests.services.open_house import nobody
 from tests.websocket import FakeStore, masked, request
+from xiaozhi.conversation import Talk
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory, House
@@ -32,7 +33,7 @@ from xiaozhi.services.auth.lists import Neighbours
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.journal import Journal
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store.records import SessionMemory
 from xiaozhi.services.tts import Sound
@@ -42,6 +43,7 @@ from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import site
 from xiaozhi.session import Staff
 from xiaozhi.settings import Assistant, Audio
+from xiaozhi.tooling import Tool
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.voice import Voice
@@ -71,7 +73,9 @@ class Recognition(FakeRecognition):
 class Minds:
     """Takes a moment to answer, or fails."""
 
-    async def reply(self, messages: list[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: list[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         for piece in ("I am fine. ", "And you? ", "All is well."):
             await deferLater(reactor, random.uniform(0, 0.06))
             if random.random() < 0.05:
@@ -150,13 +154,16 @@ class Server(MultiService):
         journal = Journal(folder, store, counters, reactor)
         workers = Workers(reactor, "audio")
         sound = Audio(sample_rate=16000)
+        minds: Any = Minds()
+        chat = Chat(
+            lambda purpose, name: minds, Assistant(), lambda: datetime(2026, 11, 22), reactor
+        )
         staff = Staff(
             Recognition(),  # type: ignore[arg-type]
-            Chat(Minds(), Assistant(), lambda: datetime(2026, 11, 22)),  # type: ignore[arg-type]
-            lambda: Voice(Speech(), workers, sound),
+            Talk(chat, "en"),
+            lambda name: Voice(Speech(), workers, sound),
             lambda: None,
             AudioParams("opus", 16000, 1, 60),
-            "en",
         )
         terms = Terms(
             Presence(store, 10**6, counters, reactor, reactor.seconds),

@@ -62,10 +62,11 @@ class Daemon(DaemonCase):
             ("-m", "xiaozhi.cli", "run", "--config", str(config)),
             ("-m", "xiaozhi.cli", "check", str(config)),
         ):
-            process = self.command(*command)
+            process = self.command(*command, LC_ALL="zh_CN.UTF-8")
             self.assertEqual(await process.ended, 1, command)
             for line in ("2: ", "3: ", "5: "):
                 self.assertIn(f"{config}:{line}", process.text)
+            self.assertIn("必须是不小于 0", process.text)
 
     async def test_other_reactor(self) -> None:
         """Another reactor is refused in so many words."""
@@ -82,7 +83,7 @@ class Daemon(DaemonCase):
             (("init", path), 1, "exists"),
             (("check", path + "x"), 1, "no such file"),
         ):
-            process = self.command("-m", "xiaozhi.cli", *arguments)
+            process = self.command("-m", "xiaozhi.cli", *arguments, LC_ALL="C.UTF-8")
             self.assertEqual(await process.ended, code, process.text)
             self.assertIn(text, process.text)
 

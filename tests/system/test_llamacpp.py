@@ -23,7 +23,7 @@ class LlamaCppTests(contract.LlmTestCase):
         settings = Settings(max_tokens=1500, temperature=0.0)
         model = Model(settings, self.workshop())
         self.started(model)
-        words = "".join(await collect(model.reply(SUN, "en"))).split()
+        words = (await contract.words(model.reply(SUN, "en"))).split()
         self.assertGreater(len(words), 2)
 
         async with aclosing(model.reply(STORY, "en")) as pieces:
@@ -31,7 +31,7 @@ class LlamaCppTests(contract.LlmTestCase):
                 break
         # There is one slot: had the story gone on, this would wait for all its 1500 tokens.
         began = monotonic()
-        self.assertEqual("".join(await collect(model.reply(SUN, "en"))).split(), words)
+        self.assertEqual((await contract.words(model.reply(SUN, "en"))).split(), words)
         self.assertLess(monotonic() - began, 8)
 
         pieces = model.reply(STORY, "en")

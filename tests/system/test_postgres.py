@@ -49,6 +49,10 @@ class PostgresMemories(Served, contract.MemoriesContract):
     pass
 
 
+class PostgresRecollections(Served, contract.RecollectionsContract):
+    pass
+
+
 class PostgresReminders(Served, reminders.RemindersContract):
     pass
 

@@ -10,9 +10,9 @@ from tests.tools.stage import Stage, call, room
 from xiaozhi.device.client import Device
 from xiaozhi.device.ota import Profile
 from xiaozhi.device.turns import Event
+from xiaozhi.engines import now
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import Seen, Store
-from xiaozhi.staffing import now
 from xiaozhi.tools import reminders
 
 SERVER = "asr: [{use: pocketsphinx}]\nllm: [{use: offline}]\ntts: [{use: espeak}]\n"
@@ -68,3 +68,13 @@ class Rings(ServerCase):
         self.process.handle.signalProcess(signal.SIGTERM)
         await self.process.ended
         await self.rings(await self.here(await self.server(SERVER)))
+
+    async def test_by_voice(self) -> None:
+        """It is set by a word, without a model, and rings when the answer was heard."""
+        device = await self.here(await self.server(SERVER))
+        turn = await device.type("Set a tea timer for one second, please.")
+        self.assertEqual(turn.answer, "OK, I will tell you in 1 second.")
+        self.events.clear()
+        await self.rings(device)
+        turn = await device.type("what is 12 times 7")
+        self.assertEqual(turn.answer, "That is 84.")

@@ -115,7 +115,9 @@ class Held(DaemonCase):
         await device.connect()
         order = {"type": "server", "action": "restart", "content": {"secret": "sesame"}}
         device.send_raw(json.dumps(order))
-        await process.says(r"(?s)not stopped in time.*is listening on port", 4 * GRACE)
+        await process.says(
+            r"(?s)stops: it begins anew.*not stopped in time.*is listening on port", 4 * GRACE
+        )
         self.assertEqual(await self.get(self.port, "/xiaozhi/v1/"), "Server is running")
 
 
@@ -149,6 +151,8 @@ class Drain(ServerCase):
         self.assertTrue(turn.whole, turn.summary())
         await self.process.ended
         self.assertIn("we closed (1001)", self.process.text)
+        self.assertIn("The server stops: SIGTERM", self.process.text)
+        self.assertRegex(self.process.text, r"The server has stopped, after \d+\.\d s")
         with sqlite3.connect(self.state / "xiaozhi.db") as store:
             self.assertEqual(
                 store.execute("SELECT device_id FROM memories").fetchall(), [("aa:01",)]

@@ -63,4 +63,4 @@ async def _post(
 ) -> tuple[int, bytes]:
     url = f"{profile.ota_url.rstrip('/')}/{path}" if path else profile.ota_url
     left = max(0.1, deadline - reactor.seconds())
-    return await post(reactor, url, ota.headers(profile), body, left)
+    return await post(reactor, url, ota.headers(profile), [body], left)

@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--timeout", type=float, default=60.0, metavar="S")
     common.add_argument("--language", default="", metavar="TAG", help="Accept-Language")
     common.add_argument("--speaker", action="store_true", help="play the answer")
+    common.add_argument("--photo", default="", metavar="JPEG", help="what its camera sees")
     made = argparse.ArgumentParser(prog="xiaozhi device", description=__doc__)
     verbs = made.add_subparsers(dest="verb", required=True)
     for verb, argument, about in (

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from xiaozhi.audio import resample
 from xiaozhi.device import boot, ota
+from xiaozhi.device.camera import photographer
 from xiaozhi.device.errors import Crashed, DeviceError, HungUp
 from xiaozhi.device.firmware import Firmware, State
 from xiaozhi.device.mcp import Server
@@ -41,9 +42,11 @@ class Device:
         decode: bool = True,
         captured: bool = False,
         audible: bool = False,
+        picture: Callable[[], bytes] | None = None,
     ) -> None:
         """Make the device of `profile`, switched off.
 
+        With a `picture` it has a camera that sees this.
         Without `decode` answers are counted but not decoded, which is cheaper. With `captured`
         it sends what `capture` is given and no made-up silence; an `audible` one tells of each
         frame ("frame" events) just when it is to sound, and not only in time for the next.
@@ -52,6 +55,9 @@ class Device:
         self.firmware = Firmware(
             self._send, self._noted, mode=profile.mode, tools=tools, decode=decode
         )
+        if picture is not None:
+            tools = self.firmware.tools
+            tools.add(photographer(reactor, profile, tools, picture))
         self.complaints: list[str] = []
         """What the server did that no device can use."""
         self._reactor = reactor
@@ -260,8 +266,17 @@ class Device:
             event = attrs.evolve(event, at=self._now())
             if len(self.complaints) < COMPLAINTS:
                 self.complaints.append(event.details["text"])
+        if event.name == "working":
+            working = event.details["answer"]
+            working.addCallback(self._worked, event.details["request"], self._channel)
         if self._on_event is not None:
             self._on_event(event)
+
+    def _worked(self, answer: str, request: object, channel: Channel | None) -> None:
+        """Send what a tool has done, unless the connection is another by now."""
+        if channel is self._channel:
+            self.firmware.worked(request, answer, self._now())
+            self._settle()
 
     def _hang_up(self) -> None:
         channel, self._channel = self._channel, None

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from twisted.internet.defer import Deferred
+
 from xiaozhi.audio import FRAME_MS
 from xiaozhi.device.errors import Crashed
 from xiaozhi.device.framing import pack, unpack
@@ -71,7 +73,7 @@ class Firmware:
         self.playback = Playback(self._played, self._complain, decode=decode)
         self._draining = False
         self._session_id = ""
-        self._tools = tools or Server()
+        self.tools = tools or Server()
         self._send = send
         self._notify = notify
 
@@ -102,6 +104,7 @@ class Firmware:
         """Take note that the channel is gone; what is queued of a whole answer still plays."""
         self.open = False
         self._draining = False
+        self.tools.held = None
         if self.state is not State.SPEAKING:
             self.tick(math.inf)
         if self.state not in (State.STARTING, State.IDLE):
@@ -150,13 +153,23 @@ class Firmware:
 
     def microphone(self, packet: bytes) -> None:
         """Send a packet from the microphone, if it is on."""
-        if self.mic_on:
+        if self.mic_on and self.tools.held is None:
             self._send(pack(self.version, packet))
+
+    def worked(self, request: object, answer: str, now: float) -> None:
+        """Tell the server what came of a tool that took its time, and hear what it has said."""
+        self._reply(request, answer, now)
+        held, self.tools.held = self.tools.held or [], None
+        for text in held:
+            self.receive(text, now)
 
     # -- what the server says --
 
     def receive(self, text: str, now: float) -> None:
         """Take one text message. Raises Crashed where the firmware would crash."""
+        if self.tools.held is not None:
+            self.tools.held.append(text)
+            return
         try:
             message = json.loads(text)
         except ValueError:
@@ -267,10 +280,18 @@ class Firmware:
 
     def _on_mcp(self, message: dict[str, Any], now: float) -> None:
         payload = message.get("payload")
-        answer = self._tools.answer(payload)
+        answer = self.tools.answer(payload)
+        if isinstance(answer, Deferred):
+            # The main loop waits for it: nothing else is done until then.
+            self.tools.held = []
+            self._notify(Event(now, "working", {"request": payload, "answer": answer}))
+        else:
+            self._reply(payload, answer, now)
+
+    def _reply(self, request: object, answer: str | None, now: float) -> None:
         if answer is not None:
             self._send(f'{{"session_id":"{self._session_id}","type":"mcp","payload":{answer}}}')
-        self._notify(Event(now, "mcp", {"request": payload, "answer": answer}))
+        self._notify(Event(now, "mcp", {"request": request, "answer": answer}))
 
     def _become(self, state: State, now: float) -> None:
         if state not in NEXT[self.state]:

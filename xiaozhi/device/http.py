@@ -1,8 +1,8 @@
-"""The device's HTTP client: it posts JSON and reads a small answer."""
+"""The device's HTTP client: it posts something and reads a small answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from OpenSSL import SSL
@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
 from xiaozhi.device.errors import NoAnswer, Unreachable
@@ -25,12 +25,13 @@ LIMIT: Final = 65536
 
 @implementer(IBodyProducer)
 class _Body:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.length = len(data)
+    def __init__(self, pieces: Sequence[bytes], chunked: bool) -> None:
+        self._pieces = pieces
+        self.length: Any = UNKNOWN_LENGTH if chunked else sum(map(len, pieces))
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        consumer.write(self._data)
+        for piece in self._pieces:
+            consumer.write(piece)
         return succeed(None)
 
     def pauseProducing(self) -> None:
@@ -63,10 +64,16 @@ class _Collector(Protocol):
 
 
 async def post(
-    reactor: Any, url: str, headers: Mapping[str, str], body: bytes, seconds: float
+    reactor: Any,
+    url: str,
+    headers: Mapping[str, str],
+    pieces: Sequence[bytes],
+    seconds: float,
+    chunked: bool = False,
 ) -> tuple[int, bytes]:
-    """Post `body` to `url` and return (status, answer).
+    """Post a body in `pieces` to `url` and return (status, answer).
 
+    With `chunked` each is a chunk, and nobody is told beforehand how long all of it is.
     Raises Unreachable if nobody is there, NoAnswer after `seconds`.
     """
     fields = Headers({name: [value] for name, value in headers.items()})
@@ -74,7 +81,7 @@ async def post(
     end = clock.seconds() + seconds
     try:
         asked = Agent(reactor, connectTimeout=seconds).request(
-            b"POST", url.encode(), fields, _Body(body)
+            b"POST", url.encode(), fields, _Body(pieces, chunked)
         )
         response = await asked.addTimeout(seconds, clock)
         collector = _Collector()

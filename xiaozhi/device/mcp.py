@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 PAGE: Final = 8000
 """A page of the list of tools holds no more bytes than this."""
@@ -24,7 +26,10 @@ class ToolError(Exception):
 
 @attrs.frozen
 class Tool:
-    """One thing the device can do. `call` takes the arguments; None means: never answer."""
+    """One thing the device can do. `call` takes the arguments; None means: never answer.
+
+    A Deferred is waited for, and the device does nothing else meanwhile.
+    """
 
     name: str
     description: str
@@ -78,8 +83,14 @@ class Server:
         self._board = board
         self.vision: dict[str, Any] = {}
         """Where the server wants pictures sent: its `url` and `token`."""
+        self.held: list[str] | None = None
+        """While a tool works: the messages that came meanwhile."""
 
-    def answer(self, payload: object) -> str | None:
+    def add(self, tool: Tool) -> None:
+        """Offer one more tool."""
+        self._tools[tool.name] = tool
+
+    def answer(self, payload: object) -> str | Deferred[str] | None:
         """Answer one request with JSON text (that may be broken, as above), or with nothing."""
         params: Any
         number: Any
@@ -91,17 +102,19 @@ class Server:
         numeric = isinstance(number, int | float) and not isinstance(number, bool)
         if method.startswith("notifications") or not isinstance(params, dict) or not numeric:
             return None
+        number = int(number)
         try:
             result = self._result(method, params)
         except ToolError as error:
-            text = f'"error":{{"message":"{error}"}}'
-        else:
-            if result is None:
-                return None
-            text = f'"result":{json.dumps(result, ensure_ascii=False)}'
-        return f'{{"jsonrpc":"2.0","id":{int(number)},{text}}}'
+            return _refused(number, error)
+        if isinstance(result, Deferred):
+            return result.addCallbacks(
+                lambda value: _replied(number, _content(value)),
+                lambda failure: _refused(number, _told(failure)),
+            )
+        return None if result is None else _replied(number, result)
 
-    def _result(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    def _result(self, method: str, params: dict[str, Any]) -> Any:
         if method == "initialize":
             match params:
                 case {"capabilities": {"vision": {"url": str(url), **more}}}:
@@ -134,7 +147,7 @@ class Server:
             page.append(described)
         return {"tools": page}
 
-    def _call(self, params: dict[str, Any]) -> dict[str, Any] | None:
+    def _call(self, params: dict[str, Any]) -> Any:
         name, given = params.get("name"), params.get("arguments", {})
         if not isinstance(name, str):
             raise ToolError("Missing name")
@@ -144,10 +157,29 @@ class Server:
         if tool is None:
             raise ToolError(f"Unknown tool: {name}")
         value = tool.call(tool.arguments(given))
-        if value is None:
-            return None
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return {"content": [{"type": "text", "text": text}], "isError": False}
+        return value if value is None or isinstance(value, Deferred) else _content(value)
+
+
+def _content(value: Any) -> dict[str, Any]:
+    """Make a result of what a tool gives."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return {"content": [{"type": "text", "text": text}], "isError": False}
+
+
+def _told(failure: Failure) -> ToolError:
+    """Give what a tool says of its failure; others are faults of ours."""
+    if not isinstance(failure.value, ToolError):
+        failure.raiseException()
+    return failure.value
+
+
+def _replied(number: int, result: dict[str, Any]) -> str:
+    text = json.dumps(result, ensure_ascii=False)
+    return f'{{"jsonrpc":"2.0","id":{number},"result":{text}}}'
+
+
+def _refused(number: int, error: ToolError) -> str:
+    return f'{{"jsonrpc":"2.0","id":{number},"error":{{"message":"{error}"}}}}'
 
 
 def common_tools() -> list[Tool]:

@@ -44,6 +44,7 @@ async def run(
                 on_event=listen,
                 captured=options.verb == "mic",
                 audible=options.speaker,
+                picture=_picture(options.photo),
             )
             stack.callback(device.close)
             if options.verb == "mic":
@@ -109,6 +110,18 @@ async def _keep(turn: Turn, show: Show, options: argparse.Namespace) -> None:
     except OSError as error:
         raise BadFile(str(error)) from error
     show.note("saved", options.save)
+
+
+def _picture(path: str) -> Callable[[], bytes] | None:
+    """Read what the camera sees; None for a device without one."""
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise BadFile(str(error)) from error
+    return lambda: data
 
 
 def _player(speaker: Speaker) -> Callable[[Event], None]:

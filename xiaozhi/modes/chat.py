@@ -1,34 +1,201 @@
-"""Chat: what was heard goes to the language model, and its answer is spoken."""
+"""Chat: what was heard is answered, by a grammar or by a language model with tools."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
+from typing import Any, Final
 
 import attrs
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from xiaozhi.answers import Aside, Part, Pause
+from xiaozhi.commands import understand
 from xiaozhi.dialogue import Entry
+from xiaozhi.errors import ServiceError
+from xiaozhi.phrases import Key
+from xiaozhi.services.deadline import late
 from xiaozhi.services.llm import Message, Minds
 from xiaozhi.settings import Assistant
+from xiaozhi.toolbox import Toolbox
+from xiaozhi.tooling import Call, Outcome, Scene, Tool
+
+STEPS: Final = 5
+"""Times a model may call tools in one answer. Then it has to answer without."""
+CLUMSY: Final = 2
+"""Times a model may give arguments that are wrong: it is told what was wrong, and tries again."""
+TIME: Final = 90.0
+"""Seconds after which no more tools are called in one answer."""
+PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
+"""Seconds that tools take, and what the user is told then."""
+
+
+@attrs.frozen
+class Asked:
+    """A question, with all that its answer depends on."""
+
+    history: Sequence[Entry]
+    """What was said. The last entry is the question."""
+    language: str
+    """The one to answer in."""
+    system: str
+    """What the model is told about its part."""
+    scene: Scene
+    toolbox: Toolbox
+    model: str = ""
+    """The model to think with; "" for the usual."""
+
+    @property
+    def question(self) -> str:
+        """What the user said last."""
+        return self.history[-1].text
 
 
 @attrs.frozen
 class Chat:
-    """Free talk with the models of `minds`."""
+    """Free talk with the models for this purpose."""
 
-    minds: Minds
+    minds: Callable[[str, str], Minds]
+    """Gives the models for a purpose ("chat", "intent"), the one of that name first, if any."""
     assistant: Assistant
     now: Callable[[], datetime]
+    clock: Any
 
-    @property
-    def turns(self) -> int:
-        """Questions with their answers that the model is reminded of."""
-        return self.assistant.history_turns
+    async def answer(self, asked: Asked) -> AsyncGenerator[Part, None]:
+        """Yield the answer in parts, as they come; raises ServiceError."""
+        sentence = await self._settled(asked)
+        if sentence:
+            yield sentence
+            return
+        answering = _Answering(self, asked)
+        async with aclosing(answering.parts()) as parts:
+            async for part in parts:
+                yield part
 
-    def answer(self, history: Sequence[Entry], language: str) -> AsyncGenerator[str, None]:
-        """Yield the answer to the last entry of `history` in pieces; raises ServiceError."""
-        # The time comes last: what stands before it can be cached by the model's server.
-        prompt = f"{self.assistant.prompt_in(language)}\nIt is {self.now():%A, %Y-%m-%d %H:%M}."
-        messages = [Message("system", prompt)]
-        messages += [Message(entry.role, entry.text) for entry in history]
-        return self.minds.reply(messages, language)
+    async def _settled(self, asked: Asked) -> str:
+        """Answer what a grammar understands: without a model, and without a network."""
+        command = (
+            None
+            if self.assistant.intent == "nointent"
+            else understand(asked.question, asked.language)
+        )
+        if command is None or asked.toolbox.find(asked.scene.device, command.tool) is None:
+            return ""
+        call = Call("", command.tool, command.arguments)
+        outcome = await asked.toolbox.call(call, asked.scene)
+        return outcome.say  # if there is none, the model may find another way
+
+
+class _Answering:
+    """One answer of a model: it is asked, its calls are done, it is asked again."""
+
+    def __init__(self, chat: Chat, asked: Asked) -> None:
+        self._chat = chat
+        self._asked = asked
+        self._messages = [Message("system", asked.system)]
+        self._messages += [Message(entry.role, entry.text) for entry in asked.history]
+        self._until: float = chat.clock.seconds() + TIME
+        """When no more tools are called."""
+        self._steps = 0
+        self._clumsy = 0
+        """Steps in which arguments were wrong."""
+        self._told = ""
+        """What tools have to say, should the model find no words for it."""
+        self._done = False
+
+    async def parts(self) -> AsyncGenerator[Part, None]:
+        """Yield the answer in parts."""
+        tools: Sequence[Tool] = ()
+        if self._chat.assistant.intent != "nointent":
+            tools = self._asked.toolbox.offered(self._asked.scene.device)
+        if self._chat.assistant.intent == "intent_llm" and tools:
+            calls = await self._intended(tools)
+            tools = ()
+            if calls:
+                async with aclosing(self._work("", calls)) as parts:
+                    async for part in parts:
+                        yield part
+        while not self._done:
+            async with aclosing(self._step(tools)) as parts:
+                async for part in parts:
+                    yield part
+
+    async def _intended(self, tools: Sequence[Tool]) -> list[Call]:
+        """Ask the model for this purpose what is to be done; what else it says does not count."""
+        minds = self._chat.minds("intent", "")
+        calls: list[Call] = []
+        try:
+            asking = minds.reply(self._messages, self._asked.language, tools)
+            async with aclosing(asking) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Call):
+                        calls.append(piece)
+        except ServiceError:
+            pass  # it has been said; the model that answers may do without
+        return calls
+
+    async def _step(self, tools: Sequence[Tool]) -> AsyncGenerator[Part, None]:
+        """Ask the model once, and do what it calls for."""
+        self._steps += 1
+        in_time = self._chat.clock.seconds() < self._until
+        offered = tools if self._steps <= STEPS and self._clumsy < CLUMSY and in_time else ()
+        words: list[str] = []
+        calls: list[Call] = []
+        minds = self._chat.minds("chat", self._asked.model)
+        asking = minds.reply(self._messages, self._asked.language, offered)
+        try:
+            async with aclosing(asking) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Call):
+                        calls.append(piece)
+                    elif not calls:  # what a model writes after a call, it makes up
+                        words.append(piece)
+                        yield piece
+        except ServiceError:
+            if words or not self._told:
+                raise
+        if calls and offered:
+            async with aclosing(self._work("".join(words), calls)) as parts:
+                async for part in parts:
+                    yield part
+            return
+        self._done = True
+        if not words:
+            if not self._told:
+                raise ServiceError("llm", "it would only call tools")
+            yield self._told
+
+    async def _work(self, words: str, calls: list[Call]) -> AsyncGenerator[Part, None]:
+        """Do what the model calls for, after its `words`, and take down what comes of it."""
+        named = [
+            attrs.evolve(call, id=call.id or f"call_{self._steps}_{number}")
+            for number, call in enumerate(calls)
+        ]
+        self._messages.append(Message("assistant", words, tuple(named)))
+        yield Pause.WORKING
+        outcomes: list[Outcome] = []
+        failures: list[Failure] = []
+        toolbox, scene = self._asked.toolbox, self._asked.scene
+        doing = Deferred.fromCoroutine(toolbox.run(named, scene))
+        doing.addCallbacks(outcomes.extend, failures.append)  # raised below, if anybody waits
+        try:
+            if not toolbox.quiet(named):
+                for patience, key in PATIENCE[bool(words.strip()) :]:
+                    if await late(doing, self._chat.clock, patience):
+                        yield Aside(key)
+            await doing
+        finally:
+            doing.cancel()
+        for failure in failures:
+            failure.raiseException()
+        for call, outcome in zip(named, outcomes, strict=True):
+            self._messages.append(Message("tool", outcome.text or "done", call_id=call.id))
+        self._clumsy += any(outcome.bad_arguments for outcome in outcomes)
+        self._told = " ".join(outcome.say for outcome in outcomes if outcome.say)
+        if self._told and all(outcome.final for outcome in outcomes):
+            self._done = True
+            yield self._told
+        else:
+            yield Pause.THINKING

@@ -1,4 +1,4 @@
-"""`xiaozhi devices`, `xiaozhi activate` and `xiaozhi token`."""
+"""`xiaozhi devices`, `xiaozhi activate`, `xiaozhi token` and `xiaozhi mcp`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 import attrs
 
 from xiaozhi.config import load, locate
 from xiaozhi.errors import ConfigError
+from xiaozhi.identity import normal
 from xiaozhi.languages import of_environment
 from xiaozhi.operators import tokens
-from xiaozhi.operators.errors import Failed
+from xiaozhi.operators.errors import NOT_DONE, Failed
 from xiaozhi.operators.remote import Remote, address
 from xiaozhi.operators.show import Show
+from xiaozhi.services.store import TokenKind, subject_of
+from xiaozhi.services.web.address import public as public_address
 from xiaozhi.settings import Config
+
+_CALLING: Final = 50.0
+"""Seconds a device's tool may take: those of the server, and some more."""
+PAGE: Final = 1000
+"""Devices that are asked for at a time: as many as there can be."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,16 +46,28 @@ def parser() -> argparse.ArgumentParser:
     verbs = devices.add_subparsers(dest="verb")
     verbs.add_parser("list", parents=[common], help="all of them (the default)")
     for verb, about in (
-        ("show", "all about one"),
+        ("show", "all about one, and what was said in its last sessions"),
         ("block", "let one in no more, and end its connection"),
         ("unblock", "let it in again"),
         ("rename", "call it something"),
+        ("tools", "what a connected one can do, operators' tools too"),
+        ("call", "have a connected one do it: reboot, say"),
         ("forget", "delete it, with its activation, its tokens, and what was said"),
     ):
         sub = verbs.add_parser(verb, parents=[common], help=about, description=about)
         sub.add_argument("id")
         if verb == "rename":
             sub.add_argument("name")
+        if verb == "call":
+            sub.add_argument("tool", metavar="TOOL")
+            sub.add_argument("arguments", metavar="JSON", nargs="?", default="{}")
+    about = "what is known of its user; with --forget, erase it"
+    memory = verbs.add_parser("memory", parents=[common], help=about, description=about)
+    memory.add_argument("id")
+    memory.add_argument("--forget", action="store_true", help="erase it: all, or only what is")
+    only = memory.add_mutually_exclusive_group()
+    only.add_argument("--minutes", type=int, metavar="N", help="from the last N minutes, or")
+    only.add_argument("--about", metavar="WORDS", help="about something")
 
     activate = commands.add_parser(
         "activate", parents=[common], help="activate the device that shows a code"
@@ -61,10 +81,15 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--for", dest="subject", metavar="NAME", help="whose it is; you, usually")
     new.add_argument("--label", default="", help="what it is for")
     new.add_argument("--device", metavar="ID", help="make one for a device instead")
+    new.add_argument(
+        "--mcp", metavar="all|ID,ID", help="make one for MCP servers, to serve these devices"
+    )
     new.add_argument("--save", action="store_true", help="keep it for these commands")
     revoke = verbs.add_parser("revoke", parents=[common], help="make one void, or a device's")
     revoke.add_argument("id", nargs="?", help="of the list; of a device, its name in the log")
     revoke.add_argument("--device", metavar="ID", help="a device's; all of them if none is named")
+
+    commands.add_parser("mcp", parents=[common], help="the MCP servers, and how they are")
     return made
 
 
@@ -81,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"xiaozhi: {failed.said(language)}", file=sys.stderr)
         return failed.code
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.said(language), file=sys.stderr)
         return 1
     except BrokenPipeError:  # `| head`: what is left in the buffer must not be tried again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,18 +128,21 @@ class Desk:
         verb = getattr(self.options, "verb", None) or "list"
         if self.options.command == "activate":
             return self._activate()
+        if self.options.command == "mcp":
+            servers = self._ask("GET", "mcp")
+            return self._told(servers, self.show.servers(servers))
         if self.options.command == "token":
             return {"list": self._tokens, "new": self._new_token, "revoke": self._revoke}[verb]()
         return self._devices(verb)
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+    def _ask(self, method: str, path: str, body: Any = None, seconds: float = 10.0) -> Any:
         url = self.options.server or address(self.config.server)
         token = tokens.held(self.options.token, self.environ, self.state)
-        return Remote(url, token).ask(method, path, body)
+        return Remote(url, token, seconds).ask(method, path, body)
 
     def _devices(self, verb: str) -> Sequence[str]:
         if verb == "list":
-            devices = self._ask("GET", "devices")
+            devices = self._all_devices()
             return self._told(devices, self.show.devices(devices))
         path = _device(self.options.id)
         changes = {
@@ -123,13 +151,53 @@ class Desk:
             "rename": {"name": getattr(self.options, "name", "")},
         }
         if verb == "show":
-            device = self._ask("GET", path)
-            return self._told(device, self.show.device(device))
+            device, said = self._ask("GET", path), self._ask("GET", f"{path}/memories")
+            lines = [*self.show.device(device), *self.show.memories(said)]
+            return self._told({**device, "latest_memories": said}, lines)
+        if verb == "tools":
+            tools = self._ask("GET", f"{path}/tools")
+            return self._told(tools, self.show.tools(tools))
+        if verb == "call":
+            return self._call(f"{path}/tools")
+        if verb == "memory":
+            return self._memory(f"{path}/memory")
         if verb == "forget":
             done = self._ask("DELETE", path)
             return self._told(done, [self.show.text(verb, id=self.options.id)])
         device = self._ask("PATCH", path, changes[verb])
         return self._told(device, [self.show.text(verb, **device)])
+
+    def _call(self, path: str) -> Sequence[str]:
+        try:
+            arguments = json.loads(self.options.arguments)
+        except ValueError:
+            arguments = None
+        if not isinstance(arguments, dict):
+            raise Failed("no_object", NOT_DONE)
+        wanted = {"tool": self.options.tool, "arguments": arguments}
+        done = self._ask("POST", path, wanted, _CALLING)
+        return self._told(done, self.show.outcome(done))
+
+    def _all_devices(self) -> Sequence[Mapping[str, Any]]:
+        """Ask for page after page; the device seen last comes first."""
+        devices = page = self._ask("GET", f"devices?limit={PAGE}")
+        while len(page) == PAGE:
+            after = quote(page[-1]["id"], safe="")
+            page = self._ask("GET", f"devices?limit={PAGE}&after={after}")
+            devices = [*devices, *page]
+        return sorted(devices, key=lambda device: device["last_seen"], reverse=True)
+
+    def _memory(self, path: str) -> Sequence[str]:
+        options = self.options
+        wanted = {"minutes": options.minutes, "about": options.about}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        if not options.forget:
+            if given:
+                parser().error("devices memory: --minutes and --about are for --forget")
+            known = self._ask("GET", path)
+            return self._told(known, self.show.memory(known))
+        done = self._ask("DELETE", f"{path}?{urlencode(given)}" if given else path)
+        return self._told(done, [self.show.text("erased", **done)])
 
     def _activate(self) -> Sequence[str]:
         given: str = self.options.code
@@ -144,6 +212,8 @@ class Desk:
 
     def _new_token(self) -> Sequence[str]:
         options = self.options
+        if options.mcp:
+            return self._new_mcp()
         if options.device:
             label = {"label": options.label} if options.label else {}
             made = self._ask("POST", f"{_device(options.device)}/token", label)
@@ -160,12 +230,39 @@ class Desk:
     def _new_operator(self, subject: str) -> Mapping[str, str]:
         """Have one made by the server if there is a token to ask with, else in the store."""
         label: str = self.options.label
-        if self.options.server or self.options.token or self.environ.get("XIAOZHI_TOKEN"):
+        if self._asks:
             made: Mapping[str, str] = self._ask(
                 "POST", "tokens", {"subject": subject, "label": label}
             )
             return made
-        issued = tokens.issue(self.config, self.state, subject, label, time.time())
+        return self._issue("operator", subject)
+
+    def _new_mcp(self) -> Sequence[str]:
+        """Have one made for MCP servers; print the address where they connect."""
+        wanted: str = self.options.mcp
+        devices = None if wanted == "all" else {normal(name) for name in wanted.split(",")} - {""}
+        if self._asks:
+            body = {"mcp": sorted(devices or ()), "label": self.options.label}
+            made = self._ask("POST", "tokens", body)
+        else:
+            made = self._issue("mcp", subject_of(devices or None))
+        public = public_address(self.config.server.public_url)
+        base = self.options.server or (public.http("") if public else address(self.config.server))
+        made["url"] = f"ws{base.rstrip('/').removeprefix('http')}/mcp/?token={made['secret']}"
+        if not self.options.json:
+            print(self.show.text("once"), file=sys.stderr)
+        return self._told(made, [made["url"]])
+
+    @property
+    def _asks(self) -> bool:
+        """Whether a server is asked for a token, instead of the store."""
+        options = self.options
+        return bool(options.server or options.token or self.environ.get("XIAOZHI_TOKEN"))
+
+    def _issue(self, kind: TokenKind, subject: str) -> dict[str, str]:
+        issued = tokens.issue(
+            self.config, self.state, kind, subject, self.options.label, time.time()
+        )
         return {"id": issued.id, "secret": issued.secret}
 
     def _revoke(self) -> Sequence[str]:

@@ -47,6 +47,10 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "zh": "{path} 还没有数据库：请先启动一次服务器"
         "（或用 STATE_DIRECTORY 或配置里的 server.state 指明目录）",
     },
+    "no_object": {
+        "en": "the arguments must be a JSON object, such as '{{\"volume\": 30}}'",
+        "zh": "参数必须是 JSON 对象，例如 '{{\"volume\": 30}}'",
+    },
     "failed": {"en": "{why}", "zh": "{why}"},
     "refused": {"en": "{why}", "zh": "{why}"},
 }
@@ -56,6 +60,7 @@ _REFUSALS: Mapping[str, str] = {
     "no device shows this code": "没有设备显示这个激活码",
     "the device is blocked": "设备已被屏蔽",
     "the device is not activated": "设备尚未激活",
+    "the device is not connected": "设备没有连接",
     "too many wrong tokens": "错误的令牌太多，请稍后再试",
 }
 """What a server says, in Chinese."""

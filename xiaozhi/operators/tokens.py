@@ -10,7 +10,7 @@ from typing import Final
 
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.operators.errors import NOT_DONE, Failed
-from xiaozhi.services.store import IssuedToken, check_place
+from xiaozhi.services.store import IssuedToken, TokenKind, check_place
 from xiaozhi.settings import Config
 
 FILE: Final = "operator-token"
@@ -38,8 +38,10 @@ def save(secret: str, state: Path) -> Path:
     return path
 
 
-def issue(config: Config, state: Path, subject: str, label: str, now: float) -> IssuedToken:
-    """Make an operator's token in the store itself, whether or not the server runs.
+def issue(
+    config: Config, state: Path, kind: TokenKind, subject: str, label: str, now: float
+) -> IssuedToken:
+    """Make a token, an operator's say, in the store itself, whether or not the server runs.
 
     Who may open the store may have one. Raises Failed.
     """
@@ -52,7 +54,7 @@ def issue(config: Config, state: Path, subject: str, label: str, now: float) -> 
             _check_file(Path(str(url.database)))
         database = Database(url, PATIENCE, 1)
         try:
-            return database.write(lambda books: books.tokens.issue("operator", subject, label, now))
+            return database.write(lambda books: books.tokens.issue(kind, subject, label, now))
         finally:
             database.close()
     except (ServiceError, Unavailable) as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 import attrs
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -15,7 +16,8 @@ from twisted.python.failure import Failure
 from xiaozhi.errors import ServiceError
 from xiaozhi.identity import normal
 from xiaozhi.services.auth.settings import Auth
-from xiaozhi.services.networks import NEIGHBOURS, Networks, parse
+from xiaozhi.services.networks import NEIGHBOURS, Networks, parse, whose
+from xiaozhi.services.sparing import Sparing
 from xiaozhi.services.store import Activation, DeviceRecord, Seen, Store
 from xiaozhi.services.store.records import TICK
 from xiaozhi.settings import Activation as Settings
@@ -51,7 +53,7 @@ class Papers:
     """What it waits for; None if it may talk."""
 
 
-class Enrolment:
+class Enrolment(Service):
     """Notes which devices there are, and hands each what it is entitled to."""
 
     log = Logger()
@@ -70,7 +72,13 @@ class Enrolment:
         self._store = store
         self._clock = clock
         self._now = now
+        self._lines = Sparing(clock, self._sum)
         self.heed(mint, auth, settings, most)
+
+    def stopService(self) -> None:
+        """Write what is left to say."""
+        super().stopService()
+        self._lines.sum_up()
 
     def heed(self, mint: Mint, auth: Auth, settings: Settings, most: int) -> None:
         """Go by these settings from now on, with tokens by `mint`."""
@@ -115,7 +123,7 @@ class Enrolment:
         if device.activated_at is not None:
             return "done"
         if challenge:
-            activation = await self._store.code_for(device_id, self._now())
+            activation = await self._activation(device)
             if not hmac.compare_digest(activation.challenge.encode(), challenge.encode()):
                 return "stale"
         return "pending"
@@ -140,8 +148,24 @@ class Enrolment:
     async def _papers(self, noted: Deferred[DeviceRecord]) -> Papers:
         device = await noted
         if device.activated_at is None and not device.blocked and self._required:
-            return Papers(activation=await self._store.code_for(device.id, self._now()))
+            return Papers(activation=await self._activation(device))
         return Papers(self.token(device))
+
+    async def _activation(self, device: DeviceRecord) -> Activation:
+        """Find or make the code a device shows; the log tells of a new one, without it."""
+        now = self._now()
+        activation = await self._store.code_for(device.id, now)
+        if activation.made_at == now and self._lines.allows(whose(device.address)):
+            self.log.info(
+                "{device} ({board}) at {address} waits to be activated, and shows a new code",
+                device=device.id,
+                board=device.board or "no board told",
+                address=device.address or "an unknown address",
+            )
+        return activation
+
+    def _sum(self, number: int, whose: str) -> None:
+        self.log.info("{number} more devices at {peer} wait, too", number=number, peer=whose)
 
 
 def _late(_: object, patience: float) -> Failure:

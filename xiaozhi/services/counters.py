@@ -73,6 +73,15 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
         "messages_malformed": Metric("counter", "Messages of devices that made no sense."),
         "orders_refused": Metric("counter", "Messages of type `server` with a wrong secret."),
+        "tool_calls": Metric(
+            "counter",
+            "Calls of tools by models and by the grammar, by how they ended.",
+            ("outcome",),
+        ),
+        "device_tool_calls": Metric(
+            "counter", "Calls of the tools of devices, by what came of them.", ("result",)
+        ),
+        "device_tool_call": Metric("histogram", "What a call of a device's tool took."),
         "engine_first_result": Metric(
             "histogram",
             "What an engine took to its first result: a text, a piece of text, a piece of sound.",
@@ -86,6 +95,17 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         ),
         "engine_fit": Metric(
             "gauge", "1 while an engine is asked, 0 while it rests.", ("kind", "engine")
+        ),
+        "mcp_connected": Metric(
+            "gauge",
+            "Sessions with an MCP server: 1 or 0; `endpoint` is for those that come to us.",
+            ("server",),
+        ),
+        "mcp_calls": Metric(
+            "counter",
+            "Calls of MCP tools, by what came of them: done, failed (the tool says so), refused, "
+            "late, lost (with the connection), cancelled.",
+            ("server", "outcome"),
         ),
         "reactor_lag": Metric(
             "histogram", "How late the reactor was for a timer of its own.", classes=MOMENTS
@@ -125,7 +145,7 @@ class Counters:
         self._read: dict[tuple[str, Labels], Callable[[], float]] = {}
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        """Add `amount` to a counter."""
+        """Add `amount` to a counter, or to a gauge that is kept up to date by who changes it."""
         key = _key(name, labels)
         self._values[key] = self._values.get(key, 0.0) + amount
 

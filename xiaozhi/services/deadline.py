@@ -1,8 +1,8 @@
-"""Deadlines for a stream: it must begin soon, must not stall, and must come to an end."""
+"""Deadlines: a call must be done in time; a stream must begin soon, not stall, and end."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -27,6 +27,18 @@ class Deadlines:
     """For each item after that."""
     whole: float
     """For all of it, the time its reader takes left out."""
+
+
+def within(
+    seconds: float,
+    call: Deferred[T],
+    clock: Any,
+    late: Callable[[Any, float], Any] | None = None,
+) -> Deferred[T]:
+    """Give a call so many `seconds`, as `addTimeout` does; no timer is set for one that is done."""
+    if not call.called or call.paused:  # which is called, too, but waits for another's result
+        call.addTimeout(seconds, clock, onTimeoutCancel=late)
+    return call
 
 
 async def timed(
@@ -60,3 +72,22 @@ async def timed(
 
 async def _step(stream: AsyncGenerator[T, None]) -> Any:
     return await anext(stream, _END)
+
+
+async def late(waiting: Deferred[Any], clock: Any, patience: float) -> bool:
+    """Wait for a Deferred, and leave its result in it; say whether it takes over `patience` s."""
+
+    def arrived(result: T) -> T:
+        if not either.called:
+            either.callback(None)
+        return result
+
+    either: Deferred[None] = Deferred()
+    timer = clock.callLater(patience, either.callback, None)
+    waiting.addBoth(arrived)
+    try:
+        await either
+    finally:
+        if timer.active():
+            timer.cancel()
+    return not waiting.called

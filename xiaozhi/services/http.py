@@ -35,7 +35,10 @@ def address(url: str, setting: str) -> str:
     except ValueError:  # brackets without end, a port that is none
         usable = False
     if not usable or not url.isprintable():
-        raise Unavailable(f"its {setting} is not an http:// or https:// address")
+        raise Unavailable(
+            f"its {setting} is not an http:// or https:// address",
+            f"它的 {setting} 不是 http:// 或 https:// 地址",
+        )
     return url
 
 

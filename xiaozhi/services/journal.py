@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -68,6 +68,8 @@ class Journal(Service):
         self._futile = 0
         """How many times in a row nothing at all could be moved."""
         self._waiting: list[Deferred[None]] = []
+        self.stored: Callable[[], object] = lambda: None
+        """Called when the store has got more."""
 
     # -- in --
 
@@ -172,6 +174,7 @@ class Journal(Service):
                     self._pages.popleft()
                     page.unlink(missing_ok=True)
                     moved = True
+                    self.stored()
                 else:
                     self._seal()
                     self._pages.rotate(-1)

@@ -13,6 +13,8 @@ from ipaddress import (
 )
 from typing import Final
 
+from xiaozhi.mistakes import Mistake
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -45,9 +47,7 @@ def check_networks(networks: tuple[str, ...]) -> None:
     try:
         Networks(networks)
     except ValueError:
-        raise ValueError(
-            "must be addresses or networks, such as 10.0.0.1 or 100.64.0.0/10"
-        ) from None
+        raise Mistake("no_networks") from None
 
 
 class Networks:
@@ -67,3 +67,9 @@ def neighbourhood(address: Address) -> str:
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address) >> 64 << 64, 64)))
     return str(address)
+
+
+def whose(text: str) -> str:
+    """Tell as what peer an address counts, whatever it is that should be one."""
+    address = parse(text)
+    return neighbourhood(address) if address else "unknown addresses"

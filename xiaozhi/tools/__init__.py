@@ -10,32 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
-from xiaozhi.services.pool import Workers
+from xiaozhi.services.engine import Workshop
+from xiaozhi.services.memory import Memory, Nothing
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import Store
 from xiaozhi.tooling import Tool
 
 
-@attrs.frozen
-class Room:
-    """What a tool may use of the house."""
+@attrs.frozen(kw_only=True)
+class Room(Workshop):
+    """What a tool may use of the house, besides what all engines may."""
 
-    reactor: Any
-    """The reactor, or a clock in tests."""
-    pool: Workers
-    """Threads for blocking work, shared by all tools."""
-    state: Path
-    """A folder of the server's; it exists."""
-    language: str
-    """The server's language, as a primary subtag."""
     store: Store
     now: Callable[[], datetime]
     """Tells the local time, with its offset."""
+    memories: Memory = attrs.field(factory=Nothing)
+    """What is known of the devices' users."""
     reminders: Reminders | None = None
     """Tells users what is due; None where nobody can be told."""
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import jwt
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.auth.callers import DEVICE, NOW, FakeRegister, Token, caller, gate, label
-from xiaozhi.errors import Unavailable
+from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.identity import Identity
 from xiaozhi.services.auth import Gate, make_gate
 from xiaozhi.services.auth.caller import Admitted, Caller, Refused, Verdict
+from xiaozhi.services.auth.credential import fingerprint
 from xiaozhi.services.auth.devicetokens import KEY_FILE, DeviceTokens, Register
-from xiaozhi.services.auth.refusals import ALL, EACH, WINDOW
+from xiaozhi.services.auth.refusals import Book
 from xiaozhi.services.auth.settings import Auth, Jwt, OAuth2, StaticToken
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.sparing import ALL, EACH, WINDOW
+from xiaozhi.services.store.records import DeviceRecord, Standing
 from xiaozhi.services.web.proxies import Proxies
 
 SECRET = "a secret of at least 32 bytes, as RFC 7518 wants it"
@@ -37,7 +41,9 @@ class Case(SynchronousTestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def make(self, register: Register | None = None, **settings: Any) -> Gate:
+    def make(
+        self, register: Register | None = None, book: Book | None = None, **settings: Any
+    ) -> Gate:
         workshop = Workshop(self.clock, Workers(self.clock, "auth"), self.folder, "en")
         made = make_gate(
             Auth(**settings),
@@ -46,6 +52,7 @@ class Case(SynchronousTestCase):
             workshop,
             lambda: NOW,
             register,
+            book,
         )
         made.startService()
         return made
@@ -194,6 +201,20 @@ class Refusing(Case):
         self.failureResultOf(gate(self.clock, Broken()).admit(caller()), ZeroDivisionError)
 
 
+class FakeBook:
+    """Knows of a device whether it is blocked; fails if that is None."""
+
+    def __init__(self) -> None:
+        self.blocked: bool | None = False
+        self.asked = 0
+
+    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
+        self.asked += 1
+        if self.blocked is None:
+            return fail(ServiceError("store", "gone"))
+        return succeed(DeviceRecord(id=device_id, blocked=self.blocked, first_seen=0, last_seen=0))
+
+
 class Log(Case):
     def setUp(self) -> None:
         super().setUp()
@@ -210,6 +231,29 @@ class Log(Case):
         """A refusal is one line: who, from where, why; and nothing of the token."""
         self.decide(self.gate, caller("s3cret-s3cret"))
         self.assertEqual(self.lines, [f"refused {DEVICE} from 203.0.113.9: nobody knows its token"])
+
+    def test_blocked(self) -> None:
+        """A blocked device has no token to show, or one that is void: the log tells why."""
+        book = FakeBook()
+        register = FakeRegister(standings={DEVICE: Standing(not_before=math.inf)})
+        made = self.make(register, book, mode="token")
+        shown = made.mint(DEVICE, NOW)
+        for token, why in (
+            ("", "it shows no token"),
+            (shown, f"the device token {fingerprint(shown)} is revoked"),
+        ):
+            for book.blocked, told in (
+                (True, f"the device is blocked ({why})"),
+                (False, why),
+                (None, why),
+            ):
+                self.decide(made, caller(token))
+                self.assertEqual(self.lines[-1], f"refused {DEVICE} from 203.0.113.9: {told}")
+        asked = book.asked
+        for _ in range(1000):
+            self.decide(made, caller("unheard-of"))
+            self.decide(made, caller(""))
+        self.assertLess(book.asked - asked, EACH, "a flood keeps the store busy")
 
     def test_flood(self) -> None:
         """A flood fills no disk: so many lines a minute for each address, then their sum."""
@@ -248,7 +292,7 @@ class Settings(SynchronousTestCase):
         signed = Jwt(secret=SECRET)
         asked = OAuth2(introspection_url="https://id.example.org/introspect")
         for settings, why in (
-            ({"mode": "jwt"}, "needs jwt.secret or jwt.public_key"),
+            ({"mode": "jwt"}, "needs jwt.secret / jwt.public_key"),
             ({"mode": "oauth2"}, "needs oauth2.introspection_url"),
             ({"tokens": (STATIC,)}, "mode is off, which makes no use of tokens"),
             ({"allowed_devices": ("a",)}, "no use of allowed_devices"),

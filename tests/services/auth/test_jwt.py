@@ -19,8 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.services.auth.callers import DEVICE, NOW, caller, judge, label
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.auth.caller import Admitted, Refused
-from xiaozhi.services.auth.jwt import JsonWebTokens
-from xiaozhi.services.auth.settings import Algorithm, Jwt
+from xiaozhi.services.auth.jwt import JsonWebTokens, with_key
+from xiaozhi.services.auth.settings import Algorithm, Auth, Jwt
 
 SECRET = "a secret of at least 32 bytes, as RFC 7518 wants it"
 PRIVATE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -174,7 +174,9 @@ class PublicKey(SynchronousTestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "key.pem"
             path.write_text(pem(CURVE))
-            way = JsonWebTokens(Jwt(public_key=str(path)))
+            settings = Auth(mode="jwt", jwt=Jwt(public_key=str(path)))
+            way = JsonWebTokens(with_key(settings).jwt)
+        self.assertRaises(Unavailable, with_key, settings)
         self.assertIsInstance(judge(way, caller(jwt.encode({}, CURVE, "ES256"))), Admitted)
 
     def test_wrong_keys(self) -> None:
@@ -188,7 +190,7 @@ class PublicKey(SynchronousTestCase):
             (pem(weak), (), "of a kind, or of a size"),
             (pem(odd), (), "of a kind, or of a size"),
             ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", (), "not a public key"),
-            ("/missing/key.pem", (), "cannot be read"),
+            ("no/key.pem", (), "not a public key"),
         ]
         for key, algorithms, why in cases:
             settings = Jwt(public_key=key, algorithms=algorithms)

@@ -164,8 +164,8 @@ class Brain(SynchronousTestCase):
         """Return the answer to the last word of a conversation."""
         shop = mock.Mock()
         model = Model(PLAIN, shop, lambda zone: now, random.Random(seed))
-        reply = collect(model.reply(talk(*said), language))
-        return "".join(self.successResultOf(Deferred.fromCoroutine(reply)))
+        reply = contract.words(model.reply(talk(*said), language))
+        return self.successResultOf(Deferred.fromCoroutine(reply))
 
     def check(self, transcript: dict[str, str]) -> None:
         """Compare a transcript with what is answered."""
@@ -382,7 +382,7 @@ class OfflineTests(contract.ModelContract):
         await collect(model.reply(talk("几点了"), "zh"))
         await collect(Model(PLAIN, self.workshop(), clock).reply(talk("几点了"), "zh"))
         self.assertEqual([str(zone) for zone in asked], ["UTC", "None"])
-        self.assertIn("It is ", "".join(await collect(self.model().reply(talk("the time"), "en"))))
+        self.assertIn("It is ", await contract.words(self.model().reply(talk("the time"), "en")))
 
     def test_time_zone(self) -> None:
         """A time zone that does not exist is told at the start."""

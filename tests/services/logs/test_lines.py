@@ -125,6 +125,13 @@ class Json(SynchronousTestCase):
             },
         )
 
+    def test_device(self) -> None:
+        """What is about a device that has no session yet has its id, too."""
+        self.assertEqual(self.read(device="AA:BB")["device"], "AA:BB")
+        self.assertNotIn("device", self.read(device=object()))
+        with about(Scope("s1", "AA:BB")):
+            self.assertEqual(self.read(device="other")["device"], "AA:BB")
+
     def test_own_keys(self) -> None:
         """An event cannot pass for another: what the record itself says comes first."""
         record = self.read(session="forged", level="none", trace="none")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from alembic.autogenerate import compare_metadata
@@ -20,7 +21,10 @@ from twisted.trial.unittest import TestCase
 from xiaozhi.errors import Refused, ServiceError
 from xiaozhi.services.store import (
     DeviceRecord,
+    Digest,
     Entry,
+    Fact,
+    Recollection,
     Seen,
     SessionMemory,
     Standing,
@@ -31,7 +35,7 @@ from xiaozhi.services.store import (
     migrations,
 )
 from xiaozhi.services.store.database import locate
-from xiaozhi.services.store.records import TICK
+from xiaozhi.services.store.records import EXACT, TICK
 from xiaozhi.services.store.tables import metadata
 
 NOON = 1_800_000_000.0
@@ -109,11 +113,47 @@ class DevicesContract(StoreCase):
         self.assertEqual((record.activated_at, record.name), (NOON + 1, "Anna's badge"))
         self.assertTrue(record.blocked)
 
+    async def test_no_news(self) -> None:
+        """When a device was last seen is written once a minute, and with any news."""
+        await self.store.seen(BADGE, NOON)
+        newer = Seen(id=BADGE.id, firmware="2.0.0")
+        for device, after, last in (
+            (BADGE, EXACT - 1, 0.0),
+            (Seen(id=BADGE.id), EXACT - 1, 0.0),
+            (BADGE, EXACT, EXACT),
+            (newer, EXACT + 1, EXACT + 1),
+            (newer, 0.0, 0.0),  # the clock was wrong
+        ):
+            record = await self.store.seen(device, NOON + after)
+            self.assertEqual(record.last_seen, NOON + last)
+            self.assertEqual(await self.store.device(BADGE.id), record)
+
+    async def test_comes(self) -> None:
+        """A device that comes again at once is told what holds of it since the last change."""
+        first = await self.store.came(BADGE, NOON)
+        self.assertEqual(await self.store.came(BADGE, NOON + 1), first)
+        await self.store.block(BADGE.id, True, NOON + 2)
+        self.assertTrue((await self.store.came(BADGE, NOON + 3)).blocked)
+        await self.store.block(BADGE.id, False, NOON + 3)
+        await self.store.activate((await self.store.code_for(BADGE.id, NOON + 3)).code, NOON + 4)
+        known = await self.store.came(BADGE, NOON + 5)
+        self.assertEqual((known.blocked, known.activated_at), (False, NOON + 4))
+        await self.store.forget(BADGE.id)
+        self.assertEqual((await self.store.came(BADGE, NOON + 6)).first_seen, NOON + 6)
+
     async def test_listed(self) -> None:
-        """Devices are listed and counted, the one seen last first."""
-        for when, name in enumerate(("b", "c", "a", "b")):
-            await self.store.seen(Seen(id=name), NOON + when)
-        self.assertEqual([device.id for device in await self.store.devices()], ["b", "a", "c"])
+        """Devices are counted, and listed by their ids, some at a time."""
+        for when, name in enumerate(("b:1", "c:1", "a:1", "b:1")):
+            await self.store.seen(Seen(id=name), NOON + when * EXACT)
+        for after, limit, expected in (
+            ("", 9, ["a:1", "b:1", "c:1"]),
+            ("", 2, ["a:1", "b:1"]),
+            ("b:1", 2, ["c:1"]),
+            ("b", 1, ["b:1"]),
+            ("c:1", 9, []),
+        ):
+            listed = await self.store.devices(after, limit)
+            self.assertEqual([device.id for device in listed], expected)
         self.assertEqual(await self.store.count(), 3)
 
     async def test_full(self) -> None:
@@ -125,6 +165,43 @@ class DevicesContract(StoreCase):
         self.assertIn("server.max_devices", caught.exception.why)
         await self.store.seen(Seen(id="b"), NOON, most=1)
         self.assertEqual(await self.store.count(), 2)
+
+    async def test_full_together(self) -> None:
+        """Two servers that register devices at the same moment heed the limit together."""
+        first, second = await self.at_once(Seen(id="a"), Seen(id="b"), most=1)
+        self.assertIn("server.max_devices", await self.fails(second))
+        await first
+        self.assertEqual([device.id for device in await self.store.devices()], ["a"])
+
+    async def test_one_together(self) -> None:
+        """A device that two servers register at the same moment is one, and not one too many."""
+        first, second = await self.at_once(BADGE, BADGE, most=1)
+        self.assertEqual((await second).id, BADGE.id)
+        await first
+        self.assertEqual(await self.store.count(), 1)
+
+    async def at_once(
+        self, one: Seen, another: Seen, most: int
+    ) -> tuple[Deferred[None], Deferred[DeviceRecord]]:
+        """Have another server register a device before the registration of one is over."""
+        other, core = self.open(), cast(Any, reactor)
+        await gatherResults([self.store.ready(), other.ready()])
+        registered: Deferred[None] = Deferred()
+        answered = threading.Event()
+
+        def slowly(books: database.Books) -> None:
+            books.devices.seen([(one, NOON, most)])
+            core.callFromThread(registered.callback, None)
+            answered.wait(0.3)  # in vain: the other has to wait for us
+
+        first = self.store._write(slowly)
+        await registered
+
+        def hear(result: Any) -> Any:
+            answered.set()
+            return result
+
+        return first, other.seen(another, NOON, most).addBoth(hear)
 
     async def test_block(self) -> None:
         """A device is blocked until it is not; of one that is unknown the answer is no."""
@@ -395,6 +472,8 @@ class MemoriesContract(StoreCase):
         self.assertEqual(await self.store.memories(BADGE.id), [told[3], told[2]])
         self.assertEqual(await self.store.memories(BADGE.id, limit=9), told[::-1])
         self.assertEqual(await self.store.memories("unknown"), [])
+        self.assertEqual(await self.store.count_memories(BADGE.id), 4)
+        self.assertEqual(await self.store.count_memories("unknown"), 0)
 
     async def test_again(self) -> None:
         """A session is kept once, as it was told last, and never given to another device."""
@@ -405,6 +484,24 @@ class MemoriesContract(StoreCase):
         (kept,) = await self.store.memories(BADGE.id)
         self.assertEqual([entry.text for entry in kept.entries], ["one", "two"])
         self.assertEqual(await self.store.memories("other"), [])
+
+    async def test_times(self) -> None:
+        """When something was said is kept with it; of what was kept before, it is not known."""
+        told = SessionMemory(
+            session_id="s",
+            device_id=BADGE.id,
+            began=NOON,
+            ended=NOON + 9,
+            entries=(Entry("user", "hello", NOON + 1.25), Entry("assistant", "yes", NOON + 3)),
+        )
+        await self.store.remember(told)
+        self.assertEqual(await self.store.memories(BADGE.id), [told])
+        engine = create_engine(locate(self.at))
+        with engine.begin() as connection:
+            connection.execute(text('UPDATE memories SET entries = \'[["user", "hello"]]\''))
+        engine.dispose()
+        (kept,) = await self.store.memories(BADGE.id)
+        self.assertEqual(kept.entries, (Entry("user", "hello"),))
 
     async def test_unknown_device(self) -> None:
         """Nothing is kept of a device that is not known."""
@@ -417,6 +514,104 @@ class MemoriesContract(StoreCase):
         await self.store.remember(memory("s", NOON, "half \ud83d", "x" * 100_000))
         (kept,) = await self.store.memories(BADGE.id)
         self.assertEqual([entry.text for entry in kept.entries], ["half ?", "x" * 100_000])
+
+
+class RecollectionsContract(StoreCase):
+    """What is known of users."""
+
+    facts = (Fact("likes tea", NOON - 30, "tea"), Fact("\0 half \ud83d 喝茶", NOON))
+
+    def setUp(self) -> Any:
+        super().setUp()
+        return gatherResults([self.store.seen(Seen(id=name), NOON) for name in (BADGE.id, "other")])
+
+    async def learn(self, told: SessionMemory, *facts: Fact) -> bool:
+        """Learn `facts` from a session, and a digest of it."""
+        known = await self.store.recollection(told.device_id)
+        digests = (*known.digests, Digest(f"digest of {told.session_id}", told.ended))
+        more = Recollection((*known.facts, *facts), digests, known.version)
+        return await self.store.learn(told, more, NOON + DAY)
+
+    async def test_learnt(self) -> None:
+        """What is learnt is kept, for its device alone, and a session is learnt from once."""
+        told = memory("s", NOON, "I like tea")
+        await self.store.remember(told)
+        self.assertEqual(await self.store.recollection(BADGE.id), Recollection())
+        self.assertTrue(await self.learn(told, *self.facts))
+        self.assertFalse(await self.learn(told, *self.facts))
+        known = await self.store.recollection(BADGE.id)
+        self.assertEqual(known.facts, (self.facts[0], Fact("\0 half ? 喝茶", NOON)))
+        self.assertEqual(known.summary, "digest of s")
+        self.assertEqual(await self.store.recollection("other"), Recollection())
+        self.assertFalse(await self.store.learn(memory("unknown"), known, NOON))
+        self.assertFalse(await self.learn(memory("s", device="other"), *self.facts))
+
+    async def test_unlearnt(self) -> None:
+        """Sessions wait to be learnt from, the earliest first, whoever looks, until they are."""
+        told = [memory(f"s{n}", NOON + n, "hello") for n in range(4)]
+        for one in reversed(told):
+            await self.store.remember(one)
+        await self.learn(told[1])
+        self.assertTrue(await self.store.learnt(told[2], NOON))
+        self.assertFalse(await self.store.learnt(told[2], NOON))
+        self.assertFalse(await self.store.learnt(memory("s3", NOON, "changed"), NOON))
+        self.assertEqual(await self.store.unlearnt(9), [told[0], told[3]])
+        self.assertEqual(await self.open().unlearnt(1), [told[0]])
+        await self.store.remember(told[1])  # moved again, after a kill
+        self.assertEqual(await self.store.unlearnt(9), [told[0], told[3]])
+
+    async def test_erase(self) -> None:
+        """What is to be gone is gone from all that is kept, and nobody else's is."""
+        early, late = memory("early", NOON - HOUR, "I like tea"), memory("late", NOON)
+        entries = (Entry("user", "hello", NOON - 50), Entry("user", "I like tea", NOON - 30))
+        late = SessionMemory(
+            session_id="late", device_id=BADGE.id, began=NOON - 60, ended=NOON, entries=entries
+        )
+        others = memory("others", NOON, "I like tea", device="other")
+        for told in (early, late, others):
+            await self.store.remember(told)
+            await self.learn(told, Fact("hello", told.began), Fact("likes tea", told.ended - 30))
+        self.assertEqual(await self.store.erase(BADGE.id, lambda said, at: at >= NOON - 40), 2)
+        known = await self.store.recollection(BADGE.id)
+        self.assertEqual(
+            [fact.said_at for fact in known.facts], [NOON - HOUR - 60, NOON - HOUR - 30, NOON - 60]
+        )
+        self.assertEqual(known.summary, "digest of early")
+        (left,) = await self.store.unlearnt(9)  # once more, from what is left
+        self.assertEqual((left.session_id, left.entries), ("late", entries[:1]))
+        self.assertEqual(await self.store.memories(BADGE.id), [left, early])
+        self.assertEqual(await self.store.erase(BADGE.id, lambda said, at: "tea" in said), 2)
+        self.assertEqual(await self.store.memories(BADGE.id), [left])
+        self.assertEqual(await self.store.erase(BADGE.id, lambda said, at: True), 3)
+        self.assertEqual(await self.store.memories(BADGE.id), [])
+        self.assertEqual((await self.store.recollection(BADGE.id)).facts, ())
+        self.assertEqual(len((await self.store.recollection("other")).facts), 2)
+        self.assertEqual(await self.store.memories("other"), [others])
+
+    async def test_erased_meanwhile(self) -> None:
+        """What was being learnt while something was erased does not bring it back."""
+        told = [memory(f"s{n}", NOON + n, "I like tea") for n in range(3)]
+        for one in told:
+            await self.store.remember(one)
+        await self.learn(told[0], *self.facts)
+        known = await self.store.recollection(BADGE.id)
+        await self.store.erase(BADGE.id, lambda said, at: said == "likes tea")
+        self.assertFalse(await self.store.learn(told[1], known, NOON))
+        self.assertTrue(await self.learn(told[1]))
+        await self.store.erase(BADGE.id, lambda said, at: at == NOON + 2)
+        self.assertFalse(await self.learn(told[2], *self.facts))
+        self.assertEqual(len((await self.store.recollection(BADGE.id)).facts), 1)
+
+    async def test_forgotten(self) -> None:
+        """With the device goes what is known."""
+        told = memory("s", NOON, "I like tea")
+        await self.store.remember(told)
+        await self.learn(told, *self.facts)
+        await self.store.forget(BADGE.id)
+        await self.store.seen(BADGE, NOON)
+        self.assertEqual(await self.store.recollection(BADGE.id), Recollection())
+        self.assertEqual(await self.store.unlearnt(9), [])
+        self.assertFalse(await self.learn(told, *self.facts))
 
 
 class DatabaseContract(StoreCase):

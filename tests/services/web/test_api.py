@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 from twisted.internet import reactor
@@ -11,11 +12,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 
+from tests.fakes import FakeHands
 from tests.http import Reply, asked, send
+from tests.pictures import JPEG
 from tests.services.serving import BADGE, NOON, OFF, ServerCase
 from xiaozhi.services.auth.credential import fingerprint
 from xiaozhi.services.logs.masking import is_secret
-from xiaozhi.services.store import Entry, SessionMemory, Store
+from xiaozhi.services.store import Entry, Seen, SessionMemory, Store
 from xiaozhi.services.web.operators import ADDRESSES, TRIES, WINDOW, Operators
 from xiaozhi.services.web.proxies import Proxies
 
@@ -25,8 +28,12 @@ EVERYTHING = (
     ("PATCH", f"/api/devices/{BADGE}"),
     ("DELETE", f"/api/devices/{BADGE}"),
     ("GET", f"/api/devices/{BADGE}/memories"),
+    ("GET", f"/api/devices/{BADGE}/memory"),
+    ("DELETE", f"/api/devices/{BADGE}/memory"),
     ("POST", f"/api/devices/{BADGE}/token"),
     ("DELETE", f"/api/devices/{BADGE}/token"),
+    ("GET", f"/api/devices/{BADGE}/tools"),
+    ("POST", f"/api/devices/{BADGE}/tools"),
     ("POST", "/api/activate"),
     ("GET", "/api/tokens"),
     ("POST", "/api/tokens"),
@@ -141,7 +148,7 @@ class DoorTests(ApiCase):
         begun: Deferred[None] = Deferred()
         ended: list[object] = []
 
-        def hang(store: Store) -> Deferred[Any]:
+        def hang(*page: object) -> Deferred[Any]:
             core.callLater(0, begun.callback, None)
             return Deferred(ended.append)
 
@@ -156,7 +163,7 @@ class DoorTests(ApiCase):
 
     async def test_our_fault(self) -> None:
         """A fault of ours is logged, and tells nothing."""
-        self.patch(Store, "devices", lambda store: 1 / 0)
+        self.patch(Store, "devices", lambda *page: 1 / 0)
         self.assertEqual(await self.fails("GET", "/api/devices"), (500, "internal error"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
@@ -176,13 +183,17 @@ class BodyTests(ApiCase):
             ("PATCH", device, b"[]", "object"),
             ("PATCH", device, b"{", "truncated"),
             ("PATCH", device, b"\xff", ""),
-            ("PATCH", device, b'{"name":' * 5000, "name: "),
-            ("PATCH", device, b"[" * 5000, "object"),
+            ("PATCH", device, b'{"name":' * 5000, "deeper"),
+            ("PATCH", device, b"[" * 5000, "deeper"),
+            ("POST", f"{device}/tools", {}, "`tool`"),
+            ("POST", f"{device}/tools", {"tool": ""}, "tool: "),
+            ("POST", f"{device}/tools", {"tool": "x", "arguments": [1]}, "arguments: "),
             ("POST", "/api/activate", {}, "code: "),
             ("POST", "/api/activate", {"code": "12345"}, "code: "),
             ("POST", "/api/activate", {"code": "123456", "device": "x"}, "code: "),
             ("POST", "/api/tokens", {"subject": "a\nb"}, "subject: "),
             ("POST", f"{device}/token", {"label": 1}, "label: "),
+            ("GET", "/api/devices?limit=1001", None, "limit: "),
             ("GET", f"{device}/memories?limit=0", None, "limit: "),
             ("GET", f"{device}/memories?limit=x", None, "limit: "),
             ("DELETE", f"{device}/token?fingerprint=xyz", None, "fingerprint: "),
@@ -215,7 +226,7 @@ class DeviceTests(ApiCase):
         path = f"/api/devices/{BADGE.upper().replace(':', '%3A')}"
         named = await self.does("PATCH", path, {"name": "小明的徽章"})
         self.assertEqual(named, device | {"name": "小明的徽章"})
-        self.assertEqual(await self.does("GET", path), named)
+        self.assertEqual(await self.does("GET", path), named | {"memories": 0})
         for blocked in (True, False):
             self.assertEqual(
                 await self.does("PATCH", path, {"blocked": blocked}), named | {"blocked": blocked}
@@ -235,10 +246,23 @@ class DeviceTests(ApiCase):
             (404, "there is no such device"),
         )
 
+    async def test_pages(self) -> None:
+        """Devices are listed a page at a time; a page goes on after the last of the one before."""
+        for number in range(3):
+            await self.store.seen(Seen(id=f"b:{number}"), NOON)
+        for which, expected in (
+            ("", ["b:0", "b:1", "b:2"]),
+            ("?limit=2", ["b:0", "b:1"]),
+            ("?limit=2&after=B%3A1", ["b:2"]),
+            ("?after=b:2", []),
+        ):
+            page = await self.does("GET", f"/api/devices{which}")
+            self.assertEqual([device["id"] for device in page], expected, which)
+
     async def test_unknown(self) -> None:
         """Of a device that is unknown nothing can be done."""
         for method, path in EVERYTHING:
-            if path.startswith("/api/devices/"):
+            if path.startswith("/api/devices/") and not path.endswith("tools"):
                 body = {"blocked": True} if method == "PATCH" else None
                 self.assertEqual((await self.fails(method, path, body))[0], 404)
         self.assertEqual(self.kicked, [])
@@ -260,7 +284,63 @@ class DeviceTests(ApiCase):
         for query, sessions in (("", ["s2", "s1"]), ("?limit=100", ["s2", "s1", "s0"])):
             found = await self.does("GET", f"/api/devices/{BADGE}/memories{query}")
             self.assertEqual([memory["session_id"] for memory in found], sessions)
-        self.assertEqual(found[0]["entries"], [["user", "question 2"], ["assistant", "answer"]])
+        self.assertEqual((await self.does("GET", f"/api/devices/{BADGE}"))["memories"], 3)
+        self.assertEqual(
+            found[0]["entries"], [["user", "question 2", 0.0], ["assistant", "answer", 0.0]]
+        )
+
+    async def test_memory(self) -> None:
+        """What is known of its user is shown and erased: of some minutes, about a thing, or all."""
+        path = f"/api/devices/{BADGE}/memory"
+        await self.boot()
+        await self.learnt("I like tea", "I live in Bonn", "I like dogs", "My name is Tom")
+        found = await self.does("GET", path)
+        self.assertEqual(found["facts"][0]["text"], "The user likes tea.")
+        self.assertEqual((len(found["facts"]), len(found["digests"])), (4, 4))
+        for wanted, left in (
+            ("?minutes=1", ["Bonn", "dogs", "Tom"]),
+            ("?about=the%20dog", ["Bonn", "Tom"]),
+            ("", []),
+        ):
+            erased = (await self.does("DELETE", path + wanted))["erased"]
+            self.assertEqual(erased, 4 if not wanted else 2)
+            facts = (await self.does("GET", path))["facts"]
+            self.assertEqual([fact["text"].split()[-1].rstrip(".") for fact in facts], left)
+        self.assertEqual(self.interrupted, [(BADGE, 60), (BADGE, None), (BADGE, None)])
+        for wanted in ("?minutes=0", "?minutes=x", "?about=", "?about=%20"):
+            self.assertEqual((await self.fails("DELETE", path + wanted))[0], 400, wanted)
+        self.assertEqual(len(self.interrupted), 3)
+
+    async def test_tools(self) -> None:
+        """The tools of a device that is connected are listed and called, operators' too."""
+        path = f"/api/devices/{BADGE.upper()}/tools"
+        call = {"tool": "self.reboot"}
+        for method, body in (("GET", None), ("POST", call)):
+            self.assertEqual(
+                await self.fails(method, path, body), (409, "the device is not connected")
+            )
+        hands = self.hands[BADGE] = FakeHands()
+        only, photo = await self.does("GET", path)
+        schema = {"type": "object", "properties": {}}
+        self.assertEqual(
+            only,
+            {
+                "name": "self.reboot",
+                "description": "Starts anew.",
+                "schema": schema,
+                "user_only": True,
+            },
+        )
+        self.assertFalse(photo["user_only"])
+        self.assertEqual(await self.does("POST", path, call), {"text": "true", "pictures": []})
+        told = await self.does("POST", path, {"tool": "take_photo", "arguments": {"question": "?"}})
+        picture = {"mime": "image/jpeg", "data": b64encode(JPEG).decode()}
+        self.assertEqual(told, {"text": "a cat", "pictures": [picture]})
+        self.assertEqual(hands.called, [("self.reboot", {}), ("take_photo", {"question": "?"})])
+        for tool in ("broken", "failing"):
+            self.assertEqual(
+                await self.fails("POST", path, {"tool": tool}), (502, "MCP工具调用失败: no")
+            )
 
     async def test_logged(self) -> None:
         """The log says who did what, and has no secrets."""

@@ -37,7 +37,11 @@ class Slow(SynchronousTestCase):
 
     def connect(self) -> None:
         self.clock = Clock()
-        served = site(WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody())
+        self.refused: list[str] = []
+        served = site(
+            WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody(),
+            refused=self.refused.append,
+        )  # fmt: skip
         self.protocol: Any = served.buildProtocol(None)
         self.transport = Deaf()
         self.protocol.callLater = self.clock.callLater
@@ -55,6 +59,7 @@ class Slow(SynchronousTestCase):
             self.clock.advance(2)
             self.assertIn(b"408 Request Timeout", self.transport.value(), begun)
             self.assertTrue(self.transport.disconnecting, begun)
+            self.assertEqual(self.refused, ["slow_request"])
             self.clock.advance(15)
             self.assertTrue(self.transport.aborted, begun)
 
@@ -68,6 +73,15 @@ class Slow(SynchronousTestCase):
             self.transport.clear()
             self.clock.advance(PATIENCE + 1)
         self.assertFalse(self.transport.disconnecting)
+        self.assertEqual(self.refused, [])
+
+    def test_large(self) -> None:
+        """What is too long is refused once, however much more of it comes."""
+        self.protocol.dataReceived(b"POST / HTTP/1.1\r\nContent-Length: 70000\r\n\r\n")
+        for _ in range(7):
+            self.protocol.dataReceived(b"a" * 10000)
+        self.assertIn(b"413 Payload Too Large", self.transport.value())
+        self.assertEqual(self.refused, ["large_request"])
 
     def test_hung_up(self) -> None:
         """Who hangs up in the middle leaves nothing behind."""
@@ -78,13 +92,13 @@ class Slow(SynchronousTestCase):
 
 class Crowded(SynchronousTestCase):
     def setUp(self) -> None:
-        self.refused: list[None] = []
+        self.refused: list[str] = []
         factory = WebSocketServerFactory()
         factory.protocol = WebSocketServerProtocol
         factory.setProtocolOptions(openHandshakeTimeout=0)
         self.site = site(
             factory, Offer(None, 1, lambda: NOW), Devices(), nobody(),
-            most=2, refused=lambda: self.refused.append(None),
+            most=2, refused=self.refused.append,
         )  # fmt: skip
 
     def connect(self) -> Any:
@@ -101,7 +115,7 @@ class Crowded(SynchronousTestCase):
         third = self.connect()
         self.assertIn(b"503 Service Unavailable", third.transport.value())
         self.assertTrue(third.transport.disconnecting)
-        self.assertEqual(len(self.refused), 1)
+        self.assertEqual(self.refused, ["pages"])
         third.connectionLost(Failure(ConnectionDone()))
         first.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.connect().transport.value(), b"")

@@ -239,7 +239,7 @@ class Handshakes(Case):
         """A device that asked by TLS is sent to a wss address, with its port."""
         url = f"https://localhost:{self.listening.port}/xiaozhi/ota/"
         device = {"Device-Id": "AA:BB:CC:DD:EE:FF"}
-        _, body = await post(reactor, url, device, b"{}", 10)
+        _, body = await post(reactor, url, device, [b"{}"], 10)
         answer = json.loads(body)
         self.assertEqual(
             answer["websocket"]["url"], f"wss://localhost:{self.listening.port}/xiaozhi/v1/"

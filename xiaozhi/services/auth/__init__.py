@@ -27,9 +27,10 @@ from xiaozhi.services.auth.devicetokens import (
     server_key,
 )
 from xiaozhi.services.auth.lists import AllowedDevices, Neighbours, StaticTokens
-from xiaozhi.services.auth.refusals import Refusals
+from xiaozhi.services.auth.refusals import Book, Refusals
 from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.deadline import within
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.web.proxies import Proxies
 
@@ -49,15 +50,19 @@ class Gate(MultiService):
         counters: Counters,
         clock: Any,
         now: Callable[[], float],
+        book: Book | None = None,
     ) -> None:
-        """Open the `ways`, asked in this order. `now` tells the time: UTC, in epoch seconds."""
+        """Open the `ways`, asked in this order. `now` tells the time: UTC, in epoch seconds.
+
+        The log tells of a device that it is blocked, if there is a `book` that knows.
+        """
         super().__init__()
         self._ways = ways
         self._proxies = proxies
         self._counters = counters
         self._clock = clock
         self._now = now
-        self._refusals = Refusals(clock)
+        self._refusals = Refusals(clock, book)
         for way in ways:
             if isinstance(way, Service):
                 way.setServiceParent(self)
@@ -81,10 +86,13 @@ class Gate(MultiService):
 
     def admit(self, caller: Caller) -> Deferred[Verdict]:
         """Decide within `PATIENCE`. Who is gone meanwhile cancels this, and is forgotten."""
-        deciding = ensureDeferred(self._judge(caller))
-        deciding.addTimeout(PATIENCE, self._clock)
+        deciding = within(PATIENCE, ensureDeferred(self._judge(caller)), self._clock)
         deciding.addErrback(_undecided)
         return deciding.addCallback(self._note, caller)
+
+    def turn_away(self, caller: Caller, why: str) -> None:
+        """Write that somebody is refused for another reason, which others have counted."""
+        self._refusals.note(caller, why)
 
     def mint(self, device_id: str, now: float) -> str:
         """Make a token for an activated device; "" if devices have none of their own."""
@@ -117,7 +125,7 @@ class Gate(MultiService):
     def _note(self, verdict: Verdict, caller: Caller) -> Verdict:
         if isinstance(verdict, Refused):
             self._counters.count("connections_refused", reason=verdict.label)
-            self._refusals.note(caller, verdict)
+            self._refusals.unadmitted(caller, verdict)
         return verdict
 
 
@@ -128,16 +136,20 @@ def make_gate(
     workshop: Workshop,
     now: Callable[[], float],
     register: Register | None = None,
+    book: Book | None = None,
 ) -> Gate:
     """Make the gate `settings` want; raises Unavailable if one of its keys is of no use.
 
-    `register` is the store; without one no device token can be revoked.
+    `register` and `book` are the store; without the one no device token can be revoked, without
+    the other the log does not tell who is blocked.
     """
     try:
         ways = _ways(settings, workshop, now, register or NoRegister())
     except OSError as error:
-        raise Unavailable(f"the key of device tokens: {error}") from error
-    return Gate(ways, proxies, counters, workshop.reactor, now)
+        raise Unavailable(
+            f"the key of device tokens: {error}", f"设备令牌的密钥：{error}"
+        ) from error
+    return Gate(ways, proxies, counters, workshop.reactor, now, book)
 
 
 def _ways(
@@ -154,9 +166,9 @@ def _ways(
         ways.append(StaticTokens(settings.tokens))
         ways.append(DeviceTokens(key, register, settings.device_token_days))
     if settings.jwt.given:
-        from xiaozhi.services.auth.jwt import JsonWebTokens
+        from xiaozhi.services.auth.jwt import JsonWebTokens, with_key
 
-        ways.append(JsonWebTokens(settings.jwt))
+        ways.append(JsonWebTokens(with_key(settings).jwt))
     if settings.mints:
         ways.append(StoredTokens(register))
     if settings.oauth2.given:

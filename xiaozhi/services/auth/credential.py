@@ -12,7 +12,7 @@ LONGEST = 4096
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 # The name may be written with escapes, too: it is read like that.
 _NAME = "".join(f"(?:{c}|%{ord(c):x}|%{ord(c.upper()):x})" for c in "authorization")
-_IN_URL = re.compile(rf"({_NAME}=)[^&\s\"#]*", re.IGNORECASE)
+_IN_URL = re.compile(rf"((?:{_NAME}|token)=)[^&\s\"#]*", re.IGNORECASE)
 
 
 def credential(query: Mapping[str, Sequence[str]], headers: Mapping[str, str]) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.auth.caller import Admitted, Caller, Refused, Verdict
 from xiaozhi.services.auth.claims import Wanted
 from xiaozhi.services.auth.credential import fingerprint
-from xiaozhi.services.auth.settings import Jwt
+from xiaozhi.services.auth.settings import Auth, Jwt
 
 if TYPE_CHECKING:
     from jwt.types import Options
@@ -19,7 +21,10 @@ class JsonWebTokens:
     """Let in who shows a token that is signed with the key and says the right things."""
 
     def __init__(self, settings: Jwt) -> None:
-        """Take the key; raises Unavailable if it is none, or none for the algorithms."""
+        """Take the key itself (see `with_key`).
+
+        Raises Unavailable if it is none, or none for the algorithms.
+        """
         import jwt
 
         self._jwt = jwt
@@ -52,6 +57,26 @@ class JsonWebTokens:
         return fault or Admitted(f"the JWT {fingerprint(caller.token)}")
 
 
+def with_key(settings: Auth) -> Auth:
+    """Put the public key in the place of the name of its file; raises Unavailable.
+
+    So what was read can be compared, and is not read twice.
+    """
+    name = settings.jwt.public_key
+    if not name or "-----BEGIN" in name:
+        return settings
+    try:
+        with open(name, "rb") as file:
+            text = file.read(1 << 16).decode("ascii", "replace")
+    except OSError as error:
+        raise Unavailable(
+            f"auth.jwt.public_key cannot be read: {error.strerror}",
+            f"无法读取 auth.jwt.public_key：{error.strerror}",
+        ) from error
+    jwt = msgspec.structs.replace(settings.jwt, public_key=text)
+    return msgspec.structs.replace(settings, jwt=jwt)
+
+
 def _public(settings: Jwt) -> tuple[Any, Sequence[str]]:
     """Read the public key; tell it and the algorithms it is used with."""
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -59,15 +84,12 @@ def _public(settings: Jwt) -> tuple[Any, Sequence[str]]:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        text = settings.public_key
-        if "-----BEGIN" not in text:
-            with open(text, "rb") as file:
-                text = file.read(1 << 16).decode("ascii", "replace")
-        key = load_pem_public_key(text.encode())
-    except OSError as error:
-        raise Unavailable(f"auth.jwt.public_key cannot be read: {error.strerror}") from error
+        key = load_pem_public_key(settings.public_key.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Unavailable("auth.jwt.public_key is not a public key in PEM") from error
+        raise Unavailable(
+            "auth.jwt.public_key is not a public key in PEM",
+            "auth.jwt.public_key 不是 PEM 格式的公钥",
+        ) from error
     curves = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
     usable: tuple[str, ...] = ()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
@@ -77,10 +99,14 @@ def _public(settings: Jwt) -> tuple[Any, Sequence[str]]:
     elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         usable = ("EdDSA",)
     if not usable:
-        raise Unavailable("auth.jwt.public_key is of a kind, or of a size, that is not used")
+        raise Unavailable(
+            "auth.jwt.public_key is of a kind, or of a size, that is not used",
+            "auth.jwt.public_key 的种类或长度不受支持",
+        )
     wrong = [name for name in settings.algorithms if name not in usable]
     if wrong:
         raise Unavailable(
-            f"auth.jwt.algorithms has {', '.join(wrong)}, but the key is for {', '.join(usable)}"
+            f"auth.jwt.algorithms has {', '.join(wrong)}, but the key is for {', '.join(usable)}",
+            f"auth.jwt.algorithms 中有 {', '.join(wrong)}，但该密钥适用于 {', '.join(usable)}",
         )
     return key, settings.algorithms or usable[:1]

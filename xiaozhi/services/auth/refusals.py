@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from xiaozhi.services.auth.caller import Caller, Refused
-from xiaozhi.services.networks import neighbourhood, parse
+from xiaozhi.errors import ServiceError
+from xiaozhi.services.auth.caller import Caller, Label, Refused
+from xiaozhi.services.networks import whose
+from xiaozhi.services.sparing import Sparing
+from xiaozhi.services.store.records import DeviceRecord
 
-WINDOW: Final = 60.0
-"""Seconds that are looked at together."""
-EACH: Final = 10
-"""Lines about one peer in that time; the rest is summed up at the end of it."""
-ALL: Final = 200
-"""Lines about all peers."""
+_WITHOUT: Final = frozenset[Label]({"no_token", "revoked"})
+"""How a blocked device is refused: it was handed no token, or its own is void."""
 
-_SUMS = 20
-"""Peers that are summed up by themselves."""
+
+class Book(Protocol):
+    """Knows devices: the store."""
+
+    def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
+        """Look up a device. Fails with ServiceError."""
 
 
 class Refusals:
@@ -27,38 +30,43 @@ class Refusals:
 
     log = Logger()
 
-    def __init__(self, clock: Any) -> None:
-        """Take the `clock` that ends each window."""
-        self._clock = clock
-        self._told: Counter[str] = Counter()
-        self._untold: Counter[str] = Counter()
-        self._end: IDelayedCall | None = None
+    def __init__(self, clock: Any, book: Book | None = None) -> None:
+        """Take the `clock` that ends each window, and the `book` that tells who is blocked."""
+        self._sparing = Sparing(clock, self._sum)
+        self._book = book
 
-    def note(self, caller: Caller, refused: Refused) -> None:
+    def note(self, caller: Caller, why: str) -> None:
         """Write a line, or count it."""
-        if self._end is None:
-            self._end = self._clock.callLater(WINDOW, self.sum_up)
-        address = parse(caller.peer)
-        peer = neighbourhood(address) if address else "unknown addresses"
-        if self._told[peer] < EACH and self._told.total() < ALL:
-            self._told[peer] += 1
-            self.log.warn(
-                "refused {device} from {peer}: {why}",
-                device=caller.identity.device,
-                peer=caller.peer,
-                why=refused.why,
-            )
-        elif peer in self._untold or len(self._untold) < _SUMS:
-            self._untold[peer] += 1
-        else:
-            self._untold["other addresses"] += 1
+        if self._sparing.allows(whose(caller.peer)):
+            self._write(caller, why)
+
+    def unadmitted(self, caller: Caller, refused: Refused) -> None:
+        """Note somebody whose papers were not in order.
+
+        The book is asked for lines that are written only, so that no flood can keep it busy.
+        """
+        if self._book is None or refused.label not in _WITHOUT:
+            self.note(caller, refused.why)
+        elif self._sparing.allows(whose(caller.peer)):
+
+            def found(device: DeviceRecord | None) -> None:
+                blocked = device is not None and device.blocked
+                why = f"the device is blocked ({refused.why})" if blocked else refused.why
+                self._write(caller, why)
+
+            def failed(failure: Failure) -> None:
+                failure.trap(ServiceError)
+                self._write(caller, refused.why)
+
+            self._book.device(caller.identity.device).addCallbacks(found, failed)
 
     def sum_up(self) -> None:
-        """Tell of those nothing was written about, and begin anew. Also at the end of all."""
-        if self._end is not None and self._end.active():
-            self._end.cancel()
-        self._end = None
-        for peer, number in self._untold.most_common():
-            self.log.warn("refused {number} more from {peer}", number=number, peer=peer)
-        self._told.clear()
-        self._untold.clear()
+        """Tell of those nothing was written about. Also at the end of all."""
+        self._sparing.sum_up()
+
+    def _write(self, caller: Caller, why: str) -> None:
+        device, peer = caller.identity.device, caller.peer
+        self.log.warn("refused {device} from {peer}: {why}", device=device, peer=peer, why=why)
+
+    def _sum(self, number: int, peer: str) -> None:
+        self.log.warn("refused {number} more from {peer}", number=number, peer=peer)

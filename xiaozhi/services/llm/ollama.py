@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +19,10 @@ from xiaozhi.services.bridge import from_aio, from_aio_stream, to_aio
 from xiaozhi.services.fields import Connect, Known, MaxTokens, Silence
 from xiaozhi.services.http import address, failure, preload, short, shown
 from xiaozhi.services.lazy import Lazy
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
+from xiaozhi.services.llm.tooltext import Form, arguments, in_words, schema
 from xiaozhi.services.warmer import Warmer
+from xiaozhi.tooling import Call, Tool, legal
 
 if TYPE_CHECKING:
     import httpx2
@@ -44,6 +46,7 @@ class Settings(engine.Settings, frozen=True):
         str, Meta(description='How long the model stays in memory between answers, as in "30m".')
     ] = "30m"
     max_tokens: MaxTokens = None
+    tools: Form = "native"
     temperature: Annotated[
         Annotated[float, Meta(ge=0, le=2)] | None,
         Meta(description="0 sober to 2 wild. Empty: up to the model."),
@@ -73,8 +76,19 @@ class _Tags(msgspec.Struct):
     models: list[_Installed]
 
 
+class _Function(msgspec.Struct):
+    name: str = ""
+    arguments: Any = None
+
+
+class _Wanted(msgspec.Struct):
+    function: _Function
+    id: str = ""
+
+
 class _Said(msgspec.Struct):
     content: str = ""
+    tool_calls: list[_Wanted] | None = None
 
 
 class _Piece(msgspec.Struct):
@@ -102,12 +116,16 @@ class Model(Service):
         self._warmer = Warmer(workshop.reactor, self._prepare)
         self._lock = DeferredLock()
         self._model = ""
+        self._toolless: set[str] = set()
+        """Models that take no tools."""
         self._absence = ""
         self._ask_again_at = 0.0
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces as the server sends them."""
-        return from_aio_stream(lambda: self._answer(messages))
+        return from_aio_stream(lambda: self._answer(messages, tools))
 
     def startService(self) -> None:
         """Begin to find the model and to load it, in the background."""
@@ -156,24 +174,26 @@ class Model(Service):
                 request = {"model": model, "keep_alive": self._settings.keep_alive}
                 await client.post("/api/generate", json=request, timeout=LOADING)
 
-    async def _answer(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
+    async def _answer(
+        self, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the pieces of an answer. Belongs to asyncio."""
         client = await to_aio(self._client.get())
         import httpx2
 
         model = await to_aio(ensureDeferred(self._find(client)))
         try:
-            async with client.stream("POST", "/api/chat", json=self._request(model, messages)) as r:
-                if r.status_code != httpx2.codes.OK:
-                    lost = self._lost(f"HTTP {r.status_code}, {_reason(await r.aread())}")
-                    raise failure("llm", lost.why, r.status_code, r.headers)
+            async with self._asked(client, model, messages, tools) as r:
                 done = False
                 async for line in r.aiter_lines():
                     piece = msgspec.json.decode(line, type=_Piece)
                     if piece.error:
                         raise self._failure(piece.error)
-                    if piece.message and piece.message.content:
-                        yield piece.message.content
+                    said = piece.message or _Said()
+                    if said.content:
+                        yield said.content
+                    for wanted in said.tool_calls or ():
+                        yield Call(wanted.id, wanted.function.name, wanted.function.arguments)
                     done = piece.done
                 if not done:
                     raise self._failure("the answer broke off")
@@ -183,19 +203,59 @@ class Model(Service):
         except msgspec.MsgspecError as error:
             raise self._failure("sent what is no chat") from error
 
-    def _request(self, model: str, messages: Sequence[Message]) -> dict[str, Any]:
+    @asynccontextmanager
+    async def _asked(
+        self,
+        client: httpx2.AsyncClient,
+        model: str,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+    ) -> AsyncGenerator[httpx2.Response, None]:
+        """Lend the response that an answer comes in; tools are told in words to who takes none."""
+        import httpx2
+
+        while True:
+            request = self._request(model, messages, tools)
+            async with client.stream("POST", "/api/chat", json=request) as response:
+                if response.status_code == httpx2.codes.OK:
+                    yield response
+                    return
+                reason = _reason(await response.aread())
+                if "tools" in request and "does not support tools" in reason:
+                    self._toolless.add(model)
+                    continue
+                lost = self._lost(f"HTTP {response.status_code}, {reason}")
+                raise failure("llm", lost.why, response.status_code, response.headers)
+
+    def _request(
+        self, model: str, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> dict[str, Any]:
         options = {
             "num_predict": self._settings.max_tokens,
             "temperature": self._settings.temperature,
         }
         return {
             "model": model,
-            "messages": [message._asdict() for message in messages],
+            **self._conversation(model, messages, tools),
             "stream": True,
             "think": False,  # nobody waits for thoughts in a conversation
             "keep_alive": self._settings.keep_alive,
             "options": {name: value for name, value in options.items() if value is not None},
         }
+
+    def _conversation(
+        self, model: str, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> dict[str, Any]:
+        """Write the conversation, and the tools if the model takes them."""
+        form = self._settings.tools
+        form = "text" if form == "native" and model in self._toolless else form
+        if form != "native":
+            messages = in_words(messages, tools if form == "text" else ())
+        names = {call.id: legal(call.name) for message in messages for call in message.calls}
+        told: dict[str, Any] = {"messages": [_message(message, names) for message in messages]}
+        if tools and form == "native":
+            told["tools"] = [schema(tool) for tool in tools]
+        return told
 
     async def _find(self, client: httpx2.AsyncClient) -> str:
         """Return the model to use; ServiceError, at once after the first time, if there is none."""
@@ -247,6 +307,19 @@ class Model(Service):
 
     def _failure(self, why: str) -> ServiceError:
         return ServiceError("llm", f"{shown(self._url)}: {short(why)}")
+
+
+def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
+    """Write a message as the API has it; `names` are those of the calls, by their ids."""
+    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.role == "tool":
+        told["tool_name"] = names.get(message.call_id, "")
+    if message.calls:
+        told["tool_calls"] = [
+            {"function": {"name": legal(call.name), "arguments": dict(arguments(call))}}
+            for call in message.calls
+        ]
+    return told
 
 
 def _reason(body: bytes) -> str:

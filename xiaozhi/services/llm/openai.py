@@ -11,8 +11,10 @@ from twisted.application.service import MultiService
 from xiaozhi.services import openai_api
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.fields import Known, MaxTokens, Silence, Temperature
-from xiaozhi.services.llm import Message
-from xiaozhi.services.llm.chat import stream
+from xiaozhi.services.llm import Message, Piece
+from xiaozhi.services.llm.chat import Completions
+from xiaozhi.services.llm.tooltext import Form
+from xiaozhi.tooling import Tool
 
 
 class Settings(openai_api.Settings, frozen=True):
@@ -24,6 +26,7 @@ class Settings(openai_api.Settings, frozen=True):
     max_tokens: MaxTokens = None
     temperature: Temperature = None
     timeout_s: Silence = 10.0
+    tools: Form = "native"
     languages: Known = ("*",)
 
 
@@ -34,21 +37,22 @@ class Model(MultiService):
         """Raise Unavailable if there is nothing to connect to."""
         super().__init__()
         self.languages: Collection[str] = frozenset(settings.languages)
-        self._settings = settings
         self._client = openai_api.Client.configured("llm", settings, workshop)
         self._client.setServiceParent(self)
+        self._completions = Completions(
+            self._client,
+            settings.model,
+            settings.tools,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+        )
 
     def warm(self) -> None:
         """Have a connection ready for a request that will soon come; see `Client.warm`."""
         self._client.warm()
 
-    def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces as the server sends them."""
-        settings = self._settings
-        return stream(
-            self._client,
-            messages,
-            settings.model,
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-        )
+        return self._completions.reply(messages, tools)

@@ -96,6 +96,8 @@ class Lines:
         }
         if scope is not None:
             record |= {"session": scope.session, "device": scope.device}
+        elif isinstance(device := event.get("device"), str):  # one that has no session
+            record["device"] = device
         record["event"] = text
         record |= self._plain(event)
         if trace := "\n".join(self._trace(event)):

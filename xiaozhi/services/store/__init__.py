@@ -17,15 +17,20 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xiaozhi.errors import Refused, ServiceError, missing
+from xiaozhi.services.deadline import within
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.store.arrivals import Arrival, Arrivals
 from xiaozhi.services.store.gathering import Gathering
 from xiaozhi.services.store.records import (
     Activation,
     DeviceRecord,
+    Digest,
     Entry,
+    Fact,
     Full,
     IssuedToken,
+    Recollection,
     Reminder,
     ReminderKind,
     Seen,
@@ -33,6 +38,8 @@ from xiaozhi.services.store.records import (
     Standing,
     TokenKind,
     TokenRecord,
+    audience,
+    subject_of,
 )
 
 if TYPE_CHECKING:
@@ -41,9 +48,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Activation",
     "DeviceRecord",
+    "Digest",
     "Entry",
+    "Fact",
     "Full",
     "IssuedToken",
+    "Recollection",
     "Reminder",
     "ReminderKind",
     "Seen",
@@ -52,6 +62,8 @@ __all__ = [
     "Store",
     "TokenKind",
     "TokenRecord",
+    "audience",
+    "subject_of",
 ]
 
 T = TypeVar("T")
@@ -86,8 +98,7 @@ class Store(MultiService):
         self._workers = Workers(reactor, "store", THREADS, WAITING, finishes=True)
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
-        self._arrivals = Gathering(self._note)
-        self._standings = Gathering(self._look_up)
+        self._arrivals = Arrivals(self._note, self._look_up, reactor.seconds)
         self._calendars = Gathering(self._remind)
         self._failing = False
         self._opening = False
@@ -121,18 +132,24 @@ class Store(MultiService):
         """Note what a device tells of itself, and tell all that is known of it.
 
         Fails with Full if it is a new one where there are `most` already. Many that come at once
-        are noted in one transaction.
+        are noted in one transaction. When it was last seen is known to a minute.
         """
-        noted = self._arrivals.add((device, now, most))
-        return noted.addTimeout(self.patience, self._reactor, onTimeoutCancel=self._late)
+        return self._in_time(self._arrivals.seen((device, now, most)))
+
+    def came(self, device: Seen, now: float, most: int | None = None) -> Deferred[DeviceRecord]:
+        """Do as `seen`, for one that connects.
+
+        What was known `SOON` seconds ago will do, if it has no news and was not changed here.
+        """
+        return self._in_time(self._arrivals.came((device, now, most)))
 
     def device(self, device_id: str) -> Deferred[DeviceRecord | None]:
         """Look up a device."""
         return self._read(lambda books: books.devices.get(device_id))
 
-    def devices(self) -> Deferred[list[DeviceRecord]]:
-        """List the devices, the one seen last first."""
-        return self._read(lambda books: books.devices.all())
+    def devices(self, after: str = "", limit: int = 100) -> Deferred[list[DeviceRecord]]:
+        """List devices in the order of their ids: so many of those that come `after` an id."""
+        return self._read(lambda books: books.devices.page(after, limit))
 
     def count(self) -> Deferred[int]:
         """Count the devices."""
@@ -140,15 +157,15 @@ class Store(MultiService):
 
     def block(self, device_id: str, blocked: bool, now: float) -> Deferred[bool]:
         """Block a device, or do so no more; False if there is none."""
-        return self._write(lambda books: books.devices.block(device_id, blocked, now))
+        return self._change(device_id, lambda books: books.devices.block(device_id, blocked, now))
 
     def rename(self, device_id: str, name: str) -> Deferred[bool]:
         """Name a device; False if there is none."""
-        return self._write(lambda books: books.devices.rename(device_id, name))
+        return self._change(device_id, lambda books: books.devices.rename(device_id, name))
 
     def forget(self, device_id: str) -> Deferred[bool]:
         """Forget a device, its activation, its tokens and its memories; False if there is none."""
-        return self._write(lambda books: books.devices.forget(device_id))
+        return self._change(device_id, lambda books: books.devices.forget(device_id))
 
     # -- activation --
 
@@ -161,7 +178,13 @@ class Store(MultiService):
 
     def activate(self, code_or_device: str, now: float) -> Deferred[DeviceRecord | None]:
         """Activate a device, by its code or its id; None if there is none. Again does no harm."""
-        return self._write(lambda books: books.activations.activate(code_or_device, now))
+
+        def told(device: DeviceRecord | None) -> DeviceRecord | None:
+            return device and self._arrivals.changed(device, device.id)
+
+        return self._write(
+            lambda books: books.activations.activate(code_or_device, now)
+        ).addCallback(told)
 
     # -- tokens --
 
@@ -192,19 +215,21 @@ class Store(MultiService):
             books.devices.void_tokens(subject, now)
             return books.tokens.revoke_of(subject, now)
 
-        return self._write(revoke)
+        return self._change(subject, revoke)
 
     def revoke_handed(self, device_id: str, fingerprint: str, now: float) -> Deferred[bool]:
         """Revoke a token a device was handed, by its name in the log; False if there is none."""
-        return self._write(lambda books: books.devices.void_token(device_id, fingerprint, now))
+        return self._change(
+            device_id, lambda books: books.devices.void_token(device_id, fingerprint, now)
+        )
 
     def standing(self, device_id: str) -> Deferred[Standing]:
         """Tell what is held against the tokens a device was handed.
 
-        All are void for one that is unknown, not activated, or blocked.
+        All are void for one that is unknown, not activated, or blocked. What held `SOON` seconds
+        ago will do, unless it was changed here.
         """
-        found = self._standings.add(device_id)
-        return found.addTimeout(self._patience, self._reactor, onTimeoutCancel=self._late)
+        return within(self._patience, self._arrivals.standing(device_id), self._reactor, self._late)
 
     def tokens(self) -> Deferred[list[TokenRecord]]:
         """List the tokens, the newest first, with those that are revoked."""
@@ -222,6 +247,40 @@ class Store(MultiService):
     def memories(self, device_id: str, limit: int = 2) -> Deferred[list[SessionMemory]]:
         """Recall the last sessions of a device, the newest first."""
         return self._read(lambda books: books.memories.newest(device_id, limit))
+
+    def count_memories(self, device_id: str) -> Deferred[int]:
+        """Tell how many sessions of a device are kept."""
+        return self._read(lambda books: books.memories.count(device_id))
+
+    # -- what is known of users --
+
+    def recollection(self, device_id: str) -> Deferred[Recollection]:
+        """Tell what is known of a device's user."""
+        return self._read(lambda books: books.recollections.get(device_id))
+
+    def unlearnt(self, limit: int) -> Deferred[list[SessionMemory]]:
+        """Give sessions from which nobody has learnt, the earliest first."""
+        return self._read(lambda books: books.memories.unlearnt(limit))
+
+    def learn(self, memory: SessionMemory, known: Recollection, now: float) -> Deferred[bool]:
+        """Keep what is `known` after a session, which then counts as learnt from.
+
+        False, and nothing is kept, if anything has changed since both were looked up: it was
+        learnt from already, or something was erased.
+        """
+        return self._write(lambda books: books.recollections.learn(memory, known, now))
+
+    def learnt(self, memory: SessionMemory, now: float) -> Deferred[bool]:
+        """Note that a session was learnt from; False if it was before, or is not as it was."""
+        return self._write(lambda books: books.memories.learnt(memory, now))
+
+    def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> Deferred[int]:
+        """Drop facts, digests and what was said, where `gone(text, time)`.
+
+        Tells how many facts and sessions that were. It is called in a thread. Sessions of which
+        something is left are learnt from again.
+        """
+        return self._write(lambda books: books.recollections.erase(device_id, gone))
 
     # -- reminders --
 
@@ -261,9 +320,7 @@ class Store(MultiService):
             database.close()
         return database
 
-    def _note(
-        self, arrivals: Sequence[tuple[Seen, float, int | None]]
-    ) -> Deferred[list[DeviceRecord | ServiceError]]:
+    def _note(self, arrivals: Sequence[Arrival]) -> Deferred[list[DeviceRecord | ServiceError]]:
         """Note devices that have come."""
         return self._write(lambda books: books.devices.seen(arrivals))
 
@@ -281,11 +338,17 @@ class Store(MultiService):
     def _write(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.write(work))
 
+    def _change(self, device_id: str, work: Callable[[Books], T]) -> Deferred[T]:
+        """Change something about a device."""
+        return self._write(work).addBoth(self._arrivals.changed, device_id)
+
     def _do(self, work: Callable[[Database], T]) -> Deferred[T]:
         """Call `work` in a thread, within the patience."""
         call = self._database.get().addCallback(lambda base: self._workers.run(work, base))
-        call.addTimeout(self.patience, self._reactor, onTimeoutCancel=self._late)
-        return call.addCallbacks(self._worked, self._failed)
+        return self._in_time(call).addCallbacks(self._worked, self._failed)
+
+    def _in_time(self, call: Deferred[T]) -> Deferred[T]:
+        return within(self.patience, call, self._reactor, self._late)
 
     def _late(self, failure: Any, patience: float) -> Failure:
         if failure.check(CancelledError):

@@ -14,8 +14,10 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.services.store import sqlite
 from xiaozhi.services.store.activations import ActivationBook
 from xiaozhi.services.store.devices import DeviceBook
+from xiaozhi.services.store.locks import UPGRADE, lock
 from xiaozhi.services.store.memories import MemoryBook
 from xiaozhi.services.store.migrations import HEAD
+from xiaozhi.services.store.recollections import RecollectionBook
 from xiaozhi.services.store.reminders import ReminderBook
 from xiaozhi.services.store.tokens import TokenBook
 
@@ -24,8 +26,6 @@ T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATING = 600.0
 """Seconds a step of an upgrade may take, or wait for another server that upgrades."""
-_LOCK = 0x7869616F
-"""The number under which servers on one PostgreSQL agree who upgrades it."""
 _ALEMBIC = threading.Lock()
 """Alembic keeps what it is at in a module, so only one upgrade at a time."""
 
@@ -39,6 +39,7 @@ class Books:
         self.activations = ActivationBook(on)
         self.tokens = TokenBook(on)
         self.memories = MemoryBook(on)
+        self.recollections = RecollectionBook(on)
         self.reminders = ReminderBook(on)
 
 
@@ -106,8 +107,7 @@ def migrate(url: URL) -> None:
     engine = _engine(url, _MIGRATING, 1)
     try:
         with _ALEMBIC, _named(), engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            lock(connection, UPGRADE)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except CommandError as error:

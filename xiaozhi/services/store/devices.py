@@ -7,17 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-import msgspec
-from sqlalchemy import Connection, Row, case, delete, func, select, update
+from sqlalchemy import Connection, case, delete, func, select, update
 
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.store.records import TICK, DeviceRecord, Full, Seen, Standing
+from xiaozhi.services.store.arrivals import Arrival
+from xiaozhi.services.store.locks import REGISTRATION, lock
+from xiaozhi.services.store.records import (
+    FACTS,
+    TICK,
+    DeviceRecord,
+    Full,
+    Standing,
+    printable,
+)
 from xiaozhi.services.store.tables import devices, tokens, void_tokens
 from xiaozhi.services.store.upsert import insert
-
-_FACTS = ("client_id", "board", "firmware", "language", "address")
-_LONGEST = 200
-"""Letters of a fact that are kept."""
 
 
 @attrs.frozen
@@ -26,18 +30,18 @@ class DeviceBook:
 
     on: Connection
 
-    def seen(
-        self, arrivals: Sequence[tuple[Seen, float, int | None]]
-    ) -> list[DeviceRecord | ServiceError]:
+    def seen(self, arrivals: Sequence[Arrival]) -> list[DeviceRecord | ServiceError]:
         """Note what devices tell of themselves, each with the time and how many there may be.
 
-        That is three statements for all of them, since many come at once.
+        That is a few statements for all of them, since many come at once; one if there is no news.
         """
-        held = devices.c.id.in_({device.id for device, _, _ in arrivals})
-        known = {row.id: _record(row) for row in self.on.execute(select(devices).where(held))}
-        strangers = any(most is not None and seen.id not in known for seen, _, most in arrivals)
-        count = self.count() if strangers else 0
+        known = self._known(arrivals)
+        count = 0
+        if any(most is not None and seen.id not in known for seen, _, most in arrivals):
+            lock(self.on, REGISTRATION)
+            known, count = self._known(arrivals), self.count()  # another server may have had it
         noted: list[DeviceRecord | ServiceError] = []
+        news: dict[str, DeviceRecord] = {}
         for device, now, most in arrivals:
             before = known.get(device.id)
             if before is None:
@@ -46,22 +50,26 @@ class DeviceBook:
                     noted.append(Full("store", why))
                     continue
                 count += 1
-                before = DeviceRecord(id=device.id, first_seen=now, last_seen=now)
-            told = {
-                fact: _printable(getattr(device, fact)) or getattr(before, fact) for fact in _FACTS
-            }
-            known[device.id] = msgspec.structs.replace(before, last_seen=now, **told)
-            noted.append(known[device.id])
-        self._keep({record.id: record for record in noted if isinstance(record, DeviceRecord)})
+                before = DeviceRecord(id=device.id, first_seen=now, last_seen=-math.inf)
+            told = before.told(device, now)
+            if told is not before:
+                known[device.id] = news[device.id] = told
+            noted.append(told)
+        self._keep(news)
         return noted
+
+    def _known(self, arrivals: Sequence[Arrival]) -> dict[str, DeviceRecord]:
+        held = devices.c.id.in_({device.id for device, _, _ in arrivals})
+        rows = self.on.execute(select(devices).where(held))
+        return {row.id: _record(row._asdict()) for row in rows}
 
     def _keep(self, records: Mapping[str, DeviceRecord]) -> None:
         """Write what was told; always in one order, or two servers could wait for each other."""
         if not records:
             return
-        kept = ("id", "first_seen", "last_seen", *_FACTS)
+        kept = ("id", "first_seen", "last_seen", *FACTS)
         statement = insert(self.on, devices)
-        changed = {name: statement.excluded[name] for name in ("last_seen", *_FACTS)}
+        changed = {name: statement.excluded[name] for name in ("last_seen", *FACTS)}
         self.on.execute(
             statement.on_conflict_do_update(index_elements=[devices.c.id], set_=changed),
             [{name: getattr(records[key], name) for name in kept} for key in sorted(records)],
@@ -70,12 +78,13 @@ class DeviceBook:
     def get(self, device_id: str) -> DeviceRecord | None:
         """Look a device up."""
         row = self.on.execute(select(devices).where(devices.c.id == device_id)).one_or_none()
-        return None if row is None else _record(row)
+        return None if row is None else _record(row._asdict())
 
-    def all(self) -> list[DeviceRecord]:
-        """List them."""
-        newest = select(devices).order_by(devices.c.last_seen.desc(), devices.c.id)
-        return [_record(row) for row in self.on.execute(newest)]
+    def page(self, after: str, limit: int) -> list[DeviceRecord]:
+        """List some."""
+        # By their ids: these stay, so that none is missed or told twice from page to page.
+        some = select(devices).where(devices.c.id > after).order_by(devices.c.id).limit(limit)
+        return [_record(row._asdict()) for row in self.on.execute(some)]
 
     def count(self) -> int:
         """Count them."""
@@ -88,7 +97,7 @@ class DeviceBook:
 
     def rename(self, device_id: str, name: str) -> bool:
         """Name one."""
-        return self._update(device_id, name=_printable(name))
+        return self._update(device_id, name=printable(name))
 
     def forget(self, device_id: str) -> bool:
         """Delete one; its activation and its memories go with it, by their foreign keys."""
@@ -98,21 +107,19 @@ class DeviceBook:
 
     def standings(self, device_ids: Sequence[str]) -> list[Standing | ServiceError]:
         """Tell what is held against the tokens of each."""
-        some = set(device_ids)
-        rows = self.on.execute(select(devices).where(devices.c.id.in_(some)))
-        known = {row.id: _record(row) for row in rows}
-        void: dict[str, set[str]] = {}
-        held = select(void_tokens.c.device_id, void_tokens.c.fingerprint)
-        for device_id, fingerprint in self.on.execute(
-            held.where(void_tokens.c.device_id.in_(some))
-        ):
-            void.setdefault(device_id, set()).add(fingerprint)
-        return [
-            Standing(known[each].not_before, frozenset(void.get(each, ())))
-            if each in known
-            else Standing(math.inf)
-            for each in device_ids
-        ]
+        held = (
+            select(devices, void_tokens.c.fingerprint)
+            .outerjoin(void_tokens)
+            .where(devices.c.id.in_(set(device_ids)))
+        )
+        found: dict[str, Standing] = {}
+        for row in self.on.execute(held):
+            values = row._asdict()
+            revoked = {values.pop("fingerprint")} - {None}
+            if row.id in found:
+                revoked |= found[row.id].revoked
+            found[row.id] = Standing(_record(values).not_before, frozenset(revoked))
+        return [found.get(each, Standing(math.inf)) for each in device_ids]
 
     def void_tokens(self, device_id: str, now: float) -> bool:
         """Revoke all tokens it was handed."""
@@ -136,11 +143,5 @@ class DeviceBook:
         return self.on.execute(statement).rowcount > 0
 
 
-def _record(row: Row[Any]) -> DeviceRecord:
-    values = dict(row._mapping)
+def _record(values: dict[str, Any]) -> DeviceRecord:
     return DeviceRecord(blocked=values.pop("blocked_at") is not None, **values)
-
-
-def _printable(text: str) -> str:
-    """Keep what a person could read, which every database takes."""
-    return "".join(sign for sign in text[:_LONGEST] if sign.isprintable())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -14,7 +15,16 @@ class Full(Refused):
     """There are as many devices as there may be."""
 
 
-TokenKind = Literal["operator", "device"]
+TokenKind = Literal["operator", "device", "mcp"]
+"""Whose tokens there are; those of `mcp` let MCP servers in, to serve their subject."""
+
+FACTS = ("client_id", "board", "firmware", "language", "address")
+"""What a device tells of itself, beside its id."""
+_LONGEST = 200
+"""Letters of a fact that are kept."""
+
+EXACT = 60.0
+"""Seconds to which it is known when a device was last seen: it is no news sooner."""
 
 ReminderKind = Literal["timer", "alarm", "reminder"]
 
@@ -62,6 +72,14 @@ class DeviceRecord(Seen, frozen=True, kw_only=True):
             return math.inf
         return max(self.activated_at, self.tokens_void_at or 0.0)
 
+    def told(self, seen: Seen, now: float) -> DeviceRecord:
+        """Tell what is known once the device has told `seen`: this very object if it is no news."""
+        facts = {fact: printable(getattr(seen, fact)) or getattr(self, fact) for fact in FACTS}
+        told = msgspec.structs.replace(self, **facts)
+        if told == self and abs(now - self.last_seen) < EXACT:
+            return self
+        return msgspec.structs.replace(told, last_seen=now)
+
 
 class Standing(Record, frozen=True):
     """What is held against the tokens of a device."""
@@ -105,7 +123,7 @@ class TokenRecord(Record, frozen=True, kw_only=True):
     id: str
     kind: TokenKind
     subject: str
-    """Whose it is: an operator, or the id of a device."""
+    """Whose it is: an operator, or the id of a device; of `mcp`, see `audience`."""
     label: str
     made_at: float
     revoked_at: float | None = None
@@ -117,6 +135,21 @@ class Entry(NamedTuple):
     role: str
     """Who said it: "user" or "assistant"."""
     text: str
+    at: float = 0.0
+    """When; 0 if that was not noted."""
+
+
+EVERYBODY = "*"
+
+
+def subject_of(devices: Collection[str] | None) -> str:
+    """Write whom an MCP server serves: the ids of devices, or (None) all there are."""
+    return EVERYBODY if devices is None else ",".join(sorted(devices))
+
+
+def audience(subject: str) -> frozenset[str] | None:
+    """Read it: None for all."""
+    return None if subject == EVERYBODY else frozenset(subject.split(","))
 
 
 class SessionMemory(Record, frozen=True, kw_only=True):
@@ -127,6 +160,39 @@ class SessionMemory(Record, frozen=True, kw_only=True):
     began: float
     ended: float
     entries: tuple[Entry, ...]
+
+
+class Fact(Record, frozen=True):
+    """Something about a device's user."""
+
+    text: str
+    said_at: float
+    """When they said it."""
+    topic: str = ""
+    """What it tells, where there can be only one fact of that: a later one replaces it."""
+
+
+class Digest(Record, frozen=True):
+    """An earlier talk, in a few words."""
+
+    text: str
+    ended: float
+
+
+class Recollection(Record, frozen=True):
+    """What is known of a device's user."""
+
+    facts: tuple[Fact, ...] = ()
+    """The one said first comes first."""
+    digests: tuple[Digest, ...] = ()
+    """The earliest talk comes first."""
+    version: int = 0
+    """How often it was changed."""
+
+    @property
+    def summary(self) -> str:
+        """The earlier talks, a line each."""
+        return "\n".join(digest.text for digest in self.digests)
 
 
 class Reminder(Record, frozen=True, kw_only=True):
@@ -147,3 +213,10 @@ class Reminder(Record, frozen=True, kw_only=True):
     language: str = "en"
     """The language it was set in, as a primary subtag."""
     made_at: float
+
+
+def printable(text: str) -> str:
+    """Keep what a person could read, which every database takes."""
+    if len(text) <= _LONGEST and text.isprintable():
+        return text
+    return "".join(sign for sign in text[:_LONGEST] if sign.isprintable())

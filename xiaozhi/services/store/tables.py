@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Double,
     ForeignKey,
@@ -95,7 +96,24 @@ memories = Table(
     Column("began", Double, nullable=False),
     Column("ended", Double, nullable=False),
     Column("entries", Text, nullable=False),
+    Column("learnt_at", Double),
     Index(None, "device_id", "ended"),
+)
+_to_learn = text("learnt_at IS NULL")
+Index(
+    "ix_memories_to_learn",
+    memories.c.ended,
+    sqlite_where=_to_learn,
+    postgresql_where=_to_learn,
+)
+
+recollections = Table(
+    "recollections",
+    metadata,
+    _device_id(primary_key=True),
+    Column("facts", Text, nullable=False),
+    Column("digests", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
 )
 
 reminders = Table(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import attrs
 
-from xiaozhi.services.web.proxies import Origin
+from xiaozhi.services.web.proxies import Origin, Proxies
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 _SECURE = {"https", "wss"}
@@ -29,6 +30,30 @@ class Address:
     def ws(self, path: str) -> str:
         """Write the address of a WebSocket."""
         return f"ws{'s' * self.secure}://{self.host}:{self.port}{path}"
+
+
+@attrs.frozen
+class Arrival:
+    """How a request has come to this server."""
+
+    peer: str
+    """The address that has sent it."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    host: str
+    """The address it came to, and the port."""
+    port: int
+    secure: bool = False
+    """Whether it came by TLS."""
+
+    def asked_at(self, public: Address | None, proxies: Proxies) -> Address:
+        """Tell the address to give whoever has sent it: the `public` one, or that it used."""
+        if public is not None:
+            return public
+        host = self.headers.get("host", "")
+        return forwarded(proxies.origin(self.peer, self.headers), host) or seen(
+            host, self.host, self.port, self.secure
+        )
 
 
 def public(url: str) -> Address | None:

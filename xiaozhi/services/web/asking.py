@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from twisted.web.http import Request
 
+from xiaozhi.services.web.address import Arrival
+
 _CORS = (
     (b"Access-Control-Allow-Origin", b"*"),
     (b"Access-Control-Allow-Methods", b"GET, POST, OPTIONS"),
@@ -37,6 +39,18 @@ def headers(request: Request) -> dict[str, str]:
         name.decode("latin-1").lower(): b",".join(values).decode("utf-8", "replace")
         for name, values in request.requestHeaders.getAllRawHeaders()
     }
+
+
+def arrival(request: Request) -> Arrival:
+    """Tell how a request has come."""
+    peer, local = request.getClientAddress(), request.getHost()
+    return Arrival(
+        getattr(peer, "host", ""),
+        headers(request),
+        local.host,
+        local.port,
+        bool(request.isSecure()),
+    )
 
 
 def query(request: Request) -> dict[str, list[str]]:

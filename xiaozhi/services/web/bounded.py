@@ -7,8 +7,8 @@ a HEAD.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 from twisted.internet.interfaces import IDelayedCall
@@ -24,6 +24,14 @@ LONGEST: Final = 65536
 """Bytes of a body; devices send about two thousand."""
 PATIENCE: Final = 10.0
 """Seconds from the first byte of a request to its last."""
+UPLOADING: Final = 30.0
+"""The same from the end of the headers on, where a body may be longer than usual."""
+
+Allowance = Callable[[Request], int]
+"""Tells, of a request whose headers are there, how many bytes its body may have."""
+
+Limit = Literal["pages", "slow_request", "large_request"]
+"""What was exceeded: the connections there may be, `PATIENCE`, `LONGEST`."""
 
 
 class BoundedChannel(HTTPChannel):
@@ -32,6 +40,7 @@ class BoundedChannel(HTTPChannel):
     transport: Any
     factory: Any
     callLater: Any
+    _path: bytes
     _late: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -49,6 +58,15 @@ class BoundedChannel(HTTPChannel):
         if self._late is None:
             self._late = self.callLater(PATIENCE, self._end)
         super().dataReceived(data)
+
+    def allowance(self, request: Request) -> int:
+        """Tell how many bytes the body of a request may have; a long one may take its time."""
+        path: bytes = self._path.partition(b"?")[0]
+        allows = self.factory.uploads.get(path.decode("latin-1").rstrip("/"))
+        longest = LONGEST if allows is None else max(LONGEST, allows(request))
+        if longest > LONGEST and self._late is not None:
+            self._late.reset(UPLOADING)
+        return longest
 
     def allContentReceived(self) -> None:
         """Hear that the request is whole."""
@@ -69,6 +87,7 @@ class BoundedChannel(HTTPChannel):
             late.cancel()
 
     def _end(self) -> None:
+        self.factory.refused("slow_request")
         self.transport.write(
             b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         )
@@ -82,18 +101,29 @@ class BoundedSite(Site):
     protocol: Any = BoundedChannel  # instead of one that may go over to HTTP/2
 
     def __init__(
-        self, root: Resource, most: int, refused: Callable[[], object], **options: Any
+        self,
+        root: Resource,
+        most: int,
+        refused: Callable[[Limit], object],
+        uploads: Mapping[str, Allowance],
+        **options: Any,
     ) -> None:
-        """Take Twisted's `options`; `refused` is called for each that was one too many."""
-        super().__init__(root, requestFactory=BoundedRequest, **options)
+        """Take Twisted's `options`; `refused` is told the limit that somebody has exceeded.
+
+        `uploads` are the paths at which a body may be longer than `LONGEST`.
+        """
+        # A form with a photo in it would be taken apart here, on the reactor: see multipart.py.
+        options |= {"requestFactory": BoundedRequest, "parsePOSTFormSubmission": False}
+        super().__init__(root, **options)
+        self.uploads = uploads
         self._most = most
-        self._refused = refused
+        self.refused = refused
         self._inside: set[BoundedChannel] = set()
 
     def enter(self, channel: BoundedChannel) -> bool:
         """Let a connection in; say whether there was a place."""
         if len(self._inside) >= self._most:
-            self._refused()
+            self.refused("pages")
             return False
         self._inside.add(channel)
         return True
@@ -104,15 +134,17 @@ class BoundedSite(Site):
 
 
 class BoundedRequest(Request):
-    """A request that is ended with 413 once its body is longer than `LONGEST`."""
+    """A request that is ended with 413 once its body is longer than it may be."""
 
     channel: Any
     content: Any
     _ended = False
+    _longest = LONGEST
 
     def gotLength(self, length: int | None) -> None:
         """Hear how long the body will be; None if in chunks."""
         super().gotLength(length)
+        self._longest = self.channel.allowance(self)
         self._measure(length or 0)
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -131,10 +163,11 @@ class BoundedRequest(Request):
         super().render(_Refusing(resrc))
 
     def _measure(self, length: int) -> None:
-        if length <= LONGEST or self._ended:
+        if length <= self._longest or self._ended:
             return
         self._ended = True
-        told = refusal(413, f"the body is longer than {LONGEST} bytes")
+        self.channel.factory.refused("large_request")
+        told = refusal(413, f"the body is longer than {self._longest} bytes")
         body = msgspec.json.encode(told.content)
         self.channel.transport.write(
             b"HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\n"

@@ -18,9 +18,10 @@ from xiaozhi.services.activation import Enrolment, Papers
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.store import Seen
 from xiaozhi.services.web.activate import Activate
-from xiaozhi.services.web.address import Address, forwarded, seen
+from xiaozhi.services.web.address import Address, Arrival
 from xiaozhi.services.web.answering import Answer, answer
 from xiaozhi.services.web.asking import (
+    arrival,
     body,
     headers,
     let_pages_ask,
@@ -49,6 +50,10 @@ class Offer:
     """Who is believed to tell the address that was really asked at."""
     language: str = "en"
     """Of the house, as a primary subtag, for users who show no other."""
+
+    def address(self, arrival: Arrival) -> Address:
+        """Tell where a device reaches the server, by a request of its own."""
+        return arrival.asked_at(self.public, self.proxies)
 
 
 class Ota(Resource):
@@ -118,12 +123,7 @@ class Ota(Resource):
         return self._offer.proxies.origin(peer, headers(request))
 
     def _address(self, request: Request) -> Address:
-        if self._offer.public is not None:
-            return self._offer.public
-        host, local = headers(request).get("host", ""), request.getHost()
-        return forwarded(self._origin(request), host) or seen(
-            host, local.host, local.port, bool(request.isSecure())
-        )
+        return self._offer.address(arrival(request))
 
     def _time(self) -> dict[str, Any]:
         now = self._offer.now()

@@ -17,7 +17,7 @@ from zope.interface import provider
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth.credential import masked
 from xiaozhi.services.devices import Devices
-from xiaozhi.services.web.bounded import BoundedSite
+from xiaozhi.services.web.bounded import Allowance, BoundedSite, Limit
 from xiaozhi.services.web.ota import Offer, Ota
 
 BRANDS = ("xiaozhi", "supie")
@@ -50,22 +50,31 @@ def site(
     enrolment: Enrolment,
     pages: Mapping[str, Resource] = MappingProxyType({}),
     most: int = 1000,
-    refused: Callable[[], object] = lambda: None,
+    refused: Callable[[Limit], object] = lambda limit: None,
+    uploads: Mapping[str, Allowance] = MappingProxyType({}),
 ) -> Site:
-    """Lay out the paths. `factory` serves devices, `pages` are below the root; see `Ota`, too.
+    """Lay out the paths. `factory` serves devices; see `Ota`, too.
 
-    At most `most` connections may ask for pages at one time; `refused` hears of each further one.
+    `pages` are below the root, by their paths; at those of `uploads` more may be sent than
+    elsewhere. At most `most` connections may ask for pages at one time; `refused` hears of each
+    further one, and of those that are too slow or too large.
     """
     root = _Branch()
     root.putChild(b"", _Front())
-    for name, page in pages.items():
-        root.putChild(name.encode(), page)
+    for path, page in pages.items():
+        *above, name = path.encode().split(b"/")
+        place: Resource = root
+        for step in above:
+            if step not in place.listStaticNames():
+                place.putChild(step, _Branch())
+            place = place.children[step]
+        place.putChild(name, page)
     for brand in BRANDS:
         branch = _Branch()
         root.putChild(brand.encode(), branch)
         branch.putChild(b"v1", DeviceSocket(factory))
         branch.putChild(b"ota", Ota(f"/{brand}/v1/", offer, devices, enrolment))
-    return BoundedSite(root, most, refused, timeout=60, logFormatter=_access)
+    return BoundedSite(root, most, refused, uploads, timeout=60, logFormatter=_access)
 
 
 @provider(IAccessLogFormatter)

@@ -12,9 +12,10 @@ from msgspec import Meta
 
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.llm.offline.intents import respond
 from xiaozhi.services.llm.offline.question import ask
+from xiaozhi.tooling import Tool
 
 
 class Settings(engine.Settings, frozen=True):
@@ -29,6 +30,8 @@ class Model:
     """A table of rules in Chinese and English. It never fails and never waits."""
 
     languages: Collection[str] = frozenset({"zh", "en"})
+    writes = False
+    """It answers people, and can do nothing with an instruction."""
 
     def __init__(
         self,
@@ -45,7 +48,9 @@ class Model:
         self._now = now
         self._chance = chance or random.Random()
 
-    async def reply(self, messages: Sequence[Message], language: str) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in one piece; in English where the user's language is another."""
         yield respond(ask(messages, language, self._now(self._zone), self._chance))
 
@@ -54,4 +59,4 @@ def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise Unavailable(f"there is no time zone {name!r}") from error
+        raise Unavailable(f"there is no time zone {name!r}", f"没有时区 {name!r}") from error

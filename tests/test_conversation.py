@@ -1,0 +1,280 @@
+"""The talk with one device, as whole turns: tools, roles, music, goodbye."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fakes import FakeMinds, FakeSpeech, Table, tone
+from tests.scenes import Kit, Steps, call, tool
+from xiaozhi.errors import ServiceError
+from xiaozhi.services.store import Fact, Recollection
+from xiaozhi.settings import Assistant, Role
+from xiaozhi.tooling import Clip, Outcome, Scene, Tool
+from xiaozhi.wire import Abort, Detect, ListenStart
+
+LONG = "is a thing that takes many words to tell, " * 4
+
+
+class Case(SynchronousTestCase):
+    def table(self, *steps: Any, tools: tuple[Tool, ...] = (), **more: Any) -> Table:
+        minds: Any = Steps(*steps)
+        table = Table(minds=minds, sources=[Kit(*tools)], **more)
+        self.addCleanup(table.session.close)
+        table.session.receive(ListenStart("auto"))
+        return table
+
+    def ask(self, table: Table, text: str, seconds: float = 4.0) -> list[str]:
+        """Type a question; give what the device is told within so many seconds."""
+        before = len(table.told())
+        table.session.receive(Detect(text))
+        table.pass_time(seconds)
+        return table.told()[before:]
+
+
+class Tools(Case):
+    def test_never_read_aloud(self) -> None:
+        """A call is done, and what is spoken is the answer made of it."""
+        table = self.table(
+            ["Let me see. ", call("x")], ["It is seven."], tools=(tool("x", Outcome("7")),)
+        )
+        self.ask(table, "how much", 6)
+        spoken = [sentence for sentence, _ in table.speech.sentences]
+        self.assertEqual(spoken, ["Let me see.", "It is seven."])
+        (_, answer) = table.session.said()
+        self.assertEqual(answer.text, "Let me see. It is seven.")
+
+    def test_slow_tool(self) -> None:
+        """A slow tool is excused once by whoever has it work, and not by the voice as well."""
+        waiting: Deferred[Outcome] = Deferred()
+        table = self.table([call("x")], ["Seven."], tools=(tool("x", waiting),))
+        self.ask(table, "how much", 6.5)
+        spoken = [sentence for sentence, _ in table.speech.sentences]
+        self.assertEqual(spoken, ["Let me see."])
+        waiting.callback(Outcome("7"))
+        table.pass_time(3)
+        self.assertEqual(table.speech.sentences[-1][0], "Seven.")
+        self.assertEqual(table.session.said()[-1].text, "Seven.")
+
+    def test_interrupted(self) -> None:
+        """Who interrupts a tool hears nothing of it, and the next question is answered."""
+        waiting: Deferred[Outcome] = Deferred()
+        table = self.table([call("x")], ["Hello."], tools=(tool("x", waiting),))
+        self.ask(table, "how much", 1)
+        table.session.receive(Abort())
+        self.assertTrue(waiting.called)
+        self.assertIn("tts sentence_start: Hello.", self.ask(table, "hi"))
+
+    def test_own_tools(self) -> None:
+        """What one device's source has is offered to it alone."""
+
+        class Own:
+            def tools(self, device: str) -> list[Tool]:
+                return [tool(f"of_{device}")]
+
+        table = self.table(["Hello."])
+        table.talk._own = (Own(),)
+        table.talk.engage(table.talk._talk)
+        self.ask(table, "hi")
+        minds: Any = table.minds
+        self.assertEqual(minds.offered, [["of_d1"]])
+
+
+class Goodbye(Case):
+    def test_phrase(self) -> None:
+        """Who says goodbye is told so, and the connection ends when it was heard."""
+        table = self.table()
+        told = self.ask(table, "Goodbye!")
+        self.assertIn("tts sentence_start: Goodbye.", told)
+        self.assertEqual(told[-2:], ["tts stop", "close 1000"])
+
+    def test_tool(self) -> None:
+        """A tool can end the talk, too."""
+
+        async def leave(arguments: dict[str, Any], scene: Scene) -> Outcome:
+            scene.part()
+            return Outcome("", say="Bye.", final=True)
+
+        table = self.table([call("leave")], tools=(Tool("leave", "leaves", leave),))
+        self.assertEqual(self.ask(table, "that was it")[-2:], ["tts stop", "close 1000"])
+
+    def test_taken_back(self) -> None:
+        """Who interrupts the goodbye stays."""
+        table = self.table(["Hello."])
+        self.ask(table, "goodbye", 0.5)
+        table.session.receive(Abort())
+        self.assertEqual(self.ask(table, "hello")[-1], "tts stop")
+
+
+class Music(Case):
+    def clip(self, seconds: float, over: list[Any], error: bool = False) -> Tool:
+        """Make a tool that plays a tone of so many seconds."""
+
+        async def pcm() -> AsyncGenerator[bytes, None]:
+            try:
+                for _ in range(round(seconds * 2)):
+                    yield tone(0.5, 24000)
+                if error:
+                    raise ServiceError("tool", "the radio is off")
+            finally:
+                over.append("closed")
+
+        async def play(arguments: dict[str, Any], scene: Scene) -> Outcome:
+            scene.play(Clip("A Song", 24000, pcm, lambda *how: over.append(how)))
+            return Outcome("playing", say="Here you are.", final=True)
+
+        return Tool("play", "plays", play)
+
+    def test_after_the_answer(self) -> None:
+        """Music follows the answer, and is no part of what was said."""
+        over: list[Any] = []
+        table = self.table([call("play")], tools=(self.clip(3, over),))
+        told = self.ask(table, "music", 6)
+        self.assertEqual(
+            told[3:],
+            [
+                "20 frames",
+                "tts sentence_end: Here you are.",
+                "tts sentence_start: A Song",
+                "50 frames",
+                "tts sentence_end: A Song",
+                "tts stop",
+            ],
+        )
+        ((seconds, whole),) = (how for how in over if how != "closed")
+        self.assertEqual((round(seconds, 1), whole), (3.0, True))
+        self.assertEqual(table.session.said()[-1].text, "Here you are.")
+
+    def test_stopped(self) -> None:
+        """Who interrupts it stops it: the source is closed, and told how far it came."""
+        over: list[Any] = []
+        table = self.table([call("play")], tools=(self.clip(60, over),))
+        self.ask(table, "music", 5)
+        table.session.receive(Abort())
+        ((seconds, whole),) = (how for how in over if how != "closed")
+        self.assertTrue(2.5 < seconds < 4.5 and not whole, seconds)
+        self.assertIn("closed", over)
+        self.assertEqual(table.told()[-1], "tts stop")
+
+    def test_breaks_off(self) -> None:
+        """A source that fails ends the music with a word about it."""
+        over: list[Any] = []
+        table = self.table([call("play")], tools=(self.clip(1, over, error=True),))
+        told = self.ask(table, "music", 8)
+        self.assertEqual(told[-2:], ["tts sentence_end: Sorry, I lost my thread.", "tts stop"])
+
+
+class Roles(Case):
+    assistant = Assistant(roles=(Role(name="Pirate", prompt="Arr, {role}!", voice="rough"),))
+
+    def test_become(self) -> None:
+        """A role has its prompt from the next answer on; the usual one comes back by name."""
+        table = self.table(*[["Hello."]] * 3, assistant=self.assistant)
+        for role, known in (("pirate", True), ("nobody", False)):
+            self.assertEqual(table.talk.become(role), known)
+        self.ask(table, "hi")
+        self.assertEqual(table.talk.voice, "rough")
+        minds: Any = table.minds
+        self.assertTrue(minds.asked[0][0].content.startswith("Arr, Pirate!"))
+        self.assertTrue(table.talk.become("Xiaozhi"))
+        self.ask(table, "hi")
+        self.assertTrue(minds.asked[1][0].content.startswith("You are Xiaozhi"))
+
+    def test_taken_away(self) -> None:
+        """A role that the settings have no more is left with the next question."""
+        table = self.table(assistant=self.assistant)
+        table.talk.become("Pirate")
+        table.talk.engage(table.talk._talk)
+        self.assertEqual(table.talk.voice, "rough")
+        other = Table(minds=FakeMinds("x"), speech=FakeSpeech())
+        self.addCleanup(other.session.close)
+        table.talk.engage(other.talk._talk)
+        self.assertEqual(table.talk.voice, "")
+
+
+class Forgetting(Case):
+    def test_last_minutes(self) -> None:
+        """What was said in the last minutes can be dropped, or all of it."""
+        table = self.table(*[["Hello."]] * 3)
+        self.ask(table, "one")
+        table.pass_time(60)
+        self.ask(table, "two")
+        table.talk.forget(30)
+        self.assertEqual([entry.text for entry in table.session.said()], ["one", "Hello."])
+        table.talk.forget(None)
+        self.assertEqual(table.session.said(), [])
+
+
+class Remembering(Case):
+    def test_recalled(self) -> None:
+        """What is known of the user is told to the model, once asked for; later for a new talk."""
+        asked: list[str] = []
+        known = Recollection((Fact("The user likes tea.", 1.0),))
+
+        def recall(device: str) -> Deferred[Recollection]:
+            asked.append(device)
+            return succeed(known)
+
+        table = self.table(*[["Hello."]] * 3)
+        table.talk.engage(attrs.evolve(table.talk._talk, recall=recall))
+        for _ in range(2):
+            self.ask(table, "hi")
+        minds: Any = table.minds
+        for messages in minds.asked:
+            self.assertIn("likes tea", messages[0].content)
+        self.assertEqual(asked, ["d1"])
+        table.talk.forget(60)
+        self.ask(table, "hi")
+        self.assertEqual(asked, ["d1", "d1"])
+
+    def test_summed_up(self) -> None:
+        """What is too old to be told whole is summed up while nobody waits; or an extract does."""
+        waiting: Deferred[None] = Deferred()
+        asked: list[str] = []
+
+        async def think(instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
+            asked.append(text)
+            await waiting
+            yield "They told numbers."
+
+        about = Assistant(history_tokens=160)
+        table = self.table(*[["Hello."]] * 12, assistant=about)
+        table.talk.engage(attrs.evolve(table.talk._talk, think=think))
+        for number in range(4):
+            self.ask(table, f"My number {number} {LONG}")
+        self.assertEqual(len(asked), 1)
+        minds: Any = table.minds
+        self.assertIn("My number", minds.asked[-1][0].content)
+        waiting.callback(None)
+        self.ask(table, "hi")
+        self.assertIn("They told numbers.", minds.asked[-1][0].content)
+
+    def test_given_up(self) -> None:
+        """With the connection ends what is summed up for it; where there is no mind, nothing is."""
+        waiting: Deferred[None] = Deferred()
+
+        async def think(*asked: str) -> AsyncGenerator[str, None]:
+            await waiting
+            yield ""
+
+        for with_mind in (True, False):
+            table = self.table(*[["Hello."]] * 9, assistant=Assistant(history_tokens=60))
+            if with_mind:
+                table.talk.engage(attrs.evolve(table.talk._talk, think=think))
+            for _ in range(3):
+                self.ask(table, f"This {LONG}")
+            table.session.close()
+            self.assertTrue(waiting.called)
+
+
+class Badges(Case):
+    def test_words_of_the_user(self) -> None:
+        """A badge is sent no `stt`, which it would speak; other devices show it."""
+        table = self.table(["Hello."], ["Hello."])
+        self.assertEqual(self.ask(table, "hi")[0], "stt: hi")
+        table.link.badge = True
+        self.assertEqual(self.ask(table, "hi")[0], "tts start")

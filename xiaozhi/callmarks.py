@@ -1,0 +1,224 @@
+"""Where a call begins that a model writes as text, and where it ends.
+
+As in `speakable`, a beginning is a pattern that also matches every beginning of it, and whose
+group `done` is set when it is complete. Where one matches to the end of what is known so far,
+undone, more has to come.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from functools import cache
+from typing import Final
+
+import attrs
+
+from xiaozhi.callforms import ARGUMENTS, BESIDE, NAMES, WRAPPERS
+from xiaozhi.laxjson import Extent, Unreadable, past
+
+MARGIN: Final = 100
+"""Characters within which the end of an element is found, however it is cut."""
+_NAMES: Final = tuple(
+    "tool_call tool_calls toolcall toolcalls function_call function_calls tool_code tool_response"
+    " function invoke python_tag action_start plugin tool_calls_begin tool_call_begin"
+    " tool_calls_section_begin".split()
+)
+_CLOSERS: Final = tuple(
+    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id".split()
+)
+THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
+_SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
+"""What some models put before the names of elements."""
+ELEMENTS: Final = (
+    *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
+    *THOUGHTS,
+)
+LISTS: Final = ("TOOL_CALLS", "TOOL_CALL")
+KEYS: Final = (*NAMES, *ARGUMENTS, *WRAPPERS, *BESIDE)
+_PLAIN: Final = str.maketrans("｜▁", "|_")
+
+
+def _growing(*parts: str) -> str:
+    """Write the pattern of some parts in a row that matches every beginning of them as well."""
+    return "".join(f"(?:{part}" for part in parts) + ")?" * len(parts)
+
+
+_FENCE: Final = r"(?P<fence>`{3}[ \t]{0,3}[\w+-]{0,20}\s{0,20}|`{1,2})?"
+TAG: Final = re.compile(
+    _FENCE
+    + _growing(
+        r"<(?P<close>/)?",
+        r"(?P<name>[A-Za-z|｜][\w|｜:▁/.-]{0,60})(?:=[^<>\s]{0,80})?",
+        r"(?:\s[^<>]{0,200})?",
+        r"(?P<done>>)",
+    )
+)
+LIST: Final = re.compile(_FENCE + _growing(r"\[", r"(?P<name>[A-Z_]{1,12})", r"(?P<done>\])"))
+OBJECT: Final = re.compile(
+    _FENCE
+    + r"(?:\[\s{0,20})?"
+    + _growing(
+        r"\{\s{0,20}", r"[\"']?", r"(?P<name>[\w$-]{1,64})", r"[\"']?\s{0,5}", r"(?P<done>:)"
+    )
+)
+PYTHON: Final = re.compile(
+    _FENCE + _growing(r"\[\s{0,20}", r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()")
+)
+KIMI: Final = re.compile(
+    _growing(
+        *"functions",
+        r"\.",
+        r"(?P<name>[\w-]{1,70})",
+        r":",
+        r"\d{1,4}\s{0,5}",
+        _growing(r"<", r"[|｜]", r"\w{0,40}", r"[|｜]", r">"),
+        r"(?P<done>\{)",
+    )
+)
+APPLIED: Final = re.compile(_FENCE + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()"))
+MARKED: Final = (TAG, LIST)
+"""What is a call whatever stands in it."""
+KINDS: Final = {
+    "<": (TAG,),
+    "{": (OBJECT,),
+    "[": (LIST, OBJECT, PYTHON),
+    "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
+    "": (KIMI, APPLIED),
+}
+"""What may begin, by its first character."""
+_VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
+_BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
+
+
+@attrs.frozen
+class Found:
+    """A beginning."""
+
+    kind: re.Pattern[str]
+    match: re.Match[str]
+
+    @property
+    def fence(self) -> str:
+        """The backticks in front of it."""
+        fence = self.match.groupdict().get("fence") or ""
+        return fence[: len(fence) - len(fence.lstrip("`"))]
+
+    @property
+    def start(self) -> int:
+        """Where it starts, without the fence."""
+        return self.match.end("fence") if self.fence else self.match.start()
+
+    @property
+    def name(self) -> str:
+        """What it is called, without what surrounds it; "" if that is not known."""
+        name = self.match["name"] or ""
+        return name.translate(_PLAIN).lower().strip("|/") if self.kind is TAG else name
+
+    @property
+    def closes(self) -> bool:
+        """Whether it is the end of an element."""
+        closing = self.match["close"] or self.match["name"].lstrip("|｜").startswith("/")
+        return bool(closing) or self.name.endswith(_CLOSERS)
+
+    def cut(self, names: Collection[str]) -> bool:
+        """Say whether what breaks off here was to be a call."""
+        if self.kind in (PYTHON, APPLIED):
+            return self.name in names
+        return len(self.name) > 2
+
+
+class Body:
+    """Finds the end of what a marker began."""
+
+    def __init__(self, start: int, kind: re.Pattern[str], name: str) -> None:
+        """Look from index `start` for the end of an element, or of a list, of some `name`."""
+        self.lost = False
+        """Whether it was too long, and nothing can be made of it."""
+        self._name = name
+        self._closer = _LIST_END if kind is LIST else _closer(name)
+        self._start = self._looked = self._at = start
+        self._extent: Extent | None = None
+        self._valued = False
+        """Whether a value has come, so that something else is no part of it."""
+        self._values = True
+        """Whether values are in it, and not elements."""
+
+    def forget(self) -> None:
+        """Do not make anything of it any more; its text is gone but for a margin."""
+        self.lost = True
+        self._values = False
+        self._start = self._looked = 1
+
+    def find(self, text: str) -> tuple[int, int] | None:
+        """Return the end of the inside and the end of it all, once they have come."""
+        close = self._closer.search(text, self._looked)
+        self._looked = max(self._start, len(text) - MARGIN)
+        end = self._follow(text[: close.start()] if close else text)
+        if end:
+            return end, end
+        return close.span() if close else None
+
+    def last(self, text: str) -> int:
+        """Return the end where the answer is over, and no end was told."""
+        waiting = self._values and self._valued and self._extent is None
+        return self._behind(text) if waiting else len(text)
+
+    def _behind(self, text: str) -> int:
+        """Return the index behind the last value and what belongs to it."""
+        return len(text[: past(_BETWEEN, text, self._at)].rstrip())
+
+    def _follow(self, text: str) -> int:
+        """Go from value to value; return the end where there is something else behind one."""
+        try:
+            while self._values:
+                if self._extent is None and not self._begin(text):
+                    return 0
+                if self._extent is None:
+                    return self._behind(text)
+                if not (end := self._extent.find(text)):
+                    return 0
+                self._at, self._extent, self._valued = end, None, True
+        except Unreadable:  # too deep
+            self._values = False
+        return 0
+
+    def _begin(self, text: str) -> bool:
+        """Look for the next value; say whether it has come, or something else."""
+        if self._valued:
+            at = past(_BETWEEN, text, self._at)
+            if at == len(text) or text[at:] == "[":
+                return False
+            if text[at] != "<":
+                if _VALUE.match(text, at):
+                    self._extent = Extent(at)
+                return True
+            tag = TAG.match(text, at)
+            if tag is None or tag["done"] is None:
+                return tag is None or tag.end() < len(text)
+            if (name := Found(TAG, tag).name) not in ELEMENTS or name == self._name:
+                return True
+            self._at, self._valued = tag.end(), False
+        sign = _VALUE.search(text, self._at)
+        if sign is None:
+            self._at = max(self._at, len(text) - 1)
+        elif sign[0] == "<":
+            self._values = False
+        else:
+            self._extent = Extent(sign.start())
+        return self._extent is not None
+
+
+_LIST_END: Final = re.compile(r"\[/TOOL_CALLS?\]|</s>")
+
+
+@cache
+def _closer(name: str) -> re.Pattern[str]:
+    """Return the pattern of the end of an element, in all the ways models write it."""
+    stem = name.rpartition(":")[2].rpartition("|")[2].removesuffix("_begin").removesuffix("_start")
+    stem = re.escape(stem).replace("_", "[_▁]")
+    bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
+    return re.compile(
+        rf"<{bar}?/{bar}?{space}{stem}{bar}?\s{{0,8}}>|<{bar}{stem}[_▁]end{bar}>"
+        rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
+    )

@@ -1,0 +1,269 @@
+"""The tools of one connected device: learned when it says hello, called one at a time.
+
+The firmware runs a call in its main loop: until it has replied it neither listens nor speaks nor
+takes another call. Hence the queue, `busy`, and patience.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xiaozhi import __version__, wire
+from xiaozhi.errors import ServiceError
+from xiaozhi.jsonrpc import Calls, Fault, notification
+from xiaozhi.link import Link
+from xiaozhi.mcpvalues import FAILED, Described, described, outcome
+from xiaozhi.services.counters import Counters
+from xiaozhi.timers import Timers
+from xiaozhi.tooling import Outcome, Scene, Tool
+
+ANSWER: Final = 10.0
+"""Seconds a device has to introduce itself, and for each page of its list."""
+CALL: Final = 30.0
+"""Seconds a call may take."""
+PHOTO: Final = 35.0
+"""Seconds for a photo: the firmware has half a minute for the upload alone."""
+WAIT: Final = 10.0
+"""Seconds a call may wait for those before it."""
+QUEUE: Final = 8
+"""Calls that may wait."""
+
+PAGES: Final = 32
+"""Pages of a list that are asked for."""
+TOOLS: Final = 128
+"""Tools of one device."""
+BYTES: Final = 131_072
+"""What these may take of what a model is told."""
+
+
+class Late(ServiceError):
+    """The device did not reply in time."""
+
+
+@attrs.define(eq=False)
+class _Asked:
+    """A request, and whoever waits for its result."""
+
+    method: str
+    params: Mapping[str, Any]
+    seconds: float
+    answer: Deferred[Any] = attrs.field(factory=Deferred[Any])
+
+
+class DeviceTools:
+    """Where the tools of a device come from (a `Source`), as long as it is connected."""
+
+    log = Logger()
+
+    def __init__(
+        self, link: Link, clock: Any, counters: Counters, vision: Mapping[str, str]
+    ) -> None:
+        """Ask the device behind `link`. `vision` is where its photos go: `url` and `token`."""
+        self._link = link
+        self._counters = counters
+        self._vision = vision
+        self._timers = Timers(clock, link)
+        self._calls: Calls[_Asked] = Calls(1)
+        self._waiting: deque[_Asked] = deque()
+        self._tools: dict[str, Tool] = {}
+        self._learning: Deferred[None] | None = None
+        self._freed: list[Deferred[None]] = []
+        """Who waits until the device can speak again."""
+        self._closed = False
+
+    # -- what the visit tells --
+
+    def begin(self) -> None:
+        """Learn what the device can do, since its hello says that it can be asked; once."""
+        if self._learning is None and not self._closed:
+            self._learning = Deferred.fromCoroutine(self._learn())
+            self._learning.addErrback(self._failed)
+
+    def receive(self, payload: Mapping[str, Any]) -> None:
+        """Take JSON-RPC of the device's; what is no reply to us is ignored."""
+        reply = self._calls.take(payload)
+        if reply is None:
+            return
+        if isinstance(reply.result, Fault):
+            reply.kept.answer.errback(ServiceError("tool", f"{FAILED}: {reply.result.why}"))
+        else:
+            reply.kept.answer.callback(reply.result)
+        self._next()
+
+    def close(self) -> None:
+        """Fail whatever is under way: the connection is gone. Idempotent."""
+        self._closed = True
+        self._tools.clear()
+        self._timers.stop()
+        if self._learning is not None:
+            self._learning.cancel()
+        left = [*self._calls.clear(), *self._waiting]
+        self._waiting.clear()
+        for asked in left:
+            asked.answer.errback(ServiceError("tool", f"{FAILED}: the device has gone"))
+        self._next()
+
+    # -- what others ask --
+
+    def tools(self, device: str = "") -> Sequence[Tool]:
+        """Tell what the device can do, in its own order; those for operators are among them."""
+        return tuple(self._tools.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether the device runs a call, so that it would not hear that speech begins."""
+        return any(asked.method == "tools/call" for asked in self._calls)
+
+    def free(self) -> Deferred[None]:
+        """Wait until the device is not `busy`: the longest call, at most."""
+        if not self.busy:
+            return succeed(None)
+        freed: Deferred[None] = Deferred()
+        self._freed.append(freed)
+        return freed
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
+        """Call a tool by the device's own name for it; raises ServiceError.
+
+        Who does not wait any longer cancels; the device is asked nothing else until it has
+        replied, or cannot be expected to.
+        """
+        began, result = self._timers.now, "dropped"
+        params = {"name": name, "arguments": dict(arguments)}
+        try:
+            done = outcome(await self._ask("tools/call", params, _patience(name)))
+            result = "failed" if done.failed else "done"
+            return done
+        except ServiceError as error:
+            result = "late" if isinstance(error, Late) else "failed"
+            raise
+        finally:
+            self._counters.count("device_tool_calls", result=result)
+            self._counters.observe("device_tool_call", self._timers.now - began)
+
+    # -- learning --
+
+    async def _learn(self) -> None:
+        """Have the device introduce itself and list its tools; if that fails, once more."""
+        for last in (False, True):
+            try:
+                await self._ask("initialize", self._introduction(), ANSWER)
+                self._link.send(wire.Mcp(notification("notifications/initialized")))
+                await self._list()
+            except ServiceError as error:
+                if last:
+                    self.log.info("the device's tools are not known: {why}", why=error.why)
+            else:
+                self.log.info("the device has {count} tools", count=len(self._tools))
+                return
+
+    def _introduction(self) -> dict[str, Any]:
+        return {
+            "protocolVersion": "2024-11-05",
+            # Some clients fail where one of the two is missing.
+            "capabilities": {
+                "vision": {"url": self._vision["url"], "token": self._vision["token"]}
+            },
+            "clientInfo": {"name": "xiaozhi", "version": __version__},
+        }
+
+    async def _list(self) -> None:
+        """Ask for page after page; what is on them can be called at once."""
+        params: dict[str, Any] = {"withUserTools": True}
+        cursors = {""}
+        size = 0
+        for _ in range(PAGES):
+            page = await self._ask("tools/list", params, ANSWER)
+            if not isinstance(page, dict) or not isinstance(page.get("tools"), list):
+                raise ServiceError("tool", "its list of tools is none")
+            for told in page["tools"]:
+                one = described(told)
+                if one is None or one.name in self._tools:
+                    continue
+                size += one.size
+                if size > BYTES or len(self._tools) >= TOOLS:
+                    self.log.info("the device has too many tools: the rest is left out")
+                    return
+                self._tools[one.name] = self._made(one)
+            cursor = page.get("nextCursor")
+            if not isinstance(cursor, str) or cursor in cursors:
+                return
+            cursors.add(cursor)
+            params = {"withUserTools": True, "cursor": cursor}
+
+    def _made(self, one: Described) -> Tool:
+        return Tool(
+            one.name,
+            one.description,
+            partial(self._do, one.name),
+            one.schema,
+            alone=True,
+            quiet=True,
+            # Our own words about a call that is late come first.
+            patience=_patience(one.name) + WAIT + 1,
+            user_only=one.user_only,
+        )
+
+    async def _do(self, name: str, arguments: dict[str, Any], scene: Scene) -> Outcome:
+        return await self.call(name, arguments)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            self.log.failure("our fault", failure)
+
+    # -- one request at a time --
+
+    def _ask(self, method: str, params: Mapping[str, Any], seconds: float) -> Deferred[Any]:
+        """Ask, when it is its turn; the reply may take so long. Fails with ServiceError."""
+        if self._closed:
+            return fail(ServiceError("tool", f"{FAILED}: the device has gone"))
+        if len(self._waiting) >= QUEUE:
+            return fail(ServiceError("tool", f"{FAILED}: too many calls wait for the device"))
+        asked = _Asked(method, params, seconds)
+        self._waiting.append(asked)
+        self._next()
+        asked.answer.addTimeout(seconds + WAIT, self._timers.clock)
+        return asked.answer.addErrback(_late, seconds)
+
+    def _next(self) -> None:
+        """Send the next request, if none is under way."""
+        while self._waiting and not len(self._calls):
+            asked = self._waiting.popleft()
+            if asked.answer.called:
+                continue  # nobody waits for it any more
+            deadline = self._timers.now + asked.seconds
+            request = self._calls.call(asked.method, asked.params, asked, deadline)
+            self._link.send(wire.Mcp(request))
+        if (due := self._calls.next_at()) is None:
+            self._timers.cancel("overdue")
+        else:
+            self._timers.after("overdue", max(0.0, due - self._timers.now), self._overdue)
+        if not self.busy:
+            freed, self._freed = self._freed, []
+            for waiting in freed:
+                waiting.callback(None)
+
+    def _overdue(self) -> None:
+        """Wait no longer for a reply, and ignore it if it comes."""
+        for asked in self._calls.expire(self._timers.now):
+            asked.answer.errback(TimedOut())
+        self._next()
+
+
+def _patience(name: str) -> float:
+    return PHOTO if "photo" in name else CALL
+
+
+def _late(failure: Failure, seconds: float) -> Any:
+    if failure.check(TimedOut) is None:
+        return failure
+    raise Late("tool", f"{FAILED}: the device did not reply within {seconds:g} s")

@@ -1,0 +1,121 @@
+"""What a user said of themselves, by patterns: the extract that needs no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from xiaozhi.services.store import Entry, Fact
+from xiaozhi.tokens import shorten
+
+TOPICS: Final = 3
+"""So many of the last things said tell what a talk was about."""
+_TOPIC: Final = 20
+"""Tokens of each."""
+
+
+class _Pattern(NamedTuple):
+    """How something is said, and the note that is taken of it."""
+
+    said: re.Pattern[str]
+    note: str
+    topic: str
+    """{} stands for what it is about, so that each has one note."""
+
+
+_CLAUSE = re.compile(
+    r"(?:(?!\s(?:and|but|so)\s+(?:i\b|i['’]|my\b|call\b))[^.!?;,\n。！？；，、])+[.!?。！？]?", re.I
+)
+_QUESTION = re.compile(
+    r"[?？]$|[吗呢么][。]?$|^(?:do|does|did|what|who|where|when|why|how|if)\b", re.I
+)
+_ENDS = re.compile(
+    r"\s+(?:and|but|so|because|please|since|when|now|though|which|who|from now on|too)\b.*$", re.I
+)
+_TAIL = re.compile(r"(?:就行了?|就好了?|就可以了?|好了|吧|啦|了|呀|啊|哦|的)$")
+_POINTING = re.compile(
+    r"(?:it|that|this|these|those|you|him|her|them|how|what|when|your|to know|a lot|back|later|a|"
+    r"an|if|in|at|on|tomorrow|again)\b|[你您他她它这那不起一去来干做声下别把]|自己|.*(?:什么|哪|谁)",
+    re.I,
+)
+"""At its beginning, something that is not told, or means another thing."""
+_LONGEST: Final = 60
+
+
+def _english(said: str, note: str, topic: str) -> _Pattern:
+    return _Pattern(
+        re.compile(rf"(?:^|\b(?:and|but|so|well|oh|hi|hello)\s+){said}", re.I), note, topic
+    )
+
+
+def _chinese(said: str, note: str, topic: str) -> _Pattern:
+    return _Pattern(
+        re.compile(rf"^(?:你好|嗯|对了|其实|那|记住|请记住|因为|但是|不过)?{said}"), note, topic
+    )
+
+
+_REALLY = r"(?:(?:really|also|still|just|do|always|absolutely)\s+)*"
+_VERY = "(?:真的|也|很|最|特别|非常|比较|还是|一直|超级?|挺)*"
+_PATTERNS: Final = (
+    _english(r"my name(?:'s|’s| is) (?!not\b)(.+)", "The user's name is {}.", "name"),
+    _english(
+        r"(?:(?:please|just|you can) )*call me (.+)", "The user wants to be called {}.", "address"
+    ),
+    _english(rf"i {_REALLY}live in (.+)", "The user lives in {}.", "home"),
+    _english(rf"i(?:'m|’m| am| come) {_REALLY}from (.+)", "The user comes from {}.", "origin"),
+    _english(rf"i {_REALLY}(?:like|love|enjoy) (.+)", "The user likes {}.", "taste: {}"),
+    _english(
+        rf"i {_REALLY}(?:hate|don't {_REALLY}like|do not {_REALLY}like|dislike|can't stand) (.+)",
+        "The user does not like {}.",
+        "taste: {}",
+    ),
+    _english(
+        rf"i(?:'m|’m| am) {_REALLY}allergic to (.+)", "The user is allergic to {}.", "allergy: {}"
+    ),
+    _english(
+        rf"i(?:'m|’m| am) (?:not|no longer) {_REALLY}allergic to (.+?)(?: any ?more)?$",
+        "The user is not allergic to {}.",
+        "allergy: {}",
+    ),
+    _chinese("我(?:的名字)?(?:叫做?|名叫|姓名是|的名字[是叫])(.+)", "用户叫{}。", "name"),
+    _chinese("(?:请|你可以|以后|你以后|就|可以)*叫我(.+)", "用户希望被称为{}。", "address"),
+    _chinese("我(?:现在|家|就|目前)*住在?(.+)", "用户住在{}。", "home"),
+    _chinese("我(?:是从|来自)(.+?)(?:来的)?$", "用户来自{}。", "origin"),
+    _chinese(f"我{_VERY}(?:喜欢|爱吃|爱喝|爱看|爱听|爱)(.+)", "用户喜欢{}。", "taste: {}"),
+    _chinese(f"我{_VERY}(?:不(?:太|怎么|再)*喜欢|讨厌|不爱)(.+)", "用户不喜欢{}。", "taste: {}"),
+    _chinese("我对(.+?)(?<![不没])过敏", "用户对{}过敏。", "allergy: {}"),
+    _chinese("我对(.+?)(?:已经)?不(?:再)?过敏", "用户对{}不过敏。", "allergy: {}"),
+)
+
+
+def facts(entries: Sequence[Entry]) -> list[Fact]:
+    """Take notes of what the user said of themselves, in order."""
+    return [
+        fact
+        for entry in entries
+        if entry.role == "user"
+        for clause in _CLAUSE.findall(entry.text)
+        for fact in _notes(clause.strip(), entry.at)
+    ]
+
+
+def digest(entries: Sequence[Entry]) -> str:
+    """Tell what a talk was about by the last things the user said."""
+    said = [" ".join(entry.text.split()) for entry in entries if entry.role == "user"]
+    return " / ".join(shorten(text, _TOPIC) for text in said[-TOPICS:])
+
+
+def _notes(clause: str, at: float) -> Iterator[Fact]:
+    if _QUESTION.search(clause):
+        return
+    clause = clause.rstrip(".!?。！？ ")
+    for pattern in _PATTERNS:
+        match = pattern.said.search(clause)
+        if match is None:
+            continue
+        told = _ENDS.sub("", match[1]).strip()
+        told = _TAIL.sub("", told).strip()
+        if told and len(told) <= _LONGEST and not _POINTING.match(told):
+            yield Fact(pattern.note.format(told), at, pattern.topic.format(told.casefold()))
+            return

@@ -1,0 +1,256 @@
+"""Take the calls of tools out of what a model says, where it writes them as text.
+
+Models have many ways to write a call, and write them anywhere: before, after and within what
+they say, in a code fence, with or without the markers they were taught. None of it is for the
+ear. So the text is read from its head, and where a call may begin, it is kept until that is
+decided. As in `speakable`, a beginning is a pattern that also matches every beginning of it,
+and whose group `done` is set when it is complete. Nothing depends on how the text was cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Generator
+from typing import Final
+
+from xiaozhi.callforms import WRAPPERS, broken, calls_in, shaped
+from xiaozhi.callmarks import (
+    APPLIED,
+    ELEMENTS,
+    KEYS,
+    KIMI,
+    KINDS,
+    LIST,
+    LISTS,
+    MARGIN,
+    MARKED,
+    OBJECT,
+    PYTHON,
+    TAG,
+    THOUGHTS,
+    Body,
+    Found,
+)
+from xiaozhi.laxjson import Extent, Unreadable, read
+from xiaozhi.tooling import Call
+
+LONGEST: Final = 8000
+"""Characters of a call. What is longer is dropped if it was marked as one, else it is text."""
+
+_TAIL: Final = re.compile(r"(?<![\w.])[A-Za-z_][\w.]{0,70}\Z")
+_BEHIND: Final = re.compile(r"(?P<braces>\}{0,3})\s{0,40}(?P<ticks>`{0,3})")
+_SHORT: Final = 40
+"""Characters of an unfinished value that are not worth to be said."""
+
+
+class Sieve:
+    """Takes the calls out of one answer; make a new one for each answer.
+
+    What `feed` returned, joined, and `flush` at the end, is the same however the answer was cut.
+    """
+
+    def __init__(self, names: Collection[str] = ()) -> None:
+        """Take the `names` of the tools on offer, as the model was told them."""
+        self._names = frozenset(names)
+        self._keys = (*KEYS, *sorted(self._names))
+        some = "|".join(map(re.escape, sorted(self._names)))
+        lines = rf"|(?<=\n)(?:{some})\(" if some else ""
+        self._opening = re.compile(rf"[<{{\[`]|(?<![\w.])functions\.{lines}")
+        self._out: list[str | Call] = []
+        self._text = "\n"
+        """What is not decided, behind the character that stood before it."""
+        self._passed = 0
+        """Characters of the answer before `_text`."""
+        self._deaf = 0
+        """Until this character of the answer a value that has no marker is no call."""
+        self._ticks = ""
+        """The end of a fence that is still to come, and is to be dropped."""
+        self._ended = False
+        self._reading = self._read()
+
+    def feed(self, piece: str) -> list[str | Call]:
+        """Take the next piece; return what is now known to be text, and the calls."""
+        self._text += piece
+        next(self._reading, None)
+        out, self._out = self._out, []
+        return out
+
+    def flush(self) -> list[str | Call]:
+        """Return what was kept, now that no more comes. An unfinished call is dropped."""
+        self._ended = True
+        return self.feed("")
+
+    def _read(self) -> Generator[None, None, None]:
+        """Read the answer; wait for more of it at every `yield`."""
+        while True:
+            self._say(self._next())
+            if len(self._text) > 1:
+                yield from self._try()
+            elif self._ended:
+                return
+            else:
+                yield
+
+    def _next(self) -> int:
+        """Return where a call may begin next, or the end of the text."""
+        if opening := self._opening.search(self._text, 1):
+            return opening.start()
+        tail = _TAIL.search(self._text, 1)
+        if tail and not self._ended:
+            lines = self._names if self._text[tail.start() - 1] == "\n" else ()
+            if any(word.startswith(tail[0]) for word in ("functions.", *lines)):
+                return tail.start()
+        return len(self._text)
+
+    def _try(self) -> Generator[None, None, None]:
+        """Read the call at the head of the text, or say that it is none."""
+        while True:
+            found = self._beginning()
+            if found is None or found.match["done"] is not None:
+                break
+            if self._ended:
+                if found.cut(self._names):
+                    self._drop(len(self._text))
+                    return
+                found = None
+                break
+            yield
+        if found is None and self._ticks and self._text.startswith(self._ticks, 1):
+            self._drop(1 + len(self._ticks))
+            self._ticks = ""
+        elif found is None:
+            ticks = len(self._text) - 1 - len(self._text[1:].lstrip("`"))
+            self._say(1 + max(ticks, 1))
+        elif found.kind is TAG and found.name in THOUGHTS:
+            yield from self._think(found)
+        elif found.kind is TAG and (found.closes or found.match[0].endswith("/>")):
+            self._drop(found.match.end())
+        elif found.kind in MARKED:
+            yield from self._marked(found)
+        else:
+            yield from self._bare(found)
+
+    def _beginning(self) -> Found | None:
+        """Find what begins at the head of the text, or may begin there (not yet `done`)."""
+        undecided = None
+        deaf = self._passed < self._deaf
+        for kind in KINDS.get(self._text[1], KINDS[""]):
+            match = kind.match(self._text, 1)
+            assert match is not None, "each may be empty"
+            found = Found(kind, match)
+            if (deaf and kind not in MARKED) or (kind is APPLIED and not self._on_line(found)):
+                continue
+            if match["done"] is None and match.end() < len(self._text):
+                continue
+            if not found.name or self._fits(found):
+                if match["done"] is not None:
+                    return found
+                undecided = undecided or found
+        return undecided
+
+    def _on_line(self, found: Found) -> bool:
+        """Say whether an application of a name begins a line, or is fenced."""
+        return bool(found.fence) or self._text[0] == "\n"
+
+    def _fits(self, found: Found) -> bool:
+        """Say whether a name is one that a call may begin with, or the beginning of one."""
+        if found.kind is KIMI:
+            return True
+        choices: Collection[str] = self._names
+        if found.kind in (TAG, LIST, OBJECT):
+            choices = {TAG: ELEMENTS, LIST: LISTS, OBJECT: self._keys}[found.kind]
+        if found.match.end("name") < len(self._text):
+            return found.name in choices
+        return any(choice.startswith(found.name) for choice in choices)
+
+    def _think(self, found: Found) -> Generator[None, None, None]:
+        """Pass over a thought: a call in it is a draft."""
+        closer = re.compile(rf"</{found.name}\s{{0,8}}>", re.IGNORECASE)
+        self._say(found.match.end())
+        while not (close := closer.search(self._text, 1)):
+            self._say(max(1, len(self._text) - (0 if self._ended else MARGIN)))
+            if self._ended:
+                return
+            yield
+        self._say(close.end())
+
+    def _marked(self, found: Found) -> Generator[None, None, None]:
+        """Read what is between a marker and its end, which some models leave out."""
+        element = found.name.rpartition(":")[2].rpartition("|")[2] in ("function", "invoke")
+        body = Body(found.match.end(), found.kind, found.name)
+        while not (end := body.find(self._text[:LONGEST])):
+            if len(self._text) >= LONGEST:
+                self._drop(LONGEST - MARGIN)
+                body.forget()
+                continue
+            if self._ended:
+                break
+            yield
+        inside, behind = end or (body.last(self._text),) * 2
+        start = found.start if element else found.match.end()
+        if not body.lost and found.name != "tool_response":
+            self._out.extend(calls_in(self._text[start:inside], self._names, bool(end)))
+        self._drop(behind)
+        yield from self._behind(found.fence)
+
+    def _bare(self, found: Found) -> Generator[None, None, None]:
+        """Read a value, or an application of a name, that stands without a marker."""
+        first = found.start if found.kind in (OBJECT, PYTHON) else found.match.start("done")
+        extent, end = Extent(first), 0
+        while True:
+            try:
+                end = extent.find(self._text[:LONGEST])
+            except Unreadable:
+                break
+            if end or self._ended or len(self._text) >= LONGEST:
+                break
+            yield
+        cut = self._ended and not end and len(self._text) < LONGEST
+        text = self._text[found.start : end or None] if end or cut else ""
+        calls = self._calls(found, text, bool(end))
+        if calls or (cut and self._meant(found)):
+            self._out.extend(calls)
+            self._drop(end or len(self._text))
+            yield from self._behind(found.fence)
+        else:
+            self._deaf = self._passed + (end or extent.at) - 1
+            self._say(1 + max(1, len(found.fence)))
+
+    def _calls(self, found: Found, text: str, whole: bool) -> list[Call]:
+        """Make calls of what stands without a marker, if they are."""
+        if found.kind is not OBJECT:
+            return calls_in(text, self._names, whole)
+        try:
+            return shaped(read(text), self._names, marked=False)
+        except Unreadable:
+            return broken(text, self._names) if whole else []
+
+    def _meant(self, found: Found) -> bool:
+        """Say whether what is unfinished at the end of the answer was to be a call."""
+        text = self._text[found.start :]
+        known = found.kind is not OBJECT or found.name in WRAPPERS or len(text) < _SHORT
+        return known or any(name in text for name in self._names)
+
+    def _behind(self, fence: str) -> Generator[None, None, None]:
+        """Drop what belongs to the call behind it: braces too many, the end of the fence."""
+        while True:
+            match = _BEHIND.match(self._text, 1)
+            assert match is not None, "it may be empty"
+            if fence and match["ticks"].startswith(fence):
+                self._drop(match.start("ticks") + len(fence))
+                return
+            known = match.end() if fence else match.end("braces")
+            if known < len(self._text) or self._ended:
+                self._ticks = fence
+                self._drop(match.end("braces"))
+                return
+            yield
+
+    def _say(self, end: int) -> None:
+        if end > 1:
+            self._out.append(self._text[1:end])
+            self._drop(end)
+
+    def _drop(self, end: int) -> None:
+        self._text = self._text[end - 1 :]
+        self._passed += end - 1
