@@ -20,7 +20,7 @@ from xiaozhi.phrases import notice
 from xiaozhi.presence import Presence, Unregistered
 from xiaozhi.scope import about
 from xiaozhi.services.counters import Counters
-from xiaozhi.services.reminders import Notice, Reminders
+from xiaozhi.services.reminders import SOON, Notice, Reminders
 from xiaozhi.services.store.records import Entry, Seen, SessionMemory
 from xiaozhi.session import Session
 from xiaozhi.timers import Timers
@@ -30,9 +30,6 @@ OVERLAP = 1.5
 
 BURST = 5.0
 """Seconds of messages that may come at once: a network that stalled catches up."""
-
-SOON = 3600.0
-"""Seconds before something is due in which the connection is kept for it."""
 
 LARGE = 2000
 """Bytes that count as one message more."""

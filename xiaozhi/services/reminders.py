@@ -35,6 +35,8 @@ from xiaozhi.services.store.records import Full, Reminder
 
 MOST: Final = 50
 """Reminders a device may have."""
+SOON: Final = 3600.0
+"""Seconds before something is due in which a connection is kept for it."""
 RINGS: Final = 3
 """So often timers and alarms ring, while nobody answers."""
 PAUSE: Final = 60.0
@@ -300,6 +302,8 @@ class Reminders(Service):
     def _told(self, desk: _Desk, due: Sequence[Reminder], spoken: bool) -> None:
         """Be done with what was told, or ring again in a minute."""
         now = self._wall()
+        if spoken:
+            self.log.info("{device} was told {count} reminders", device=desk.device, count=len(due))
         for reminder in due:
             if reminder.id not in desk.reminders:
                 continue  # it was cancelled meanwhile

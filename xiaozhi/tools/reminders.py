@@ -14,15 +14,16 @@ from xiaozhi import notices, telling
 from xiaozhi.errors import Unavailable
 from xiaozhi.occurrence import REPEATS, Impossible, coming, following, time_named
 from xiaozhi.services import engine
+from xiaozhi.services.reminders import SOON
 from xiaozhi.services.store.records import Full, Reminder, ReminderKind
 from xiaozhi.tooling import Outcome, Scene, Tool
 from xiaozhi.tools import Room
 from xiaozhi.tools._places import check_zone, own_zone
 
-SOON: Final = 3600.0
-"""Seconds for which a connection is kept for what is due."""
 _LONGEST: Final = 366 * 86400
 """Seconds from now to the latest that is kept."""
+_STUTTER: Final = 10.0
+"""Seconds within which what is set again is the same."""
 _WORDS: Final = 200
 """Letters of what is to be remembered."""
 
@@ -149,12 +150,13 @@ class Kit:
             made_at=now.timestamp(),
         )
         try:
-            await self._reminders.add(reminder, scene.known)
+            # Who goes on speaking says the same again: one timer, not two.
+            there = await self._reminders.all(scene.device, scene.known)
+            if not any(_same(reminder, one) for one in there):
+                await self._reminders.add(reminder, scene.known)
         except Full as error:
             chinese = scene.language == "zh"
-            say = (
-                "已经满了，请先取消一些。" if chinese else "There are too many; cancel some first."
-            )
+            say = "已经满了，请先取消一些。" if chinese else "There are too many: cancel some."
             return Outcome(error.why, say, failed=True)
         say = _confirmed(reminder, now.timestamp())
         return Outcome(f"{say} (due {datetime.fromtimestamp(when.due, self._zone):%F %T %Z})", say)
@@ -250,6 +252,12 @@ def _span(arguments: Mapping[str, Any]) -> float:
     if any(not isinstance(count, int | float) or not 0 <= count < 10**9 for count, _ in given):
         raise Impossible("hours, minutes and seconds must be numbers, none of them negative")
     return sum(count * size for count, size in given)
+
+
+def _same(one: Reminder, other: Reminder) -> bool:
+    """Say whether somebody means one thing by both."""
+    near = abs(one.due - other.due) < _STUTTER and abs(one.made_at - other.made_at) < _STUTTER
+    return near and (one.kind, one.label, one.repeat) == (other.kind, other.label, other.repeat)
 
 
 def _confirmed(reminder: Reminder, now: float) -> str:
