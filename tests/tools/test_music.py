@@ -69,6 +69,7 @@ class MusicCase(ToolCase):
         sounding(self.music / "Nina Simone - Feeling Good.wav")
         (self.music / "notes.txt").write_text("no music")
         (self.music / "cover.mp3.jpg").write_bytes(b"no music either")
+        (self.music / "gone.mp3").symlink_to(self.music / "nowhere.mp3")
         return self.kit()
 
 
@@ -262,6 +263,7 @@ class PlayingTests(MusicCase):
         (self.music / "a.mp3").write_bytes(b"no sound" * 1000)
         sounding(self.music / "b.wav")
         (self.music / "c.flac").write_bytes(b"fLaC")
+        (self.music / "d.ogg").write_bytes(b"no sound")
         kit = self.kit()
         await call(kit, "play_music", self.en, title="a")
         self.assertEqual(await heard(self.en.clips[0]), SECONDS)
