@@ -140,7 +140,7 @@ class FindingTests(MusicCase):
             scene = Listener()
             await call(kit, "play_music", scene, **said)
             self.assertEqual(titles(scene), ["陈奕迅 - 十年"])
-        self.assertAlmostEqual(await heard(scene.clips[0]), 0.5, delta=0.2)
+        self.assertApproximates(await heard(scene.clips[0]), 0.5, 0.2)
 
     async def test_changed(self) -> None:
         """Music that is added is found, music that is gone is not."""
@@ -191,7 +191,7 @@ class PlayingTests(MusicCase):
             self.assertEqual(clip.rate, RATE)
             self.assertTrue(all(len(piece) % 2 == 0 for piece in pieces))
         await call(kit, "play_music", self.en, title="a")
-        self.assertAlmostEqual(await heard(self.en.clips[0]), 2.0, delta=0.1)
+        self.assertApproximates(await heard(self.en.clips[0]), 2.0, 0.1)
 
     async def test_devices(self) -> None:
         """What one device plays, and where it is, is nothing to another."""
