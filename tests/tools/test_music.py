@@ -162,7 +162,9 @@ class FindingTests(MusicCase):
     async def test_gone(self) -> None:
         """A folder that is gone is a ServiceError; one that never was, Unavailable."""
         kit = self.kit()
+        self.assertEqual((await call(kit, "play_music", self.zh)).say, "还没有音乐。")
         self.music.rmdir()
+        self.clock.advance(library.FRESH)
         self.assertIn("not there", (await failure(kit, "play_music", self.en)).why)
         with self.assertRaises(Unavailable):
             self.kit()
