@@ -239,6 +239,11 @@ class SieveTests(SynchronousTestCase):
             parts = [marked[at : at + size] for at in range(0, len(marked), size)]
             self.assertEqual(sift([*parts, "</tool_call> well"]), (" well", []))
 
+    def test_after_thoughts(self) -> None:
+        """A call behind a thought is one; the beginning of the thought may be missing."""
+        for thought in ("<think>hm</think>", "hm</think>", "<think/>", "<THINK>hm</Think>"):
+            self.assertEqual(len(self.check(f"{thought}\n{ONE['Qwen']}", f"{thought}\n")), 1)
+
     def test_late_fence(self) -> None:
         """The end of a fence around a call is dropped, however late it comes."""
         self.check(f"```json\n{PLAIN}\nNow.\n``` End `x`.", "\nNow.\n End `x`.")

@@ -121,6 +121,11 @@ class Found:
         closing = self.match["close"] or self.match["name"].lstrip("|｜").startswith("/")
         return bool(closing) or self.name.endswith(_CLOSERS)
 
+    @property
+    def single(self) -> bool:
+        """Whether it is an element without content."""
+        return self.match[0].endswith("/>")
+
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
         if self.kind in (PYTHON, APPLIED):
