@@ -236,6 +236,7 @@ class Sieve:
 
     def _behind(self, fence: str) -> Generator[None, None, None]:
         """Drop what belongs to the call behind it: braces too many, the end of the fence."""
+        fence, self._ticks = fence or self._ticks, ""
         while True:
             match = _BEHIND.match(self._text, 1)
             assert match is not None, "it may be empty"

@@ -174,7 +174,11 @@ class OpenAITests(contract.ModelContract):
         self.server.refusal = Refusal(400, "I take no tools")
         with self.assertRaises(Refused):
             await collect(model.reply(ASKED, "en"))
-        self.assertEqual(len(self.server.asked), 2)
+        for status in (429, 500):
+            self.server.refusal = Refusal(status, "Too many tools at work")
+            with self.assertRaises(ServiceError):
+                await collect(model.reply(ASKED, "en", [TIME]))
+        self.assertEqual(len(self.server.asked), 4, "asked once each")
 
     async def test_forms(self) -> None:
         """Models can be told of tools in words, or not at all, if that is set."""
