@@ -46,6 +46,8 @@ ONE: Final = {
     "Kimi": f"functions.get_time:0{GIVEN}",
     "Kimi, whole": "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_time:0"
     f"<|tool_call_argument_begin|>{GIVEN}<|tool_call_end|><|tool_calls_section_end|>",
+    "gpt-oss": "<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>"
+    f"{GIVEN}<|call|>",
     "Qwen's coder": "<tool_call>\n<function=get_time>\n<parameter=city>\nx\n</parameter>\n"
     "</function>\n</tool_call>",
     "the coder's half": "<function=get_time><parameter=city>x</parameter></function></tool_call>",
@@ -96,6 +98,7 @@ DROPPED: Final = (
     '<tool_call>{"name": "get_time", "arguments": {"city": "Bei',
     "<tool_ca",
     "<｜tool▁calls▁be",
+    '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"ci',
     "</tool_call>",
     "<tool_call/>",
     "<|tool_calls_end|>",

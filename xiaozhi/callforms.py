@@ -39,7 +39,7 @@ _PAIR: Final = re.compile(
 _HEAD: Final = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]*)\s*<arg_key>")
 _NAMED: Final = re.compile(
     r"""(?x)(?<![\w.-]) (?P<id>(?P<name>[A-Za-z_][\w.-]{0,80})(?::\d{1,4})?)
-    (?:\s|<[^<>]{0,60}>|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
+    (?:\s|<[^<>]{0,60}>(?:json)?|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
 )
 _VALUE: Final = re.compile(r"\{|\[\s*[{\[]")
 _APPLIED: Final = re.compile(r"\s*\[?\s*(?P<name>[A-Za-z_][\w.]*)\s*\(\s*")

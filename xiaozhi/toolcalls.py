@@ -17,6 +17,7 @@ from xiaozhi.callforms import WRAPPERS, broken, calls_in, shaped
 from xiaozhi.callmarks import (
     APPLIED,
     ELEMENTS,
+    HARMONY,
     KEYS,
     KIMI,
     KINDS,
@@ -30,6 +31,7 @@ from xiaozhi.callmarks import (
     THOUGHTS,
     Body,
     Found,
+    stem,
 )
 from xiaozhi.laxjson import Extent, Unreadable, read
 from xiaozhi.tooling import Call
@@ -155,7 +157,7 @@ class Sieve:
 
     def _fits(self, found: Found) -> bool:
         """Say whether a name is one that a call may begin with, or the beginning of one."""
-        if found.kind is KIMI:
+        if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
         if found.kind in (TAG, LIST, OBJECT):
@@ -179,7 +181,7 @@ class Sieve:
 
     def _marked(self, found: Found) -> Generator[None, None, None]:
         """Read what is between a marker and its end, which some models leave out."""
-        element = found.name.rpartition(":")[2].rpartition("|")[2] in ("function", "invoke")
+        element = stem(found.name) in ("function", "invoke")
         body = Body(found.match.end(), found.kind, found.name)
         while not (end := body.find(self._text[:LONGEST])):
             if len(self._text) >= LONGEST:
