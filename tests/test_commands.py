@@ -62,7 +62,8 @@ DEVICE = {
     **spoken("control_music", {"action": "previous"}, "上一首 | 播放上一首歌 | previous track"),
     **spoken("control_music", {"action": "stop"}, "停 | 停止播放 | 别放了 | stop | Stop the music!"
              "| turn off the radio | 你能停下来吗？"),
-    **spoken("get_time", {}, "现在几点 | 几点了？ | 现在是什么时间 | What time is it, please?"
+    **spoken("get_time", {}, "现在几点 | 几点了？ | 现在是什么时间"
+             "| 现在几点呢 | What time is it, please?"
              "| what's the time | Tell me what time it is. | What’s the time now?"),
     **spoken("get_date", {"day": "today"}, "今天几号 | 今天是几月几号？ | 今天星期几"
              "| what's the date"
@@ -158,6 +159,7 @@ remind me to call mom
 提醒我 | 提醒我开会之前十分钟准备 | 三点提醒我开会然后四点提醒我吃药 | 提醒我三点开会的时候带文件
 remind me in 5 minutes to check the timer | 13月1号七点叫我起床 | 7点99分叫我起床
 remind me at five to call mom and remind dad at six | 取消明天七点的闹钟 | 过十十分钟后提醒我
+next one please | the last one | 明天七点的闹钟吗 | 明天七点的闹钟呢 | 静音吗 | 三加五吗 | 今天几点
 forget it | 忘了 | forget what I said about my dog | 忘掉关于我的狗的事 | forget the last word
 忘掉最近零分钟 | what do you know about the moon | 你知道什么 | forget everything else
 一百 | 3 | what is 24/7 | 2026-11-24 | 555-1234 | what is love | 三的什么 | two plus two makes five
