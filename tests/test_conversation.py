@@ -84,6 +84,23 @@ class Tools(Case):
         self.assertEqual(minds.offered, [["of_d1"]])
 
 
+class Languages(Case):
+    def test_of_the_question(self) -> None:
+        """Tools answer in the language of the question, whatever the device is set to."""
+        languages: list[str] = []
+
+        async def note(arguments: dict[str, Any], scene: Scene) -> Outcome:
+            languages.append(scene.language)
+            return Outcome("", say="OK.", final=True)
+
+        steps = [[call("note")]] * 2
+        table = self.table(*steps, tools=(Tool("note", "notes", note),), language="en")
+        self.ask(table, "你好吗")
+        self.ask(table, "how are you")
+        self.assertEqual(languages, ["zh", "en"])
+        self.assertEqual(table.session.language, "en")
+
+
 class Goodbye(Case):
     def test_phrase(self) -> None:
         """Who says goodbye is told so, and the connection ends when it was heard."""

@@ -25,7 +25,7 @@ _NAMES: Final = tuple(
     " tool_calls_section_begin".split()
 )
 _CLOSERS: Final = tuple(
-    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id".split()
+    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id call".split()
 )
 THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
 _SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
@@ -76,11 +76,21 @@ KIMI: Final = re.compile(
         r"(?P<done>\{)",
     )
 )
+HARMONY: Final = re.compile(
+    _growing(
+        *map(re.escape, "<|channel|>commentary"),
+        r"\s{1,5}",
+        *"to=",
+        r"(?P<name>[\w.-]{1,80})\s{0,5}",
+        r"(?:<\|?[a-z]{0,10}\|?>?[a-z]{0,10}\s?){0,2}",
+        r"(?P<done>\{)",
+    )
+)
 APPLIED: Final = re.compile(_FENCE + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()"))
 MARKED: Final = (TAG, LIST)
 """What is a call whatever stands in it."""
 KINDS: Final = {
-    "<": (TAG,),
+    "<": (TAG, HARMONY),
     "{": (OBJECT,),
     "[": (LIST, OBJECT, PYTHON),
     "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
@@ -89,6 +99,11 @@ KINDS: Final = {
 """What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
 _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
+
+
+def stem(name: str) -> str:
+    """Return the name of an element without what some models put before it."""
+    return name.rpartition(":")[2].rpartition("|")[2]
 
 
 @attrs.frozen
@@ -119,7 +134,12 @@ class Found:
     def closes(self) -> bool:
         """Whether it is the end of an element."""
         closing = self.match["close"] or self.match["name"].lstrip("|｜").startswith("/")
-        return bool(closing) or self.name.endswith(_CLOSERS)
+        return bool(closing) or stem(self.name) in _CLOSERS
+
+    @property
+    def single(self) -> bool:
+        """Whether it is an element without content."""
+        return self.match[0].endswith("/>")
 
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
@@ -215,10 +235,10 @@ _LIST_END: Final = re.compile(r"\[/TOOL_CALLS?\]|</s>")
 @cache
 def _closer(name: str) -> re.Pattern[str]:
     """Return the pattern of the end of an element, in all the ways models write it."""
-    stem = name.rpartition(":")[2].rpartition("|")[2].removesuffix("_begin").removesuffix("_start")
-    stem = re.escape(stem).replace("_", "[_▁]")
+    plain = stem(name).removesuffix("_begin").removesuffix("_start")
+    plain = re.escape(plain).replace("_", "[_▁]")
     bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
     return re.compile(
-        rf"<{bar}?/{bar}?{space}{stem}{bar}?\s{{0,8}}>|<{bar}{stem}[_▁]end{bar}>"
+        rf"<{bar}?/{bar}?{space}{plain}{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
         rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
     )

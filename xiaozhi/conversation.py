@@ -36,9 +36,10 @@ def know_nothing(device: str) -> Deferred[Recollection]:
     return succeed(NOTHING)
 
 
-async def think_nothing(instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
-    """Think without a mind."""
-    raise Absent("llm", "there is no model")
+async def think_nothing(*asked: str) -> AsyncGenerator[str, None]:
+    """Have no mind, whatever is asked."""
+    if asked:
+        raise Absent("llm", "there is no model")
     yield ""
 
 
@@ -58,6 +59,17 @@ class Talk:
     think: Thinking = think_nothing
     """Has a model sum up what is too old to be told whole; without one, an extract has to do."""
     counters: Counters = attrs.field(factory=Counters)
+
+
+@attrs.define
+class _Answer:
+    """What tools want done with the answer under way."""
+
+    language: str
+    """The one it is in."""
+    clip: Clip | None = None
+    """What is played when it has been spoken."""
+    parting: bool = False
 
 
 class Conversation:
@@ -82,13 +94,20 @@ class Conversation:
         self._toolbox = self._new_toolbox()
         self._role: Role | None = None
         """None for the usual one."""
-        self._clip: Clip | None = None
-        """What is played when the answer has been spoken."""
+        self._now = _Answer(self._dialogue.language)
         self._recollection: Recollection | None = None
         """What is known of the user, once it was asked for."""
         self._condensing = Condensing(self._dialogue, self._think, clock)
-        self.parting = False
+
+    @property
+    def parting(self) -> bool:
         """Whether the connection ends with this answer."""
+        return self._now.parting
+
+    @property
+    def usual_language(self) -> str:
+        """The user's language: what they set, else the one last spoken."""
+        return self._dialogue.language
 
     def engage(self, talk: Talk) -> None:
         """Go on with what `talk` says, from the next question on."""
@@ -108,8 +127,8 @@ class Conversation:
 
         Gives the answer in parts, and the language it is in.
         """
-        self._clip, self.parting = None, False
         language = self._dialogue.ask(text, spoken, self._clock.seconds())
+        self._now = _Answer(language)
         if same(text, self._talk.exits):
             self.part()
             return self._one(phrase("goodbye", language)), language
@@ -127,8 +146,8 @@ class Conversation:
         async with aclosing(chat.answer(asked)) as parts:
             async for part in parts:
                 yield part
-        if self._clip is not None:
-            yield self._clip
+        if self._now.clip is not None:
+            yield self._now.clip
 
     def _brief(self, language: str, known: Recollection) -> Briefing:
         """Tell the model what it has to know."""
@@ -152,7 +171,7 @@ class Conversation:
 
     def heard(self, text: str, whole: bool) -> None:
         """Note what the user can have heard of the answer, and whether it was all of it."""
-        self.parting = False
+        self._now.parting = False
         self._dialogue.answer(text, whole, self._clock.seconds())
         self._condensing.look()
 
@@ -165,7 +184,7 @@ class Conversation:
 
     def retract(self) -> None:
         """Forget a question of which nothing was answered: the user is still asking it."""
-        self.parting = False
+        self._now.parting = False
         self._dialogue.retract()
 
     def said(self) -> list[Entry]:
@@ -186,16 +205,16 @@ class Conversation:
 
     @property
     def language(self) -> str:
-        """The user's language."""
-        return self._dialogue.language
+        """The language of the answer."""
+        return self._now.language
 
     def part(self) -> None:
         """Close the connection when this answer is over."""
-        self.parting = True
+        self._now.parting = True
 
     def play(self, clip: Clip) -> None:
         """Play a clip when this answer has been spoken."""
-        self._clip = clip
+        self._now.clip = clip
 
     @property
     def voice(self) -> str:

@@ -110,7 +110,7 @@ class Session:
     @property
     def language(self) -> str:
         """The user's language."""
-        return self._talk.language
+        return self._talk.usual_language
 
     # -- in --
 
@@ -196,7 +196,7 @@ class Session:
                 self._notice(self._ears.listen(now, kept))
             case e.Open(_, by_device, resume):
                 self._timers.stop()
-                language = self._talk.language
+                language = self._talk.usual_language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm()
                 self._notice(iter(()))

@@ -11,12 +11,14 @@ from typing import Any
 
 import treq
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import Clock
 from twisted.web.client import Agent
 from twisted.web.server import Site
 
-from tests.services.mcp.case import McpCase, alive, running_below
+from tests.services.mcp.case import McpCase, ended, running_below
 from tests.system import bridges
 from tests.system.server import Process, ServerCase, reactor
+from tests.websocket import set_clock
 from xiaozhi.limits import Crowd
 from xiaozhi.services.auth.refusals import Refusals
 from xiaozhi.services.mcp.link import FAILED
@@ -34,6 +36,7 @@ class BridgeTests(McpCase, ServerCase):
 
     def setUp(self) -> Any:
         super().setUp()
+        self.addCleanup(set_clock, set_clock(Clock()))  # or Autobahn's timers outlive the test
         self.store = Store(reactor, Path(self.mktemp()).absolute(), 10.0)
         self.store.startService()
         self.addCleanup(self.store.stopService)
@@ -173,4 +176,4 @@ class WholeTests(ServerCase):
         self.assertEqual(len(children), 1)
         server.handle.signalProcess("TERM")
         await server.ended
-        self.assertFalse(any(map(alive, children)))
+        await ended(children)

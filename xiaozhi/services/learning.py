@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from xiaozhi.errors import ServiceError
+from xiaozhi.scope import about
 from xiaozhi.services.store import SessionMemory
 
 SETTLING: Final = 5.0
@@ -85,7 +86,8 @@ class Learning(Service):
 
     def _begin(self, delay: float) -> None:
         self._more = False
-        self._work = Deferred.fromCoroutine(self._learn_all(delay))
+        with about(None):  # it is no longer about the session that has brought it
+            self._work = Deferred.fromCoroutine(self._learn_all(delay))
         self._work.addErrback(lambda failure: failure.trap(CancelledError))
         self._work.addErrback(lambda failure: self.log.failure("learning: our fault", failure))
         self._work.addBoth(self._done)

@@ -25,7 +25,7 @@ from xiaozhi.tools._icecast import listen
 from xiaozhi.tools._matching import best
 
 SILENCE: Final = 15.0
-"""Seconds a station may send nothing, when it is called and later."""
+"""Seconds for which there may be no sound, when a station is called and later."""
 _WELL: Final = 30.0
 """Seconds of sound after which a station that breaks off is called again."""
 _WAITING: Final = 16
@@ -111,8 +111,10 @@ class Radio:
             source = from_aio_stream(lambda: listen(url, trust, near), _WAITING)
             heard, why = 0, "it ended"
             try:
-                pieces = timed(source, self._clock, "tool", Deadlines(SILENCE, SILENCE, inf))
-                async with aclosing(of_stream(self._pool, pieces)) as sound:
+                pieces = of_stream(self._pool, source)
+                deadlines = Deadlines(SILENCE, SILENCE, inf)
+                # Of the sound, as a station may send a byte now and then.
+                async with aclosing(timed(pieces, self._clock, "tool", deadlines)) as sound:
                     async for piece in sound:
                         heard += len(piece) // 2
                         yield piece

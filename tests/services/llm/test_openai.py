@@ -6,6 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,9 +14,10 @@ from tests.openai_llm import BREAK, CALLED, STALL, OpenAIServer, Refusal, called
 from tests.services.llm import contract
 from tests.services.llm.contract import ASKED, TIME, first
 from tests.services.streams import collect, within
+from tests.test_toolcalls import ONE
 from xiaozhi.errors import Refused, ServiceError, Unavailable
 from xiaozhi.services.engine import Workshop
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Minds
 from xiaozhi.services.llm.openai import Model, Settings
 from xiaozhi.services.pool import Workers
 from xiaozhi.tooling import Call
@@ -94,6 +96,17 @@ class OpenAITests(contract.ModelContract):
                 assert isinstance(call, Call)
                 self.assertEqual((call.name, call.arguments), ("get_time", '{"city":"x"}'), kind)
 
+    async def test_written_calls(self) -> None:
+        """A call in any form of text is one that the list of models yields, and no text."""
+        minds = Minds([("m", self.model())], reactor)
+        for form, text in ONE.items():
+            pieces = [text[at : at + 5] for at in range(0, len(text), 5)]
+            self.server.script = ("Let me see. ", *pieces, "\nDone.")
+            answer = await collect(minds.reply(ASKED, "en", [TIME]))
+            said = "".join(piece for piece in answer if isinstance(piece, str))
+            calls = [piece.name for piece in answer if isinstance(piece, Call)]
+            self.assertEqual((said, calls), ("Let me see. \nDone.", ["get_time"]), form)
+
     async def test_unfinished_calls(self) -> None:
         """A call with broken arguments is one; one that breaks off with the answer is none."""
         half = tuple(called('0:call_1:get_time:{"city'))
@@ -138,7 +151,7 @@ class OpenAITests(contract.ModelContract):
         self.assertEqual(
             body["messages"][2:],
             [
-                {"role": "assistant", "content": None, "tool_calls": told},
+                {"role": "assistant", "content": "", "tool_calls": told},
                 {"role": "tool", "content": "15:05", "tool_call_id": "1"},
                 {"role": "tool", "content": "there is no such tool", "tool_call_id": "2"},
             ],
@@ -174,7 +187,11 @@ class OpenAITests(contract.ModelContract):
         self.server.refusal = Refusal(400, "I take no tools")
         with self.assertRaises(Refused):
             await collect(model.reply(ASKED, "en"))
-        self.assertEqual(len(self.server.asked), 2)
+        for status in (429, 500):
+            self.server.refusal = Refusal(status, "Too many tools at work")
+            with self.assertRaises(ServiceError):
+                await collect(model.reply(ASKED, "en", [TIME]))
+        self.assertEqual(len(self.server.asked), 4, "asked once each")
 
     async def test_forms(self) -> None:
         """Models can be told of tools in words, or not at all, if that is set."""

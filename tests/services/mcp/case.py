@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,23 @@ def _processes() -> Iterator[tuple[int, int, int]]:
                 yield int(stat.parent.name), int(parent), int(group)
 
 
-def alive(process: int) -> bool:
-    """Say whether anything runs in the group of a process."""
-    return any(group == process for _, _, group in _processes())
+def group_of(process: int) -> list[int]:
+    """List what runs in the group of a process."""
+    return [it for it, _, group in _processes() if group == process]
+
+
+async def ended(processes: Iterable[int]) -> None:
+    """Wait until all of these have ended, a moment after they were killed."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            descriptor, gone = os.pidfd_open(process), Deferred[None]()
+            _loop().add_reader(descriptor, gone.callback, None)
+            gone.addTimeout(5, reactor)
+            try:
+                await gone
+            finally:
+                _loop().remove_reader(descriptor)
+                os.close(descriptor)
 
 
 def running_below(process: int) -> list[int]:

@@ -179,7 +179,7 @@ class EndpointTests(McpCase):
         peer.send(b"x" * (LARGEST + 1))
         self.assertEqual(peer.frames()[-1], 1009)
         peer, _ = await self.knock(token)
-        for _ in range(WAITING + 1):
+        for _ in range(WAITING + 1):  # all at once, before anything reads
             peer.send({"jsonrpc": "2.0"})
         self.assertEqual(peer.frames()[-1], 1008)
         peers = [(await self.knock(token))[0] for _ in range(EACH + 1)]
