@@ -5,19 +5,21 @@ from __future__ import annotations
 import array
 import json
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from tests.pictures import JPEG
 from xiaozhi.audio import Encoder
 from xiaozhi.conversation import Conversation, Talk
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
+from xiaozhi.mcpvalues import FAILED
 from xiaozhi.modes.chat import Chat
 from xiaozhi.services.asr import Transcript
 from xiaozhi.services.counters import Counters
@@ -25,7 +27,7 @@ from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.tts import Sound
 from xiaozhi.session import Session, Staff
 from xiaozhi.settings import Assistant, Audio
-from xiaozhi.tooling import Source, Tool
+from xiaozhi.tooling import Outcome, Picture, Scene, Source, Tool
 from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
 from xiaozhi.wire import AudioParams
@@ -161,6 +163,32 @@ class FakeSpeech:
                 raise ServiceError("tts", "broke off")
         finally:
             self.closed += 1
+
+
+class FakeHands:
+    """The tools of a device: one for operators, and a camera; two more fail."""
+
+    def __init__(self) -> None:
+        self.called: list[tuple[str, Any]] = []
+
+    def tools(self, device: str) -> Sequence[Tool]:
+        async def never(arguments: dict[str, Any], scene: Scene) -> Outcome:
+            raise AssertionError("it is called by its name")
+
+        return (
+            Tool("self.reboot", "Starts anew.", never, user_only=True),
+            Tool("take_photo", "Looks.\nOnce.", never),
+        )
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
+        self.called.append((name, arguments))
+        if name == "broken":
+            raise ServiceError("tool", f"{FAILED}: no")
+        if name == "failing":
+            return Outcome(f"{FAILED}: no", failed=True)
+        if name == "take_photo":
+            return Outcome("a cat", pictures=(Picture("image/jpeg", JPEG),))
+        return Outcome("true")
 
 
 class Here:

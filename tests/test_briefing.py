@@ -1,14 +1,10 @@
-"""What a model is told: the stable part first, and what users said as data only."""
+"""What a model is told: the stable part first."""
 
 from __future__ import annotations
 
-import json
-
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xiaozhi.briefing import BEFORE, EARLIER, KNOWN, TOOLS, Briefing, filled
+from xiaozhi.briefing import TOOLS, Briefing, filled
 
 
 class BriefingTests(SynchronousTestCase):
@@ -18,9 +14,7 @@ class BriefingTests(SynchronousTestCase):
             "You are {{name}}.",
             {"name": "Ada"},
             tools=True,
-            facts=["likes tea"],
-            earlier="spoke of tea",
-            before="asked for tea",
+            known=["of tea", "", "of {name}"],
             now="Tuesday",
         ).text()
         self.assertEqual(
@@ -28,12 +22,8 @@ class BriefingTests(SynchronousTestCase):
             [
                 "You are Ada.",
                 TOOLS,
-                KNOWN,
-                '["likes tea"]',
-                EARLIER,
-                '"spoke of tea"',
-                BEFORE,
-                '"asked for tea"',
+                "of tea",
+                "of {name}",
                 "It is Tuesday.",
             ],
         )
@@ -48,11 +38,3 @@ class BriefingTests(SynchronousTestCase):
         self.assertEqual(
             filled(template, {"name": "{name}"}), '{name} {name} {other} {} {"json": 1}'
         )
-
-    @given(st.lists(st.text(), min_size=1, max_size=3))
-    def test_data(self, facts: list[str]) -> None:
-        """Whatever a user said is one line of JSON, which nothing in it can end."""
-        lines = Briefing("Hi", {}, facts=facts).text().split("\n")
-        self.assertEqual(json.loads(lines[2]), facts)
-        self.assertNotIn("<", lines[2])
-        self.assertEqual(len(lines), 3)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from twisted.internet.defer import Deferred
+import attrs
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import FakeMinds, FakeSpeech, Table, tone
 from tests.scenes import Kit, Steps, call, tool
 from xiaozhi.errors import ServiceError
+from xiaozhi.services.store import Fact, Recollection
 from xiaozhi.settings import Assistant, Role
 from xiaozhi.tooling import Clip, Outcome, Scene, Tool
 from xiaozhi.wire import Abort, Detect, ListenStart
+
+LONG = "is a thing that takes many words to tell, " * 4
 
 
 class Case(SynchronousTestCase):
@@ -78,6 +82,23 @@ class Tools(Case):
         self.ask(table, "hi")
         minds: Any = table.minds
         self.assertEqual(minds.offered, [["of_d1"]])
+
+
+class Languages(Case):
+    def test_of_the_question(self) -> None:
+        """Tools answer in the language of the question, whatever the device is set to."""
+        languages: list[str] = []
+
+        async def note(arguments: dict[str, Any], scene: Scene) -> Outcome:
+            languages.append(scene.language)
+            return Outcome("", say="OK.", final=True)
+
+        steps = [[call("note")]] * 2
+        table = self.table(*steps, tools=(Tool("note", "notes", note),), language="en")
+        self.ask(table, "你好吗")
+        self.ask(table, "how are you")
+        self.assertEqual(languages, ["zh", "en"])
+        self.assertEqual(table.session.language, "en")
 
 
 class Goodbye(Case):
@@ -203,6 +224,68 @@ class Forgetting(Case):
         self.assertEqual([entry.text for entry in table.session.said()], ["one", "Hello."])
         table.talk.forget(None)
         self.assertEqual(table.session.said(), [])
+
+
+class Remembering(Case):
+    def test_recalled(self) -> None:
+        """What is known of the user is told to the model, once asked for; later for a new talk."""
+        asked: list[str] = []
+        known = Recollection((Fact("The user likes tea.", 1.0),))
+
+        def recall(device: str) -> Deferred[Recollection]:
+            asked.append(device)
+            return succeed(known)
+
+        table = self.table(*[["Hello."]] * 3)
+        table.talk.engage(attrs.evolve(table.talk._talk, recall=recall))
+        for _ in range(2):
+            self.ask(table, "hi")
+        minds: Any = table.minds
+        for messages in minds.asked:
+            self.assertIn("likes tea", messages[0].content)
+        self.assertEqual(asked, ["d1"])
+        table.talk.forget(60)
+        self.ask(table, "hi")
+        self.assertEqual(asked, ["d1", "d1"])
+
+    def test_summed_up(self) -> None:
+        """What is too old to be told whole is summed up while nobody waits; or an extract does."""
+        waiting: Deferred[None] = Deferred()
+        asked: list[str] = []
+
+        async def think(instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
+            asked.append(text)
+            await waiting
+            yield "They told numbers."
+
+        about = Assistant(history_tokens=160)
+        table = self.table(*[["Hello."]] * 12, assistant=about)
+        table.talk.engage(attrs.evolve(table.talk._talk, think=think))
+        for number in range(4):
+            self.ask(table, f"My number {number} {LONG}")
+        self.assertEqual(len(asked), 1)
+        minds: Any = table.minds
+        self.assertIn("My number", minds.asked[-1][0].content)
+        waiting.callback(None)
+        self.ask(table, "hi")
+        self.assertIn("They told numbers.", minds.asked[-1][0].content)
+
+    def test_given_up(self) -> None:
+        """With the connection ends what is summed up for it; where there is no mind, nothing is."""
+        waiting: Deferred[None] = Deferred()
+
+        async def think(*asked: str) -> AsyncGenerator[str, None]:
+            await waiting
+            yield ""
+
+        for with_mind in (True, False):
+            table = self.table(*[["Hello."]] * 9, assistant=Assistant(history_tokens=60))
+            if with_mind:
+                table.talk.engage(attrs.evolve(table.talk._talk, think=think))
+            for _ in range(3):
+                self.ask(table, f"This {LONG}")
+            table.session.close()
+            self.assertTrue(waiting.called)
 
 
 class Badges(Case):

@@ -28,7 +28,8 @@ class ManualTests(FileTestCase):
                 self.assertTrue(lines[lines.index(line) - 1].startswith("  # "), line)
         for kind, names in ENGINES.items():
             part = text.partition(f"\n{kind}:\n")[2]
-            places = [part.index(f"use: {name}\n") for name in names]
+            form = "\n  {}:" if kind == manual.TOOLS else "use: {}\n"
+            places = [part.index(form.format(name)) for name in names]
             self.assertEqual(sorted(places), places)
         self.assertIn("\n    # Threads. (from 1)\n    threads: 1\n", text)
         self.assertIn("\n    # Speed. (above 0 to 4)\n    speed: 1\n", text)
@@ -50,7 +51,8 @@ class ManualTests(FileTestCase):
             self.assertIn(f"\n{row}", text)
         for kind, names in ENGINES.items():
             for name in names:
-                self.assertEqual(1, text.count(f"\n#### {kind}: {name}: "))
+                level = "###" if kind == manual.TOOLS else "####"
+                self.assertEqual(1, text.count(f"\n{level} {kind}: {name}: "))
 
     def test_explained(self) -> None:
         """Every key of the file has an explanation that is a sentence."""

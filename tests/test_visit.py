@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.calendar import FakeCalendar
 from tests.fakes import Table
 from tests.test_protocol import HELLO
 from tests.websocket import FakeStore, Peer, factory, set_clock
+from xiaozhi.device.mcp import Server
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory
-from xiaozhi.services.store.records import Entry, SessionMemory
+from xiaozhi.services.reminders import Reminders
+from xiaozhi.services.store.records import Entry, Reminder, SessionMemory
+from xiaozhi.services.web.address import Arrival, seen
 from xiaozhi.turn import Manners
 from xiaozhi.wire import Obeyed, Order
 
@@ -282,6 +287,186 @@ class Idle(Case):
         self.assertEqual([frame["type"] for frame in peer.frames() if frame != "ping"], ["pong"])
 
 
+class Tools(Case):
+    """What the device can do."""
+
+    def ready(self, **hello: Any) -> Peer:
+        """Connect a device that can be asked; what it was asked is left to read."""
+        peer = Peer(self.factory)
+        self.addCleanup(peer.vanish)
+        peer.handshake(PATH)
+        peer.send(HELLO | {"features": {"mcp": True}} | hello)
+        return peer
+
+    def asked(self, peer: Peer) -> list[Any]:
+        """Tell what the device was asked since the last time."""
+        frames = [frame for frame in peer.frames() if isinstance(frame, dict)]
+        return [frame["payload"] for frame in frames if frame["type"] == "mcp"]
+
+    def test_hello(self) -> None:
+        """After the hello the device is told where photos go, as it reached the server."""
+        told: list[Any] = []
+
+        def photos(device: str, arrival: Arrival) -> dict[str, str]:
+            told.append(
+                (device, seen(arrival.headers["host"], arrival.host, arrival.port).http("/"))
+            )
+            return {"url": "http://x/", "token": "t"}
+
+        self.factory = self.serve(vision=photos)
+        (request,) = self.asked(self.ready())
+        vision = {"url": "http://x/", "token": "t"}
+        self.assertEqual(request["params"]["capabilities"], {"vision": vision})
+        self.assertEqual(told, [("aa:01", "http://192.168.1.5:12345/")])
+
+    def test_in_turn(self) -> None:
+        """The replies of a device reach whoever has asked; a second hello asks nothing."""
+        peer = self.ready()
+        answer = Server().answer
+        for _ in range(3):
+            for request in self.asked(peer):
+                if (reply := answer(request)) is not None:
+                    peer.send({"type": "mcp", "payload": json.loads(str(reply))})
+        peer.send(HELLO | {"features": {"mcp": True}})
+        self.assertEqual(self.asked(peer), [])
+        tools = self.factory.presence.tools("aa:01")
+        assert tools is not None
+        self.assertEqual(len(tools.tools()), 4)
+        self.assertIn("0 messages ignored", peer.protocol.visit.account())
+
+    def test_not_asked(self) -> None:
+        """A device that does not say that it can be asked is not."""
+        for features in ({}, {"mcp": False}, None):
+            peer = self.ready(features=features)
+            self.assertEqual(self.asked(peer), [])
+            peer.vanish()
+
+    def test_broken_errors(self) -> None:
+        """Errors that break the JSON around them are no malformed messages, however many."""
+        peer = self.ready()
+        head = b'{"session_id":"","type":"mcp","payload":{"jsonrpc":"2.0","id":'
+        for number in range(30):
+            peer.send_text(head + b'%d,"error":{"message":"a"b"}}}' % number)
+        self.wait(1)
+        self.assertNotIn(1002, peer.frames())
+        self.assertEqual(self.factory.counters.value("messages_malformed"), 0)
+
+    def test_gone(self) -> None:
+        """When the device has gone a call fails at once, and nothing is left to be done."""
+        peer = self.ready()
+        tools = self.factory.presence.tools("aa:01")
+        assert tools is not None
+        called = Deferred.fromCoroutine(tools.call("self.reboot", {}))
+        peer.vanish()
+        self.assertIn("has gone", self.failureResultOf(called, ServiceError).getErrorMessage())
+        self.assertIsNone(self.factory.presence.tools("aa:01"))
+        self.clock.advance(2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Due(Case):
+    """Timers, alarms and reminders."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.calendar = FakeCalendar()
+        self.reminders = Reminders(self.calendar, self.clock, self.clock.seconds)
+        self.reminders.startService()
+        self.addCleanup(self.reminders.stopService)
+        self.factory = self.serve(reminders=self.reminders)
+
+    def set(self, seconds: float, device: str = "aa:01", **facts: Any) -> None:
+        """Have the device told something after so many seconds."""
+        now = self.clock.seconds()
+        one = Reminder(
+            id="r", device_id=device, kind="timer", due=now + seconds, made_at=now, **facts
+        )
+        self.successResultOf(Deferred.fromCoroutine(self.reminders.add(one, device == "aa:01")))
+
+    def test_told(self) -> None:
+        """A timer is shown, and spoken, and the device's own way of listening goes on."""
+        peer = self.connect()
+        peer.send({"type": "listen", "state": "start", "mode": "auto"})
+        self.set(5)
+        self.wait(4, peer)
+        self.assertEqual(self.told(peer), [])
+        self.clock.advance(1)
+        frames = peer.frames()
+        (alert,) = (one for one in frames if isinstance(one, dict) and one["type"] == "alert")
+        self.assertEqual(alert["message"], "Time is up: your timer of 5 seconds is over.")
+        self.assertEqual((alert["status"], alert["emotion"]), ("Timer", "neutral"))
+        self.table.pass_time(3)
+        self.assertEqual(self.told(peer)[-1], "tts stop")
+        self.assertEqual(self.table.speech.sentences[0][0], alert["message"])
+        self.assertEqual(peer.protocol.visit.session.state, "listening")
+
+    def test_kept_open(self) -> None:
+        """The connection is kept while something is due within the hour, and no longer."""
+        peer = self.connect()
+        self.set(3900)
+        self.wait(600, peer)
+        self.assertEqual(self.told(peer), [])
+        self.wait(3299, peer)
+        self.assertEqual(self.told(peer), [])
+        self.set_aside(peer)
+        self.set(7200)
+        self.wait(570, peer)
+        self.table.pass_time(40)
+        self.assertIn("1000", self.told(peer))
+
+    def set_aside(self, peer: Peer) -> None:
+        """Let it ring, and be answered."""
+        self.clock.advance(1)
+        self.table.pass_time(3)
+        peer.send({"type": "listen", "state": "detect", "text": "thanks"})
+        self.table.pass_time(4)
+        self.wait(61, peer)
+        self.assertEqual(self.told(peer).count("alert"), 1)
+
+    def test_at_the_next_hello(self) -> None:
+        """What was due while the device was away is told when it comes again."""
+        peer = self.connect()
+        self.set(60)
+        peer.vanish()
+        self.clock.advance(300)
+        peer = self.connect()
+        self.clock.advance(2)
+        frames = (one for one in peer.frames() if isinstance(one, dict))
+        (alert,) = (one for one in frames if one["type"] == "alert")
+        self.assertIn("was over today at", alert["message"])
+
+    def test_made_up_name(self) -> None:
+        """A device without a name is told, too, and nothing of it is stored."""
+        peer = self.connect("/xiaozhi/v1/")
+        (device,) = self.factory.presence
+        self.set(5, device)
+        self.assertEqual(self.calendar.kept, {})
+        self.wait(5, peer)
+        self.assertIn("alert", self.told(peer))
+
+    def test_not_registered(self) -> None:
+        """Who may not stay is told nothing."""
+        self.calendar.kept["r"] = Reminder(
+            id="r", device_id="aa:01", kind="timer", due=0.0, made_at=0.0
+        )
+        self.store.block("aa:01")
+        peer = Peer(self.factory)
+        self.addCleanup(peer.vanish)
+        peer.handshake(PATH)
+        peer.send(HELLO)
+        self.clock.advance(3)
+        self.assertNotIn("alert", self.told(peer))
+
+    def test_taken_over(self) -> None:
+        """The newer connection is the one that is told."""
+        first = self.connect()
+        self.set(5)
+        second = self.connect()
+        self.wait(5, second)
+        self.assertIn("alert", self.told(second))
+        self.assertNotIn("alert", self.told(first))
+
+
 class End(Case):
     def test_memory(self) -> None:
         """What was said is kept before goodbye is said, as far as it was heard."""
@@ -312,6 +497,20 @@ class End(Case):
         peer.vanish()
         (memory,) = self.memories
         self.assertEqual(memory.entries, (Entry("user", "hello", 1000.0),))
+
+    def test_forgotten(self) -> None:
+        """What was to be forgotten meanwhile is not kept, and what was said before is."""
+        for seconds, kept in ((5, ["hello"]), (None, [])):
+            peer = self.connect()
+            for text in ("hello", "my secret"):
+                peer.send({"type": "listen", "state": "detect", "text": text})
+                self.table.pass_time(9)
+            self.factory.presence.forget("aa:02", None)
+            self.factory.presence.forget("aa:01", seconds and seconds + 9)
+            peer.vanish()
+            said = [entry for memory in self.memories for entry in memory.entries]
+            self.memories.clear()
+            self.assertEqual([entry.text for entry in said if entry.role == "user"], kept)
 
     def test_devices_goodbye(self) -> None:
         """A device that says goodbye is answered when all is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ from xiaozhi.services.auth.lists import Neighbours
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.store.records import DeviceRecord, Full, Seen, SessionMemory
+from xiaozhi.services.web.address import Arrival
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
@@ -78,6 +80,7 @@ def factory(
     gate: Gate | None = None,
     manners: Manners | None = None,
     most: int = 10,
+    vision: Callable[[str, Arrival], Mapping[str, str]] | None = None,
     **terms: Any,
 ) -> DeviceFactory:
     """Make a factory whose sessions are as the one at `table`."""
@@ -91,6 +94,7 @@ def factory(
         manners or Manners(wakeup_words=("hey jarvis",)),
         devices or Devices(),
         Terms(presence, counters, clock.seconds, **terms),
+        **({"vision": vision} if vision else {}),
     )
     if gate is None:  # the usual one: neighbours may come in
         gate = Gate([Neighbours()], Proxies(), counters, clock, clock.seconds)
@@ -150,7 +154,7 @@ def request(path: str, **headers: str) -> bytes:
 class Peer:
     """One device at the other end of a connection."""
 
-    def __init__(self, factory: DeviceFactory, address: str = "192.168.1.9") -> None:
+    def __init__(self, factory: Any, address: str = "192.168.1.9") -> None:
         # Autobahn's own timers follow txaio, not the factory.
         set_clock(factory.clock)
         self.factory = factory

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from xiaozhi.laxjson import Unreadable, read_at
+from xiaozhi.laxjson import Unreadable, past, read_at
 from xiaozhi.tooling import Call, legal
 
 NAMES: Final = ("name", "tool", "tool_name", "function", "function_name", "action")
@@ -39,7 +39,7 @@ _PAIR: Final = re.compile(
 _HEAD: Final = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]*)\s*<arg_key>")
 _NAMED: Final = re.compile(
     r"""(?x)(?<![\w.-]) (?P<id>(?P<name>[A-Za-z_][\w.-]{0,80})(?::\d{1,4})?)
-    (?:\s|<[^<>]{0,60}>|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
+    (?:\s|<[^<>]{0,60}>(?:json)?|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
 )
 _VALUE: Final = re.compile(r"\{|\[\s*[{\[]")
 _APPLIED: Final = re.compile(r"\s*\[?\s*(?P<name>[A-Za-z_][\w.]*)\s*\(\s*")
@@ -67,7 +67,7 @@ def calls_in(text: str, names: Collection[str], whole: bool = True) -> list[Call
     """
     if calls := list(_elements(text, names)):
         return calls if whole or text.rstrip().endswith((">", "}")) else []
-    text = text[_after(_FENCE, text, 0) :]
+    text = text[past(_FENCE, text, 0) :]
     find = _values if _VALUE.match(text) else _python if _APPLIED.match(text) else _after_names
     try:
         for call in find(text, names):
@@ -79,10 +79,11 @@ def calls_in(text: str, names: Collection[str], whole: bool = True) -> list[Call
 
 def broken(text: str, names: Collection[str]) -> list[Call]:
     """Find the call of a tool that is known, in a text that cannot be read."""
-    for called in _CALLED.finditer(text):
-        if name := on_offer(called["name"], names):
-            given = _GIVEN.search(text)
-            return [Call("", name, text[given.end() if given else called.end() :].strip())]
+    for pattern in (_CALLED, _NAMED, _APPLIED):
+        for called in pattern.finditer(text):
+            if name := on_offer(called["name"], names):
+                given = _GIVEN.search(text) if pattern is _CALLED else None
+                return [Call("", name, text[(given or called).end() :].strip())]
     return []
 
 
@@ -142,20 +143,16 @@ def _values(text: str, names: Collection[str]) -> Iterator[Call]:
     while text[at : at + 1] in ("{", "["):
         value, end = read_at(text, at)
         yield from shaped(value, names, marked=True)
-        at = _after(_BETWEEN, text, end)
+        at = past(_BETWEEN, text, end)
 
 
 def _after_names(text: str, names: Collection[str]) -> Iterator[Call]:
     """Read names with an object behind each."""
     at = 0
     while named := _NAMED.search(text, at):
-        known = on_offer(named["name"], names)
-        arguments: object
-        try:
-            arguments, at = read_at(text, named.end())
-        except Unreadable:
-            arguments, at = text[named.end() :], len(text)
-        yield Call(named["id"] if ":" in named["id"] else "", known or named["name"], arguments)
+        arguments, at = read_at(text, named.end())
+        name = on_offer(named["name"], names) or named["name"]
+        yield Call(named["id"] if ":" in named["id"] else "", name, arguments)
 
 
 def _python(text: str, names: Collection[str]) -> Iterator[Call]:
@@ -166,13 +163,8 @@ def _python(text: str, names: Collection[str]) -> Iterator[Call]:
         at = applied.end()
         while keyword := _KEYWORD.match(text, at):
             arguments[keyword["key"]], at = read_at(text, keyword.end())
-            at = _after(_COMMA, text, at)
+            at = past(_COMMA, text, at)
         if not text.startswith(")", at):
             raise Unreadable("it has arguments without names")
         yield Call("", on_offer(applied["name"], names) or applied["name"], arguments)
-        at = _after(_BETWEEN, text, at)
-
-
-def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
-    match = pattern.match(text, at)
-    return match.end() if match else at
+        at = past(_BETWEEN, text, at)

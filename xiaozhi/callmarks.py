@@ -15,23 +15,23 @@ from typing import Final
 import attrs
 
 from xiaozhi.callforms import ARGUMENTS, BESIDE, NAMES, WRAPPERS
-from xiaozhi.laxjson import Extent, Unreadable
+from xiaozhi.laxjson import Extent, Unreadable, past
 
 MARGIN: Final = 100
 """Characters within which the end of an element is found, however it is cut."""
-_MARKED: Final = tuple(
+_NAMES: Final = tuple(
     "tool_call tool_calls toolcall toolcalls function_call function_calls tool_code tool_response"
     " function invoke python_tag action_start plugin tool_calls_begin tool_call_begin"
     " tool_calls_section_begin".split()
 )
 _CLOSERS: Final = tuple(
-    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id".split()
+    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id call".split()
 )
 THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
 _SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
 """What some models put before the names of elements."""
 ELEMENTS: Final = (
-    *(space + name for name in _MARKED + _CLOSERS for space in ("", *_SPACES)),
+    *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
     *THOUGHTS,
 )
 LISTS: Final = ("TOOL_CALLS", "TOOL_CALL")
@@ -76,11 +76,34 @@ KIMI: Final = re.compile(
         r"(?P<done>\{)",
     )
 )
+HARMONY: Final = re.compile(
+    _growing(
+        *map(re.escape, "<|channel|>commentary"),
+        r"\s{1,5}",
+        *"to=",
+        r"(?P<name>[\w.-]{1,80})\s{0,5}",
+        r"(?:<\|?[a-z]{0,10}\|?>?[a-z]{0,10}\s?){0,2}",
+        r"(?P<done>\{)",
+    )
+)
 APPLIED: Final = re.compile(_FENCE + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()"))
-KINDS: Final = (TAG, LIST, OBJECT, PYTHON, KIMI, APPLIED)
-"""The first two are marked: they are calls whatever stands in them."""
+MARKED: Final = (TAG, LIST)
+"""What is a call whatever stands in it."""
+KINDS: Final = {
+    "<": (TAG, HARMONY),
+    "{": (OBJECT,),
+    "[": (LIST, OBJECT, PYTHON),
+    "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
+    "": (KIMI, APPLIED),
+}
+"""What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
 _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
+
+
+def stem(name: str) -> str:
+    """Return the name of an element without what some models put before it."""
+    return name.rpartition(":")[2].rpartition("|")[2]
 
 
 @attrs.frozen
@@ -111,7 +134,12 @@ class Found:
     def closes(self) -> bool:
         """Whether it is the end of an element."""
         closing = self.match["close"] or self.match["name"].lstrip("|｜").startswith("/")
-        return bool(closing) or self.name.endswith(_CLOSERS)
+        return bool(closing) or stem(self.name) in _CLOSERS
+
+    @property
+    def single(self) -> bool:
+        """Whether it is an element without content."""
+        return self.match[0].endswith("/>")
 
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
@@ -151,6 +179,15 @@ class Body:
             return end, end
         return close.span() if close else None
 
+    def last(self, text: str) -> int:
+        """Return the end where the answer is over, and no end was told."""
+        waiting = self._values and self._valued and self._extent is None
+        return self._behind(text) if waiting else len(text)
+
+    def _behind(self, text: str) -> int:
+        """Return the index behind the last value and what belongs to it."""
+        return len(text[: past(_BETWEEN, text, self._at)].rstrip())
+
     def _follow(self, text: str) -> int:
         """Go from value to value; return the end where there is something else behind one."""
         try:
@@ -158,7 +195,7 @@ class Body:
                 if self._extent is None and not self._begin(text):
                     return 0
                 if self._extent is None:
-                    return self._at + len(_between(text, self._at).rstrip())
+                    return self._behind(text)
                 if not (end := self._extent.find(text)):
                     return 0
                 self._at, self._extent, self._valued = end, None, True
@@ -169,8 +206,8 @@ class Body:
     def _begin(self, text: str) -> bool:
         """Look for the next value; say whether it has come, or something else."""
         if self._valued:
-            at = self._at + len(_between(text, self._at))
-            if at >= len(text) - 1:
+            at = past(_BETWEEN, text, self._at)
+            if at == len(text) or text[at:] == "[":
                 return False
             if text[at] != "<":
                 if _VALUE.match(text, at):
@@ -195,18 +232,13 @@ class Body:
 _LIST_END: Final = re.compile(r"\[/TOOL_CALLS?\]|</s>")
 
 
-def _between(text: str, at: int) -> str:
-    match = _BETWEEN.match(text, at)
-    return match[0] if match else ""
-
-
 @cache
 def _closer(name: str) -> re.Pattern[str]:
     """Return the pattern of the end of an element, in all the ways models write it."""
-    stem = name.rpartition(":")[2].rpartition("|")[2].removesuffix("_begin").removesuffix("_start")
-    stem = re.escape(stem).replace("_", "[_▁]")
+    plain = stem(name).removesuffix("_begin").removesuffix("_start")
+    plain = re.escape(plain).replace("_", "[_▁]")
     bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
     return re.compile(
-        rf"<{bar}?/{bar}?{space}{stem}{bar}?\s{{0,8}}>|<{bar}{stem}[_▁]end{bar}>"
+        rf"<{bar}?/{bar}?{space}{plain}{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
         rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
     )

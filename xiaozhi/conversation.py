@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import attrs
+from twisted.internet.defer import Deferred, succeed
 
 from xiaozhi.answers import Part
 from xiaozhi.briefing import Briefing
+from xiaozhi.condensing import Condensing
 from xiaozhi.dialogue import Dialogue, Entry
+from xiaozhi.errors import Absent
 from xiaozhi.modes.chat import Asked, Chat
 from xiaozhi.phrases import phrase
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.memory import Thinking
+from xiaozhi.services.memory.framing import framed, framed_summary
+from xiaozhi.services.store.records import Recollection
 from xiaozhi.settings import Role
 from xiaozhi.toolbox import See, Toolbox
 from xiaozhi.tooling import Call, Clip, Outcome, Source
 from xiaozhi.wakewords import same
+
+NOTHING: Final = Recollection()
+
+Recall = Callable[[str], Deferred[Recollection]]
+"""Tells what is known of a device's user; soon, and it never fails."""
+
+
+def know_nothing(device: str) -> Deferred[Recollection]:
+    """Know nothing of a device's user."""
+    return succeed(NOTHING)
+
+
+async def think_nothing(*asked: str) -> AsyncGenerator[str, None]:
+    """Have no mind, whatever is asked."""
+    if asked:
+        raise Absent("llm", "there is no model")
+    yield ""
 
 
 @attrs.frozen
@@ -32,7 +55,21 @@ class Talk:
     exits: Sequence[str] = ()
     """What a user says to end the connection."""
     see: See | None = None
+    recall: Recall = know_nothing
+    think: Thinking = think_nothing
+    """Has a model sum up what is too old to be told whole; without one, an extract has to do."""
     counters: Counters = attrs.field(factory=Counters)
+
+
+@attrs.define
+class _Answer:
+    """What tools want done with the answer under way."""
+
+    language: str
+    """The one it is in."""
+    clip: Clip | None = None
+    """What is played when it has been spoken."""
+    parting: bool = False
 
 
 class Conversation:
@@ -57,10 +94,20 @@ class Conversation:
         self._toolbox = self._new_toolbox()
         self._role: Role | None = None
         """None for the usual one."""
-        self._clip: Clip | None = None
-        """What is played when the answer has been spoken."""
-        self.parting = False
+        self._now = _Answer(self._dialogue.language)
+        self._recollection: Recollection | None = None
+        """What is known of the user, once it was asked for."""
+        self._condensing = Condensing(self._dialogue, self._think, clock)
+
+    @property
+    def parting(self) -> bool:
         """Whether the connection ends with this answer."""
+        return self._now.parting
+
+    @property
+    def usual_language(self) -> str:
+        """The user's language: what they set, else the one last spoken."""
+        return self._dialogue.language
 
     def engage(self, talk: Talk) -> None:
         """Go on with what `talk` says, from the next question on."""
@@ -80,8 +127,8 @@ class Conversation:
 
         Gives the answer in parts, and the language it is in.
         """
-        self._clip, self.parting = None, False
         language = self._dialogue.ask(text, spoken, self._clock.seconds())
+        self._now = _Answer(language)
         if same(text, self._talk.exits):
             self.part()
             return self._one(phrase("goodbye", language)), language
@@ -91,17 +138,18 @@ class Conversation:
         yield sentence
 
     async def _parts(self, language: str) -> AsyncGenerator[Part, None]:
-        chat = self._talk.chat
-        asked = Asked(
-            self._dialogue.render(), language, self._brief(language).text(), self, self._toolbox
-        )
+        if self._recollection is None:
+            self._recollection = await self._talk.recall(self._device) if self._known else NOTHING
+        brief = self._brief(language, self._recollection).text()
+        chat, model = self._talk.chat, self._role.model if self._role else ""
+        asked = Asked(self._dialogue.render(), language, brief, self, self._toolbox, model)
         async with aclosing(chat.answer(asked)) as parts:
             async for part in parts:
                 yield part
-        if self._clip is not None:
-            yield self._clip
+        if self._now.clip is not None:
+            yield self._now.clip
 
-    def _brief(self, language: str) -> Briefing:
+    def _brief(self, language: str, known: Recollection) -> Briefing:
         """Tell the model what it has to know."""
         about, role, now = self._talk.chat.assistant, self._role, self._talk.chat.now()
         variables = {
@@ -117,18 +165,26 @@ class Conversation:
             (role and role.prompt) or about.prompt,
             variables,
             tools=about.intent != "nointent" and bool(self._toolbox.offered(self._device)),
-            before=self._dialogue.summary,
+            known=(framed(known), framed_summary(self._dialogue.summary)),
             now=f"{now:%A, %Y-%m-%d %H:%M}",
         )
 
     def heard(self, text: str, whole: bool) -> None:
         """Note what the user can have heard of the answer, and whether it was all of it."""
-        self.parting = False
+        self._now.parting = False
         self._dialogue.answer(text, whole, self._clock.seconds())
+        self._condensing.look()
+
+    def _think(self, instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
+        return self._talk.think(instruction, text, language)
+
+    def close(self) -> None:
+        """Give up what is done in the background. Idempotent."""
+        self._condensing.close()
 
     def retract(self) -> None:
         """Forget a question of which nothing was answered: the user is still asking it."""
-        self.parting = False
+        self._now.parting = False
         self._dialogue.retract()
 
     def said(self) -> list[Entry]:
@@ -149,16 +205,16 @@ class Conversation:
 
     @property
     def language(self) -> str:
-        """The user's language."""
-        return self._dialogue.language
+        """The language of the answer."""
+        return self._now.language
 
     def part(self) -> None:
         """Close the connection when this answer is over."""
-        self.parting = True
+        self._now.parting = True
 
     def play(self, clip: Clip) -> None:
         """Play a clip when this answer has been spoken."""
-        self._clip = clip
+        self._now.clip = clip
 
     @property
     def voice(self) -> str:
@@ -177,6 +233,7 @@ class Conversation:
 
     def forget(self, seconds: float | None) -> None:
         """Drop what was said in the last `seconds`, or (None) all of it."""
+        self._recollection = None  # some of it may be gone, too
         self._dialogue.forget(None if seconds is None else self._clock.seconds() - seconds)
 
     def offers(self, name: str) -> bool:

@@ -207,6 +207,7 @@ class DeviceTools:
             partial(self._do, one.name),
             one.schema,
             alone=True,
+            quiet=True,
             # Our own words about a call that is late come first.
             patience=_patience(one.name) + WAIT + 1,
             user_only=one.user_only,

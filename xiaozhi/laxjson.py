@@ -53,7 +53,7 @@ def read(text: str) -> object:
             return json.loads(text, strict=False, parse_float=_real, parse_constant=_refuse)
         except (ValueError, RecursionError):
             pass
-    value, end = read_at(text, _BLANK.match(text).end())  # type: ignore[union-attr]  # never None
+    value, end = read_at(text, past(_BLANK, text, 0))
     if rest := text[end:].strip():
         raise Unreadable(f"there is more behind it: {rest[:20]!r}")
     return value
@@ -84,7 +84,7 @@ def _container(text: str, at: int, depth: int) -> tuple[Any, int]:
     """Read an object or a list, whose elements may be followed by one comma too many."""
     close = _CLOSES[text[at]]
     items: list[Any] = []
-    at = _skip(text, at + 1)
+    at = past(_BLANK, text, at + 1)
     if at == len(text):
         raise Unreadable("it breaks off")
     while not text.startswith(close, at):
@@ -100,7 +100,7 @@ def _container(text: str, at: int, depth: int) -> tuple[Any, int]:
             if at == len(text):
                 raise Unreadable("it breaks off behind a comma")
             continue
-        at = _skip(text, at)
+        at = past(_BLANK, text, at)
         if at == len(text):
             break  # nothing but brackets is missing
         if text[at] != close:
@@ -116,15 +116,15 @@ def _key(text: str, at: int) -> tuple[str, int]:
         key, at = word[0], word.end()
     else:
         raise Unreadable(f"there is no key at character {at + 1}: {text[at : at + 20]!r}")
-    at = _skip(text, at)
+    at = past(_BLANK, text, at)
     if not text.startswith(":", at):
         raise Unreadable(f"there is no colon behind the key {key[:20]!r}")
-    return key, _skip(text, at + 1)
+    return key, past(_BLANK, text, at + 1)
 
 
 def _string(text: str, at: int) -> tuple[str, int]:
     quote = text[at]
-    end = _RUN[quote].match(text, at + 1).end()  # type: ignore[union-attr]  # it may be empty
+    end = past(_RUN[quote], text, at + 1)
     if not text.startswith(quote, end):
         raise Unreadable("it breaks off in a string")
     inside = _QUOTED.sub(_requoted, text[at + 1 : end])
@@ -157,8 +157,10 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _skip(text: str, at: int) -> int:
-    return _BLANK.match(text, at).end()  # type: ignore[union-attr]  # it may be empty
+def past(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Return the index behind what matches a pattern, which may be empty."""
+    match = pattern.match(text, at)
+    return match.end() if match else at
 
 
 @attrs.define
@@ -179,11 +181,10 @@ class Extent:
         """
         while self.at < len(text):
             if self._quote:
-                end = _RUN[self._quote].match(text, self.at).end()  # type: ignore[union-attr]
-                self.at = end
-                if not text.startswith(self._quote, end):
+                self.at = past(_RUN[self._quote], text, self.at)
+                if not text.startswith(self._quote, self.at):
                     return 0
-                self.at, self._before, self._quote = end + 1, self._quote, ""
+                self.at, self._before, self._quote = self.at + 1, self._quote, ""
                 continue
             sign = _BRACKETS.search(text, self.at)
             between = text[self.at : sign.start() if sign else len(text)].rstrip()

@@ -10,6 +10,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from xiaozhi.changes import changed, live
+from xiaozhi.conversation import know_nothing
 from xiaozhi.endpointing import Limits
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
@@ -26,6 +27,7 @@ from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
 from xiaozhi.services.mcp import Servers
 from xiaozhi.services.memory import Memories, Nothing
+from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import SessionMemory, Store
 from xiaozhi.services.vision import Vision
 from xiaozhi.services.web.address import Arrival, public
@@ -36,7 +38,8 @@ from xiaozhi.services.web.tls import certificates
 from xiaozhi.services.web.vision import PATH, Explain, Passes
 from xiaozhi.settings import Config, Idle
 from xiaozhi.settings import Listen as ListenSettings
-from xiaozhi.staffing import Staffing
+from xiaozhi.staffing import Resources, Staffing
+from xiaozhi.tooling import Picture
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.wire import Obeyed, Order
@@ -57,6 +60,7 @@ class Walls:
     pages: Mapping[str, Guarded]
     """Those for whoever runs the server."""
     log: Log | None
+    reminders: Reminders
     memories: Memories | None = None
     """What is known of users."""
 
@@ -101,7 +105,12 @@ class Rooms:
         self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
         self.mcp.replace(config.mcp)
         self.mcp.setServiceParent(engines.tree)
-        self.staffing = Staffing(engines, self.made, (self.mcp,))
+        self.vision = Vision(config.vision, engines.workshop("vision"))
+        self.vision.setServiceParent(engines.tree)
+        memories = walls.memories
+        recall = know_nothing if memories is None else memories.recall
+        resources = Resources((self.mcp,), self._see, recall)
+        self.staffing = Staffing(engines, self.made, resources)
         self._remember_by(self.made)
         proxies = Proxies(config.server.trusted_proxies)
         self._auth = with_key(config.auth)
@@ -119,8 +128,6 @@ class Rooms:
             time.time,
         )
         self.enrolment.setServiceParent(engines.tree)
-        self.vision = Vision(config.vision, engines.workshop("vision"))
-        self.vision.setServiceParent(engines.tree)
         self.passes = Passes()
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
@@ -179,6 +186,10 @@ class Rooms:
         if self._walls.memories is not None:
             self._walls.memories.use(next((one for _, one in made.named("memory")), Nothing()))
 
+    def _see(self, picture: Picture, language: str) -> Deferred[str]:
+        """Look at a picture that a tool gave."""
+        return self.vision.describe(picture, "", language)
+
     def _admit_by(self, gate: Gate) -> None:
         """Have another gate judge who comes from now on."""
         before, self.factory.gate = self.factory.gate, gate
@@ -215,6 +226,7 @@ class Rooms:
                 wall=time.time,
                 remember=self._walls.remember,
                 obey=self._walls.obey,
+                reminders=self._walls.reminders,
                 patience=_patience(config.idle),
                 rate=config.server.max_messages_per_second,
             ),

@@ -110,7 +110,7 @@ class Session:
     @property
     def language(self) -> str:
         """The user's language."""
-        return self._talk.language
+        return self._talk.usual_language
 
     # -- in --
 
@@ -175,6 +175,7 @@ class Session:
             with about(self.link.scope):  # a stop of the server brings this, too
                 self._drop(closing=True)
             self._ears.clear(self._timers.now)
+            self._talk.close()
             self.link.closed()
 
     # -- out: the turn's commands --
@@ -195,7 +196,7 @@ class Session:
                 self._notice(self._ears.listen(now, kept))
             case e.Open(_, by_device, resume):
                 self._timers.stop()
-                language = self._talk.language
+                language = self._talk.usual_language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm()
                 self._notice(iter(()))
@@ -227,6 +228,10 @@ class Session:
                 self._say(number, phrase("deaf", self.language))
             case e.Part(number):
                 self._say(number, self._staff.farewell or phrase("farewell", self.language))
+            case e.Announce(number, due):
+                self._say(number, due.text, due.language)
+            case e.Told(due, spoken):
+                due.told(spoken)
             case e.Leave():
                 self.link.close(1000, "nobody speaks")
 
@@ -276,13 +281,13 @@ class Session:
             self.link.send(wire.Heard.at(now, transcript.text))
         return e.Heard(number, transcript.text, transcript.language)
 
-    def _say(self, number: int, text: str) -> None:
-        """Speak something of the server's own."""
+    def _say(self, number: int, text: str, language: str = "") -> None:
+        """Speak something of the server's own, in the user's language or another."""
 
         async def piece() -> AsyncGenerator[Part, None]:
             yield text
 
-        self._start(number, self._speak(number, piece(), self.language))
+        self._start(number, self._speak(number, piece(), language or self.language))
 
     async def _speak(
         self, number: int, parts: AsyncGenerator[Part, None], language: str

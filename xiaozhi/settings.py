@@ -34,6 +34,7 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tools": (
             "clock",
             "sums",
+            "reminders",
             "device",
             "talk",
             "memory",

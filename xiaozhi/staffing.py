@@ -15,7 +15,7 @@ import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 
 from xiaozhi.announcement import Lineup
-from xiaozhi.conversation import Talk
+from xiaozhi.conversation import Recall, Talk, know_nothing
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.modes.chat import Chat
@@ -23,12 +23,14 @@ from xiaozhi.phrases import everything
 from xiaozhi.services import engine
 from xiaozhi.services.asr import Recognition
 from xiaozhi.services.llm import Minds
+from xiaozhi.services.llm.writing import write
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf
 from xiaozhi.services.roster import Roster
 from xiaozhi.services.tts import Speaker, Speech, espeak
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Staff
 from xiaozhi.settings import Audio, Config
+from xiaozhi.toolbox import See
 from xiaozhi.tooling import Source
 from xiaozhi.tools.kits import Kits
 from xiaozhi.voice import Solo, Voice
@@ -38,17 +40,27 @@ SETTLING: Final = 30.0
 """Seconds that engines have to load until they are asked all the same: others stand in."""
 
 
+@attrs.frozen
+class Resources:
+    """What helps to answer and is no engine of a list."""
+
+    sources: Sequence[Source] = ()
+    """Where tools come from, besides those of the house and of the device."""
+    see: See | None = None
+    recall: Recall = know_nothing
+
+
 class Staffing:
     """Makes the staff of sessions, out of the engines there are."""
 
-    def __init__(self, engines: Engines, made: Made, sources: Sequence[Source] = ()) -> None:
-        """Begin with what was `made`, by `engines`; `sources` have tools from elsewhere."""
+    def __init__(self, engines: Engines, made: Made, resources: Resources) -> None:
+        """Begin with what was `made`, by `engines`."""
         clock, counters = engines.clock, engines.counters
         self.recognition = Recognition(made.named("asr"), clock)
         self.minds = Minds(made.named("llm"), clock)
         self.speech = Speech(made.named("tts"), clock)
         self.kits = Kits([kit for _, kit in made.engines["tools"]])
-        self._sources = (self.kits, *sources)
+        self._resources = attrs.evolve(resources, sources=(self.kits, *resources.sources))
         self._engines = engines
         self._made = engines.here = made
         self._audio = engines.workers("audio")
@@ -142,9 +154,12 @@ class Staffing:
         return Talk(
             Chat(lambda purpose, name: self.minds, config.assistant, now, engines.clock),
             engines.language,
-            self._sources,
+            self._resources.sources,
             config.listen.exit_commands,
-            counters=engines.counters,
+            self._resources.see,
+            self._resources.recall,
+            lambda *asked: write(self.minds, *asked),
+            engines.counters,
         )
 
     def _warm(self) -> None:

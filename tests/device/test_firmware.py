@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+from twisted.internet.defer import Deferred
+
 from tests.device.cases import HELLO, PACKET, FirmwareCase
 from xiaozhi.device.errors import Crashed
 from xiaozhi.device.firmware import NEXT, Firmware, State
 from xiaozhi.device.framing import pack
+from xiaozhi.device.mcp import Tool
 
 
 class HelloTest(FirmwareCase):
@@ -56,6 +59,38 @@ class HelloTest(FirmwareCase):
         device = self.make()
         device.abort()
         self.assertEqual(json.loads(self.out[-1])["session_id"], "s1")
+
+
+class WorkTest(FirmwareCase):
+    """A tool that takes its time."""
+
+    def test_nothing_else_is_done(self) -> None:
+        """Until it is done the device sends no sound, and hears nothing of what it is told."""
+        device = self.make()
+        done: Deferred[str] = Deferred()
+        device.tools.add(Tool("look", "", lambda _: done))
+        params = {"name": "look"}
+        request = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}
+        self.tell(device, {"type": "mcp", "payload": request})
+        device.microphone(PACKET)
+        self.tts(device, "start")
+        self.assertEqual((self.sent(), device.state), ([], State.LISTENING))
+        (event,) = (event for event in self.events if event.name == "working")
+        event.details["answer"].addCallback(lambda text: device.worked(request, text, 1.0))
+        done.callback("a cat")
+        (reply,) = self.sent()
+        self.assertEqual(reply["payload"]["result"]["content"][0]["text"], "a cat")
+        self.assertIs(device.state, State.SPEAKING)
+
+    def test_lost_meanwhile(self) -> None:
+        """A device whose channel goes is itself again."""
+        device = self.make()
+        device.tools.add(Tool("look", "", lambda _: Deferred()))
+        request = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "look"}}
+        self.tell(device, {"type": "mcp", "payload": request})
+        device.lost(1.0)
+        self.tell(device, HELLO)
+        self.assertTrue(device.open)
 
 
 class StateTest(FirmwareCase):

@@ -25,7 +25,18 @@ MESSAGES: Final[Sequence[dict[str, Any]]] = (
     {"type": "listen", "state": "detect", "text": "hey jarvis"},
     {"type": "listen", "state": "detect", "text": "你好，小智"},
     {"type": "abort", "reason": "wake_word_detected"},
-    {"type": "mcp", "payload": {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}},
+    *(
+        {"type": "mcp", "payload": {"jsonrpc": "2.0", "id": number} | reply}
+        for number in (1, 2, 3, 4)
+        for reply in (
+            {"result": {"tools": [{"name": "self.x", "description": "x", "inputSchema": {}}]}},
+            {"result": {"tools": [{"name": "a"}], "nextCursor": "b"}},
+            {"result": {"content": [{"type": "text", "text": "true"}], "isError": False}},
+            {"result": {"content": [{"type": "image", "image": '{"mimeType":"image/png"}'}]}},
+            {"error": {"message": "Unknown tool: x"}},
+        )
+    ),
+    {"type": "mcp", "payload": '{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}'},
     {"type": "iot", "update": True, "states": [{"name": "Speaker", "state": {"volume": 70}}]},
     {"type": "server", "action": "restart", "content": {"secret": "wrong"}},
     {"type": "config_update", "config": {"asr": "whisper"}},

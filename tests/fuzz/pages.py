@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -21,27 +21,35 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
-from tests.fakes import Table
+from tests.fakes import FakeHands, Table
 from tests.fuzz.dice import ODD, Dice, garbled, message
 from tests.fuzz.watching import Defect, quiet_log
+from tests.pictures import JPEG, PNG, WEBP
+from tests.services.web.test_multipart import TYPE, form
 from tests.services.web.test_ota import NOW
+from tests.services.web.test_vision import Eyes
 from tests.websocket import HANDSHAKE, Transport, factory, set_clock
+from xiaozhi.limits import Crowd
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth import make_gate
+from xiaozhi.services.auth.refusals import Refusals
 from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.engine import Workshop
+from xiaozhi.services.mcp import Servers
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store import Store
 from xiaozhi.services.store.database import Database, locate
 from xiaozhi.services.web.api import Api, Verbs
 from xiaozhi.services.web.health import Alive, Ready
+from xiaozhi.services.web.mcp import Endpoint, McpPages
 from xiaozhi.services.web.metrics import Metrics
 from xiaozhi.services.web.operators import WINDOW, Operators
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import site
+from xiaozhi.services.web.vision import PATH, Explain, Passes
 from xiaozhi.settings import Activation
 from xiaozhi.upkeep import Metrics as Access
 
@@ -52,8 +60,10 @@ METHODS: Final = ("GET", "POST", "OPTIONS", "PATCH", "DELETE", "PUT", "HEAD", "g
 PATHS: Final = (
     "/", "/xiaozhi/ota/", "/xiaozhi/ota", "/supie/ota/", "/xiaozhi/ota/activate",
     "/xiaozhi/v1/", "/supie/v1/", "/healthz", "/readyz", "/metrics", "/favicon.ico",
+    f"/{PATH}", f"/{PATH}", "/mcp", "/mcp/vision/", f"/{PATH}/x", f"/api/devices/{DEVICE}/tools",
     "/api/devices", f"/api/devices/{DEVICE}", f"/api/devices/{DEVICE}/memories",
     f"/api/devices/{DEVICE}/token", "/api/activate", "/api/tokens", "/api/tokens/12345678",
+    "/api/mcp", "/mcp/", "/mcp/?token=", f"/mcp/?token={'x' * 43}",
     "//", "/..", "/%2e%2e/%00", "/xiaozhi/ota/x/y", "*", "http://x/xiaozhi/ota/",
 )  # fmt: skip
 QUERIES: Final = (
@@ -70,6 +80,7 @@ HEADERS: Final = (
     "Device-Id: \u00e4\u00df\u4f60", "Device-Id: \\\"'", "Expect: 100-continue",
     "Connection: close", "Upgrade: h2c", "Range: bytes=0-", "If-Modified-Since: yesterday",
     "Content-Type: multipart/form-data", "Content-Type: multipart/form-data; boundary=x",
+    'Content-Type: multipart/form-data; boundary="="', "Content-Length: 200000",
     "Content-Type: application/x-www-form-urlencoded", "Cookie: =;a", "Activation-Version: 2",
     "Access-Control-Request-Method: POST", "Transfer-Encoding: chunked", "Content-Length: 7",
 )  # fmt: skip
@@ -78,6 +89,7 @@ BODIES: Final[tuple[Any, ...]] = (
     {"board": {"type": "x"}},
     {"Payload": {"algorithm": "hmac-sha256", "challenge": "x", "hmac": "0"}},
     {"challenge": "\u00e4"}, {"code": "123456"}, {"device": DEVICE}, {"name": "小明"},
+    {"tool": "self.reboot"}, {"tool": "x", "arguments": {"a": [None]}}, {"tool": "broken"},
     {"blocked": True}, {"blocked": False}, {"subject": "anna", "label": "laptop"}, {"label": "x"},
     *ODD,
 )  # fmt: skip
@@ -108,6 +120,8 @@ class _World(NamedTuple):
     clock: Clock
     secret: str
     """An operator's token."""
+    photos: str
+    """A device's, for its photos."""
 
 
 def one(data: bytes) -> None:
@@ -123,7 +137,7 @@ def one(data: bytes) -> None:
             transport.protocol = protocol
             protocol.callLater = world.clock.callLater
             protocol.makeConnection(transport)
-            protocol.dataReceived(_request(dice, world.secret))
+            protocol.dataReceived(_request(dice, world))
             status = transport.value()[9:12]
             transport.protocol.connectionLost(Failure(ConnectionDone()))
             world.clock.advance(3)
@@ -133,13 +147,16 @@ def one(data: bytes) -> None:
         raise Defect(f"answered with {transport.value()!r}")
 
 
-def _request(dice: Dice, secret: str) -> bytes:
+def _request(dice: Dice, world: _World) -> bytes:
     """Write a request that may be one."""
     method, path = dice.pick(METHODS), dice.pick(PATHS) + dice.pick(QUERIES)
     fields = ["Host: 192.168.1.5:8000"]
     if path.startswith("/api/") and dice.below(4):
-        fields.append(f"Authorization: Bearer {secret}")
-    if "/v1/" in path and dice.below(4):
+        fields.append(f"Authorization: Bearer {world.secret}")
+    if path.startswith(f"/{PATH}") and dice.below(4):
+        fields += [f"Authorization: Bearer {world.photos}", f"Device-Id: {DEVICE}"]
+        fields.append(f"Content-Type: {TYPE}")
+    if ("/v1/" in path or "/mcp/" in path) and dice.below(4):
         fields.extend(f"{name}: {text}" for name, text in HANDSHAKE.items())
     fields.extend(dice.pick(HEADERS) for _ in range(dice.below(4)))
     body = _body(dice) if dice.below(3) else b""
@@ -151,7 +168,10 @@ def _request(dice: Dice, secret: str) -> bytes:
 
 
 def _body(dice: Dice) -> bytes:
-    match dice.below(4):
+    match dice.below(5):
+        case 2:
+            photo = form(question=dice.some(8), file=dice.pick((JPEG, PNG, WEBP, b"")))
+            return garbled(photo, dice) if dice.below(2) else photo
         case 0:
             return message(dice)
         case 1:
@@ -177,16 +197,27 @@ def _world() -> _World:
     table.clock = clock
     devices = Devices()
     open_to = Access().open_to
+    passes = Passes()
+    photos = Explain(cast("Any", Eyes()), passes, lambda device: "en")
+    servers = Servers(clock, counters, Workers(clock, "mcp"))
     pages = {
         "healthz": Alive(open_to),
         "readyz": Ready(open_to, {"port": lambda: ""}),
         "metrics": Metrics(open_to, counters),
         "api": Api(
-            Operators(store, lambda: proxies, counters, clock), Verbs(store, enrolment, wall)
+            Operators(store, lambda: proxies, counters, clock),
+            Verbs(store, enrolment, wall, hands={DEVICE: FakeHands()}.get),
         ),
+        "mcp": McpPages(
+            Endpoint(servers, store, Crowd(10, 10), counters, Refusals(clock), lambda: proxies)
+        ),
+        PATH: photos,
     }
     offer = Offer(None, 1, lambda: NOW, proxies)
-    doors = site(factory(table, devices=devices, gate=gate), offer, devices, enrolment, pages)
+    doors = site(
+        factory(table, devices=devices, gate=gate), offer, devices, enrolment, pages,
+        uploads={f"/{PATH}": photos.allows},
+    )  # fmt: skip
     issued: list[Any] = []
     store.issue_token("operator", "anna", "laptop", wall()).addCallback(issued.append)
-    return _World(doors, clock, issued[0].secret)
+    return _World(doors, clock, issued[0].secret, passes.mint(DEVICE))

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from tests.fakes import FakeMinds, FakeRecognition, FakeSpeech, Table, packets, silence, tone
@@ -20,6 +20,7 @@ from tests.websocket import FakeStore, Peer, factory, set_clock
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.asr import Transcript
 from xiaozhi.services.tts import Sound
+from xiaozhi.tooling import Outcome
 from xiaozhi.wire import encode_binary
 
 VOICE: Final = packets(tone(0.6))
@@ -79,6 +80,8 @@ class _Talk:
         self.version = dice.pick((1, 1, 2, 3))
         self.factory = factory(table, store=store)
         self.peer = Peer(self.factory)
+        self.calls: list[Deferred[Any]] = []
+        """Of the device's tools."""
         self._speaking = False
 
     def greet(self) -> None:
@@ -105,7 +108,7 @@ class _Talk:
                 frame = encode_binary(dice.pick(VOICE), self.version)
                 peer.send(garbled(frame, dice) if dice.below(2) else dice.some(dice.below(40)))
             case 11:
-                dice.pick((peer.ping, peer.pong, peer.pong))()
+                dice.pick((peer.ping, peer.pong, peer.pong, self.call, self.call))()
             case 12 if peer.transport.producer is not None:
                 producer: Any = peer.transport.producer
                 dice.pick((producer.pauseProducing, producer.resumeProducing))()
@@ -114,6 +117,17 @@ class _Talk:
             case _:
                 self.wait(dice.pick(_STEPS))
         self.look()
+
+    def call(self) -> None:
+        """Let an operator call a tool of the device, who may go away before it is done."""
+        name = self.dice.pick(("self.x", "self.camera.take_photo"))
+        tools = self.factory.presence.tools("aa:01")
+        if tools is None:
+            return
+        called = Deferred.fromCoroutine(tools.call(name, {"question": "?"}))
+        self.calls.append(called.addErrback(lambda why: why.trap(ServiceError, CancelledError)))
+        if self.dice.rarely(4):
+            called.cancel()
 
     def wait(self, seconds: float) -> None:
         """Let time pass from one delayed call to the next."""
@@ -151,6 +165,10 @@ class _Talk:
                 raise Defect("`tts start` without `tts stop`")
             self.peer.vanish()
         self.wait(3.0)
+        if any(not isinstance(call.result, Outcome | type) for call in self.calls if call.called):
+            raise Defect(f"calls failed: {self.calls}")
+        if any(not call.called for call in self.calls):
+            raise Defect("a call has no end")
         if left := self.clock.getDelayedCalls():
             raise Defect(f"left to be done: {left}")
         if self.factory.sessions or list(self.factory.presence):

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from tests.fakes import FakeHands
 from tests.loopback import Folder, Loopback
 from tests.services.serving import BADGE, NOON, ServerCase
 from xiaozhi.config import load
@@ -132,6 +133,30 @@ class DeviceTests(CommandCase):
         with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
             await self.says(*words, "--about", "tea")
 
+    async def test_tools(self) -> None:
+        """What a connected device can do is shown, and done."""
+        await self.hire()
+        gone = (NOT_DONE, "the device is not connected")
+        self.assertEqual(await self.fails("devices", "tools", BADGE), gone)
+        self.assertEqual(await self.fails("devices", "call", BADGE, "self.reboot"), gone)
+        self.hands[BADGE] = FakeHands()
+        head, reboot, photo = await self.says("devices", "tools", BADGE)
+        self.assertEqual(head.split()[:2], ["NAME", "WHO"])
+        self.assertEqual(reboot.split()[:2], ["self.reboot", "operators"])
+        self.assertEqual(photo.split(), ["take_photo", "models", "Looks.Once."])
+        self.assertEqual(await self.says("devices", "call", BADGE, "self.reboot"), ["true"])
+        call = ("devices", "call", BADGE, "take_photo", '{"question": "?"}')
+        told = await self.says(*call)
+        self.assertEqual(told, ["a cat", "(a picture: image/jpeg; --json has it)"])
+        (line,) = await self.says(*call, "--json")
+        self.assertEqual(json.loads(line)["text"], "a cat")
+        for words, why in (
+            (("broken",), "MCP工具调用失败: no"),
+            (("x", "{"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
+            (("x", "[]"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
+        ):
+            self.assertEqual(await self.fails("devices", "call", BADGE, *words), (NOT_DONE, why))
+
     async def test_json(self) -> None:
         """With --json programs read what the server has answered, before the verb or after."""
         await self.hire()
@@ -233,6 +258,28 @@ class TokenTests(CommandCase):
         self.assertEqual(len(await self.says("token", "list")), 3)
         await self.says("token", "revoke", "--device", BADGE)
         self.assertEqual(sum("revoked" in line for line in await self.says("token")), 1)
+
+    async def test_of_mcp_servers(self) -> None:
+        """One for MCP servers is printed as the address they connect to; they are listed."""
+        await self.hire()
+        (url,) = await self.says("token", "new", "--mcp", f"{BADGE.upper()},b")
+        base, _, secret = url.partition("?token=")
+        self.assertEqual(base, f"ws{self.url.removeprefix('http')}/mcp/")
+        found = await self.store.find_token("mcp", secret)
+        assert found is not None
+        self.assertEqual(found.subject, f"{BADGE},b")
+        self.environ.clear()  # then it is made in the store
+        self.config = load(None, {})
+        (url,) = await self.says("token", "new", "--mcp", "all", url="")
+        self.assertTrue(url.startswith("ws://127.0.0.1:8000/mcp/?token="))
+        found = await self.store.find_token("mcp", url.partition("=")[2])
+        assert found is not None
+        self.assertEqual(found.subject, "*")
+        await self.hire()
+        head, row = await self.says("mcp")
+        self.assertEqual(head.split(), ["NAME", "HOW", "STATE", "TOOLS", "DEVICES", "WHY"])
+        self.assertEqual(row.split(), ["demo", "stdio", "connected", "1", "all", "-"])
+        self.assertIn("已连接", (await self.says("mcp", language="zh"))[1])
 
     async def test_no_store(self) -> None:
         """Where there is no store none is made: the server might not be able to use it."""

@@ -161,7 +161,7 @@ class Show:
         for memory in memories:
             yield ""
             yield _cell("ended", memory["ended"])
-            for role, text in memory["entries"]:
+            for role, text, _ in memory["entries"]:
                 yield f"  {self._texts.get(role, role)}: {_cell('text', text)}"
 
     def tokens(self, tokens: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 from twisted.internet import reactor
@@ -11,11 +12,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 
+from tests.fakes import FakeHands
 from tests.http import Reply, asked, send
+from tests.pictures import JPEG
 from tests.services.serving import BADGE, NOON, OFF, ServerCase
 from xiaozhi.services.auth.credential import fingerprint
 from xiaozhi.services.logs.masking import is_secret
-from xiaozhi.services.store import Entry, Seen, SessionMemory, Store
+from xiaozhi.services.store import Entry, Seen, SessionMemory, Store, audience
 from xiaozhi.services.web.operators import ADDRESSES, TRIES, WINDOW, Operators
 from xiaozhi.services.web.proxies import Proxies
 
@@ -29,10 +32,13 @@ EVERYTHING = (
     ("DELETE", f"/api/devices/{BADGE}/memory"),
     ("POST", f"/api/devices/{BADGE}/token"),
     ("DELETE", f"/api/devices/{BADGE}/token"),
+    ("GET", f"/api/devices/{BADGE}/tools"),
+    ("POST", f"/api/devices/{BADGE}/tools"),
     ("POST", "/api/activate"),
     ("GET", "/api/tokens"),
     ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/12345678"),
+    ("GET", "/api/mcp"),
 )
 """All there is to ask."""
 
@@ -178,8 +184,11 @@ class BodyTests(ApiCase):
             ("PATCH", device, b"[]", "object"),
             ("PATCH", device, b"{", "truncated"),
             ("PATCH", device, b"\xff", ""),
-            ("PATCH", device, b'{"name":' * 5000, "name: "),
-            ("PATCH", device, b"[" * 5000, "object"),
+            ("PATCH", device, b'{"name":' * 5000, "deeper"),
+            ("PATCH", device, b"[" * 5000, "deeper"),
+            ("POST", f"{device}/tools", {}, "`tool`"),
+            ("POST", f"{device}/tools", {"tool": ""}, "tool: "),
+            ("POST", f"{device}/tools", {"tool": "x", "arguments": [1]}, "arguments: "),
             ("POST", "/api/activate", {}, "code: "),
             ("POST", "/api/activate", {"code": "12345"}, "code: "),
             ("POST", "/api/activate", {"code": "123456", "device": "x"}, "code: "),
@@ -254,7 +263,7 @@ class DeviceTests(ApiCase):
     async def test_unknown(self) -> None:
         """Of a device that is unknown nothing can be done."""
         for method, path in EVERYTHING:
-            if path.startswith("/api/devices/"):
+            if path.startswith("/api/devices/") and not path.endswith("tools"):
                 body = {"blocked": True} if method == "PATCH" else None
                 self.assertEqual((await self.fails(method, path, body))[0], 404)
         self.assertEqual(self.kicked, [])
@@ -303,6 +312,37 @@ class DeviceTests(ApiCase):
             self.assertEqual((await self.fails("DELETE", path + wanted))[0], 400, wanted)
         self.assertEqual(len(self.interrupted), 3)
 
+    async def test_tools(self) -> None:
+        """The tools of a device that is connected are listed and called, operators' too."""
+        path = f"/api/devices/{BADGE.upper()}/tools"
+        call = {"tool": "self.reboot"}
+        for method, body in (("GET", None), ("POST", call)):
+            self.assertEqual(
+                await self.fails(method, path, body), (409, "the device is not connected")
+            )
+        hands = self.hands[BADGE] = FakeHands()
+        only, photo = await self.does("GET", path)
+        schema = {"type": "object", "properties": {}}
+        self.assertEqual(
+            only,
+            {
+                "name": "self.reboot",
+                "description": "Starts anew.",
+                "schema": schema,
+                "user_only": True,
+            },
+        )
+        self.assertFalse(photo["user_only"])
+        self.assertEqual(await self.does("POST", path, call), {"text": "true", "pictures": []})
+        told = await self.does("POST", path, {"tool": "take_photo", "arguments": {"question": "?"}})
+        picture = {"mime": "image/jpeg", "data": b64encode(JPEG).decode()}
+        self.assertEqual(told, {"text": "a cat", "pictures": [picture]})
+        self.assertEqual(hands.called, [("self.reboot", {}), ("take_photo", {"question": "?"})])
+        for tool in ("broken", "failing"):
+            self.assertEqual(
+                await self.fails("POST", path, {"tool": tool}), (502, "MCP工具调用失败: no")
+            )
+
     async def test_logged(self) -> None:
         """The log says who did what, and has no secrets."""
         code = (await self.boot())["activation"]["code"]
@@ -328,6 +368,24 @@ class TokenTests(ApiCase):
         for name in (made["id"], "unknown", "%00"):
             self.assertEqual((await self.fails("DELETE", f"/api/tokens/{name}"))[0], 404)
         self.assertEqual(self.kicked, [])
+
+    async def test_of_mcp_servers(self) -> None:
+        """One lets MCP servers in to serve some devices, or all; when it is void they must go."""
+        made = await self.does("POST", "/api/tokens", {"mcp": [BADGE.upper(), "b"], "label": "x"})
+        self.assertEqual(made["endpoint"], f"/mcp/?token={made['secret']}")
+        every = await self.does("POST", "/api/tokens", {"mcp": []})
+        found = await self.store.find_token("mcp", made["secret"])
+        assert found is not None
+        self.assertEqual((found.subject, found.label), (f"{BADGE},b", "x"))
+        self.assertEqual(audience(found.subject), {BADGE, "b"})
+        found = await self.store.find_token("mcp", every["secret"])
+        assert found is not None
+        self.assertIsNone(audience(found.subject))
+        await self.does("DELETE", f"/api/tokens/{made['id']}")
+        self.assertEqual(self.servers.kept, {self.issued.id, every["id"]})
+        for wrong in (["a,b"], ["*"], [""], "all"):
+            self.assertEqual((await self.fails("POST", "/api/tokens", {"mcp": wrong}))[0], 400)
+        self.assertEqual((await self.does("GET", "/api/mcp"))[0]["name"], "demo")
 
     async def test_of_devices(self) -> None:
         """A device gets the token OTA would hand it or, with a label, one that is listed."""
