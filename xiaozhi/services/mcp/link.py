@@ -258,7 +258,7 @@ class Link(Service):
             call,
             listed.input_schema,
             self.terms.alone,
-            self.terms.patience,
+            self.terms.patience + 1,  # the link's own deadline comes first, and tells more
         )
 
     # -- calls --
