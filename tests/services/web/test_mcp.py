@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.services.mcp.case import McpCase
-from tests.websocket import Peer
+from tests.websocket import Peer, set_clock
 from xiaozhi.errors import ServiceError
 from xiaozhi.limits import Crowd
 from xiaozhi.services.auth.refusals import Refusals
@@ -35,6 +35,7 @@ class EndpointTests(McpCase):
         self.store.startService()
         self.addCleanup(self.store.stopService)
         self.crowd, self.time = Crowd(20, 20), Clock()
+        self.addCleanup(set_clock, set_clock(self.time))
         refusals = Refusals(self.time)
         house = Endpoint(
             self.servers, self.store, self.crowd, self.counters, refusals, Proxies
