@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fakes import FakeMinds, FakeSpeech, Table, tone
 from tests.scenes import Kit, Steps, call, tool
 from xiaozhi.errors import ServiceError
+from xiaozhi.events import Due
 from xiaozhi.services.store import Fact, Recollection
 from xiaozhi.settings import Assistant, Role
 from xiaozhi.tooling import Clip, Outcome, Scene, Tool
@@ -165,6 +166,21 @@ class Music(Case):
         ((seconds, whole),) = (how for how in over if how != "closed")
         self.assertEqual((round(seconds, 1), whole), (3.0, True))
         self.assertEqual(table.session.said()[-1].text, "Here you are.")
+
+    def test_gives_way_to_what_is_due(self) -> None:
+        """Music is broken off by a timer; the answer before it is not, and nothing comes back."""
+        over: list[Any] = []
+        table = self.table([call("play")], tools=(self.clip(60, over),))
+        self.ask(table, "music", 0.5)
+        told: list[bool] = []
+        table.session.post(Due("The tea is ready.", "en", "Timer", told=told.append))
+        self.assertNotIn("closed", over)
+        table.pass_time(4)
+        ((seconds, whole),) = (how for how in over if how != "closed")
+        self.assertLess(seconds, 0.2)
+        spoken = [sentence for sentence, _ in table.speech.sentences]
+        self.assertEqual(spoken, ["Here you are.", "The tea is ready."])
+        self.assertEqual((told, table.told()[-1], whole), ([True], "tts stop", False))
 
     def test_stopped(self) -> None:
         """Who interrupts it stops it: the source is closed, and told how far it came."""

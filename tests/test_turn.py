@@ -339,13 +339,14 @@ EVENTS = st.one_of(
     st.builds(e.Heard, NUMBERS, st.sampled_from(["", "hello", "hey jarvis"])),
     st.builds(e.Deaf, NUMBERS),
     st.builds(e.Speaks, NUMBERS),
+    st.builds(e.Plays, NUMBERS),
     st.builds(e.Finished, NUMBERS),
     st.builds(e.Failed, NUMBERS),
     st.just(e.Farewell()),
     st.just(e.Lapsed()),
     st.builds(e.Due, st.sampled_from(["tea", "cake"]), st.just("en"), again=st.booleans()),
 )
-CURRENT = st.sampled_from([e.Waited, e.Heard, e.Deaf, e.Speaks, e.Finished, e.Failed])
+CURRENT = st.sampled_from([e.Waited, e.Heard, e.Deaf, e.Speaks, e.Plays, e.Finished, e.Failed])
 """Results of the turn under way."""
 WORK = (e.Open, e.Transcribe, e.Answer, e.Greet, e.Apologise, e.Part, e.Announce, e.Wait)
 
@@ -397,6 +398,14 @@ class Announcements(SynchronousTestCase):
         book.on(e.Detected("hey jarvis")).does(
             e.Drop(0), told, STOP, e.Listen(), e.Wait(1, 1.0)
         ).in_state("waking")
+
+    def test_music_gives_way(self) -> None:
+        """Music, which may never end, is broken off by what is due; the answer before it is not."""
+        book = speaking().on(e.Plays(1)).does().on(self.TEA)
+        book.does(e.Drop(1), STOP, self.ALERT, e.Announce(2, self.TEA)).in_state("thinking")
+        book = speaking().on(self.TEA).does().on(e.Plays(1))
+        book.does(e.Drop(1), STOP, self.ALERT, e.Announce(2, self.TEA)).on(e.Speaks(2))
+        book.does(START).on(e.Finished(2)).does(e.Told(self.TEA), e.Drop(2), STOP, e.Listen())
 
     def test_voiceless(self) -> None:
         """What nobody can speak is not tried for ever: it was shown."""

@@ -37,6 +37,7 @@ EVENTS: dict[str, e.Event] = {
     "heard nothing": e.Heard(N, ""),
     "no recogniser": e.Deaf(N),
     "first sentence": e.Speaks(N),
+    "music begins": e.Plays(N),
     "answer played": e.Finished(N),
     "answer failed": e.Failed(N),
     "farewell is due": e.Farewell(),

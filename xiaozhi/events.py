@@ -60,6 +60,13 @@ class Speaks:
 
 
 @attrs.frozen
+class Plays:
+    """The answer was spoken, and what sounds now is music."""
+
+    turn: int
+
+
+@attrs.frozen
 class Finished:
     """The device has played the answer; or there was nothing to say."""
 
@@ -111,6 +118,7 @@ Event = (
     | Heard
     | Deaf
     | Speaks
+    | Plays
     | Finished
     | Failed
     | Farewell

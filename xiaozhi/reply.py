@@ -24,7 +24,7 @@ from xiaozhi.answers import Aside, Part, Pause
 from xiaozhi.channel import Channel
 from xiaozhi.dialogue import cut
 from xiaozhi.errors import ServiceError
-from xiaozhi.events import Speaks
+from xiaozhi.events import Plays, Speaks
 from xiaozhi.link import Link
 from xiaozhi.pacer import Pacer
 from xiaozhi.phrases import Key, phrase
@@ -124,14 +124,17 @@ class Reply:
         return " ".join(filter(None, texts)), whole and self._closing is None
 
     async def perform(
-        self, parts: AsyncGenerator[Part, None], post: Callable[[Speaks], None]
+        self, parts: AsyncGenerator[Part, None], post: Callable[[Speaks | Plays], None]
     ) -> None:
-        """Speak what `parts` yields, until the device has played it; `post` the beginning."""
+        """Speak what `parts` yields, until the device has played it.
+
+        `post` is told of the beginning, and of the music's.
+        """
         tracks: Channel[Track] = Channel(1)
         composing = Deferred.fromCoroutine(self._compose(parts, tracks, post))
         composing.addErrback(lambda failure: tracks.close(failure.value))
         try:
-            await self._play(tracks)
+            await self._play(tracks, post)
         finally:
             tracks.close()
             composing.cancel()
@@ -142,7 +145,7 @@ class Reply:
         self,
         parts: AsyncGenerator[Part, None],
         tracks: Channel[Track],
-        post: Callable[[Speaks], None],
+        post: Callable[[Speaks | Plays], None],
     ) -> None:
         async def say(line: str | Aside | Clip) -> None:
             await self._say(line, tracks, post)
@@ -164,7 +167,7 @@ class Reply:
         self,
         line: str | Aside | Clip,
         tracks: Channel[Track],
-        post: Callable[[Speaks], None],
+        post: Callable[[Speaks | Plays], None],
     ) -> None:
         """Have a line spoken or played, after those before it."""
         match line:
@@ -264,13 +267,16 @@ class Reply:
         before = self._tracks[-3:-1]
         return len(before) == 2 and all(track.failed and not track.made for track in before)
 
-    async def _play(self, tracks: Channel[Track]) -> None:
+    async def _play(self, tracks: Channel[Track], post: Callable[[Speaks | Plays], None]) -> None:
         pacer = Pacer(self._frame)
         async with aclosing(aiter(tracks)) as waiting:
             async for track in waiting:
                 if not pacer.ends_at:
                     # The device needs a moment between `tts start` and the first packet.
                     pacer.hold(self._clock.seconds() + self._frame)
+                if track.clip is not None:
+                    # Not now: it may end this answer, which can be cancelled only while it waits.
+                    self._clock.callLater(0, post, Plays(self._turn))
                 await self._play_track(track, pacer)
         await self._sleep_until(pacer.ends_at + SETTLE if pacer.ends_at else 0.0)
 

@@ -51,6 +51,7 @@ from xiaozhi.events import (
     Listen,
     Open,
     Part,
+    Plays,
     Send,
     Speaks,
     Told,
@@ -109,15 +110,15 @@ class Turn:
         """Whether the turn's question was spoken, not typed."""
         self._woken_by = ""
         """The wake word its sound begins with, if it does."""
-        self._greeting = False
-        """Whether the turn is one that nobody asked for, which gives way to speech."""
+        self._kind: Literal["answer", "courtesy", "announcement", "music"] = "answer"
+        """What the turn is to the user. Courtesies and announcements, for which nobody asked,
+        give way to speech, and music to announcements."""
         self._parting = False
         """Whether the connection ends with the turn."""
         self._late = 0
         """Packets that came after the button's release."""
         self._due: list[Due] = []
-        """What is to be announced; the first is being announced if..."""
-        self._announcing = False
+        """What is to be announced, or being announced."""
         self._answered = False
         """Whether the user has said or pressed anything since the last announcement began."""
 
@@ -227,7 +228,7 @@ class Turn:
         match self.state:
             case "listening":
                 yield from self._hear()
-            case "thinking" if self._greeting:
+            case "thinking" if self._kind != "answer":
                 # The user was only slow to begin: the wake word needs no answer any more.
                 yield from self._drop()
                 yield from self._hear(woken_by=self._woken_by)
@@ -255,7 +256,7 @@ class Turn:
             elif waited.speaking:
                 yield Wait(self.number, self._manners.guard_voice)
             elif self._manners.greets:
-                self._spoken, self._greeting = False, True
+                self._spoken, self._kind = False, "courtesy"
                 self.state = "thinking"
                 yield Greet(self.number)
             else:
@@ -263,7 +264,7 @@ class Turn:
 
     def _farewell(self) -> Iterator[Command]:
         if self._manners.farewell:
-            self._spoken, self._greeting, self._parting = False, True, True
+            self._spoken, self._kind, self._parting = False, "courtesy", True
             self._woken_by = ""
             self.state = "thinking"
             yield Part(self.number)
@@ -276,14 +277,22 @@ class Turn:
             yield Told(due, spoken=False)
             return
         self._due.append(due)
-        if self.state in ("idle", "listening"):
+        if self._kind == "music":
+            yield from self._interrupt()
+        elif self.state in ("idle", "listening"):
+            yield from self._announce()
+
+    def _interrupt(self) -> Iterator[Command]:
+        """Let music give way to what is due."""
+        if self._due:
+            yield from self._drop()
             yield from self._announce()
 
     def _announce(self) -> Iterator[Command]:
         """Announce what has waited longest."""
         if self._due:
             due = self._due[0]
-            self._greeting = self._announcing = True
+            self._kind = "announcement"
             self._spoken = self._answered = False
             self._woken_by = ""
             self.state = "thinking"
@@ -292,8 +301,8 @@ class Turn:
 
     def _announced(self) -> Iterator[Command]:
         """Be done with what is being announced: it was heard, or somebody would not hear it."""
-        if self._announcing:
-            self._announcing = False
+        if self._kind == "announcement":
+            self._kind = "answer"
             yield Told(self._due.pop(0))
 
     def _result(self, event: Event) -> Iterator[Command]:
@@ -324,6 +333,9 @@ class Turn:
         match self.state, event:
             case _, Due():
                 yield from self._hand(event)
+            case "speaking", Plays():
+                self._kind = "music"
+                yield from self._interrupt()
             case "idle" | "listening", Farewell():
                 yield from self._farewell()
             case "listening", Lapsed():
@@ -351,7 +363,7 @@ class Turn:
         if self.state == "speaking":
             yield from self._announced()
         # What was not heard at all is announced again, when nobody is at it.
-        self._greeting = self._parting = self._announcing = False
+        self._kind, self._parting = "answer", False
         if self.state == "speaking":
             yield Send(TTS_STOP)
             self.state = "thinking"
