@@ -37,6 +37,18 @@ class Case(SynchronousTestCase):
         return table.told()[before:]
 
 
+class Hands:
+    """The tools of a device, which may be at work."""
+
+    busy: Deferred[None] | None = None
+
+    def tools(self, device: str) -> list[Tool]:
+        return [tool(f"of_{device}")]
+
+    def free(self) -> Deferred[None]:
+        return self.busy or succeed(None)
+
+
 class Tools(Case):
     def test_never_read_aloud(self) -> None:
         """A call is done, and what is spoken is the answer made of it."""
@@ -72,17 +84,23 @@ class Tools(Case):
 
     def test_own_tools(self) -> None:
         """What one device's source has is offered to it alone."""
-
-        class Own:
-            def tools(self, device: str) -> list[Tool]:
-                return [tool(f"of_{device}")]
-
         table = self.table(["Hello."])
-        table.talk._own = (Own(),)
+        table.talk._own = (Hands(),)
         table.talk.engage(table.talk._talk)
         self.ask(table, "hi")
         minds: Any = table.minds
         self.assertEqual(minds.offered, [["of_d1"]])
+
+    def test_busy_device(self) -> None:
+        """A device that is at work for somebody else is not spoken to until it is done."""
+        table = self.table(["Hello."])
+        hands = Hands()
+        hands.busy = Deferred()
+        table.talk._own = (hands,)
+        self.assertEqual(self.ask(table, "hi"), ["stt: hi"])
+        hands.busy.callback(None)
+        table.pass_time(3)
+        self.assertIn("tts sentence_start: Hello.", table.told())
 
 
 class Languages(Case):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 
 from xiaozhi.answers import Part
 from xiaozhi.briefing import Briefing
@@ -61,6 +61,13 @@ class Talk:
     counters: Counters = attrs.field(factory=Counters)
 
 
+class Own(Source, Protocol):
+    """The tools of the device itself."""
+
+    def free(self) -> Deferred[None]:
+        """Wait until none of them is at work."""
+
+
 @attrs.define
 class _Answer:
     """What tools want done with the answer under way."""
@@ -76,7 +83,7 @@ class Conversation:
     """One talk; the `Scene` on which tools act."""
 
     def __init__(
-        self, talk: Talk, device: str, known: bool, language: str, clock: Any, *own: Source
+        self, talk: Talk, device: str, known: bool, language: str, clock: Any, *own: Own
     ) -> None:
         """Talk with `device`, whose user's `language` is known, or "" if not.
 
@@ -108,6 +115,11 @@ class Conversation:
     def usual_language(self) -> str:
         """The user's language: what they set, else the one last spoken."""
         return self._dialogue.language
+
+    def free(self) -> Deferred[None]:
+        """Wait until the device is done with its tools, and hears again that speech begins."""
+        waits = [own.free() for own in self._own]
+        return DeferredList(waits, consumeErrors=True).addCallback(lambda _: None)
 
     def engage(self, talk: Talk) -> None:
         """Go on with what `talk` says, from the next question on."""

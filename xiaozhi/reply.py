@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -124,14 +124,18 @@ class Reply:
         return " ".join(filter(None, texts)), whole and self._closing is None
 
     async def perform(
-        self, parts: AsyncGenerator[Part, None], post: Callable[[Speaks | Plays], None]
+        self,
+        parts: AsyncGenerator[Part, None],
+        post: Callable[[Speaks | Plays], None],
+        free: Callable[[], Deferred[None]] = lambda: succeed(None),
     ) -> None:
         """Speak what `parts` yields, until the device has played it.
 
-        `post` is told of the beginning, and of the music's.
+        `post` is told of the beginning, and of the music's; before it begins the device is
+        waited for to be `free`.
         """
         tracks: Channel[Track] = Channel(1)
-        composing = Deferred.fromCoroutine(self._compose(parts, tracks, post))
+        composing = Deferred.fromCoroutine(self._compose(parts, tracks, post, free))
         composing.addErrback(lambda failure: tracks.close(failure.value))
         try:
             await self._play(tracks, post)
@@ -146,9 +150,14 @@ class Reply:
         parts: AsyncGenerator[Part, None],
         tracks: Channel[Track],
         post: Callable[[Speaks | Plays], None],
+        free: Callable[[], Deferred[None]],
     ) -> None:
         async def say(line: str | Aside | Clip) -> None:
-            await self._say(line, tracks, post)
+            if not self._tracks:
+                await free()
+                post(Speaks(self._turn))
+                await deferLater(self._clock, 0)  # so that `tts start` goes before all else
+            await self._say(line, tracks)
 
         async with aclosing(self._lines(parts)) as lines:
             while (line := await self._next(lines, say)) is not None:
@@ -163,12 +172,7 @@ class Reply:
             await say(Aside(self._closing))
         tracks.close()
 
-    async def _say(
-        self,
-        line: str | Aside | Clip,
-        tracks: Channel[Track],
-        post: Callable[[Speaks | Plays], None],
-    ) -> None:
+    async def _say(self, line: str | Aside | Clip, tracks: Channel[Track]) -> None:
         """Have a line spoken or played, after those before it."""
         match line:
             case Aside(key):
@@ -177,9 +181,6 @@ class Reply:
                 track = Track(title, aside=True, clip=line)
             case _:
                 track = Track(line)
-        if not self._tracks:
-            post(Speaks(self._turn))
-            await deferLater(self._clock, 0)  # so that `tts start` goes before all else
         self._tracks.append(track)
         self._feel(self._cleaner.moods)
         if not await tracks.put(track):

@@ -302,7 +302,7 @@ class Session:
             self._timers.clock,
         )
         self._reply = reply
-        await reply.perform(parts, self.post)
+        await reply.perform(parts, self.post, self._talk.free)
         return e.Finished(number, leave=self._talk.parting)
 
     # -- time --

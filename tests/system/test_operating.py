@@ -48,7 +48,7 @@ class Operating(ServerCase):
         base = f"https://localhost:{port}"
         with mock.patch.dict(os.environ, SSL_CERT_FILE=str(self.pair.certificate)):
             device = self.device(port, ota_url=f"{base}/xiaozhi/ota/", language="en")
-            turn = await device.type("what is two plus two", timeout=30)
+            turn = await device.type("tell me something about plus", timeout=30)
             self.assertTrue(turn.whole, turn.summary())
             self.assertEqual(await self.get(f"{base}/healthz"), "ok\n")
             self.assertTrue(json.loads(await self.get(f"{base}/readyz"))["ready"])
