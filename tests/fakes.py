@@ -26,7 +26,7 @@ from xiaozhi.services.counters import Counters
 from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.tts import Sound
 from xiaozhi.session import Session, Staff
-from xiaozhi.settings import Assistant, Audio
+from xiaozhi.settings import Assistant, Audio, Role
 from xiaozhi.tooling import Outcome, Picture, Scene, Source, Tool
 from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
@@ -258,7 +258,7 @@ class Table:
         self.link = FakeLink(self.clock, self.counters)
         settings = Audio(sample_rate=16000)
         chat = Chat(
-            lambda purpose, name: self.minds,  # type: ignore[arg-type, return-value]
+            lambda purpose, wish: self.minds,  # type: ignore[arg-type, return-value]
             assistant or Assistant(),
             lambda: datetime(2026, 11, 22, 9, 30),
             self.clock,
@@ -267,7 +267,7 @@ class Table:
         staff = Staff(
             self.recognition,  # type: ignore[arg-type]
             talk,
-            lambda name: Voice(self.speech, Here(), settings, kept),  # type: ignore[arg-type]
+            lambda role: Voice(self.speech, Here(), settings, kept),  # type: ignore[arg-type]
             self._warm,
             AudioParams("opus", 16000, 1, 60),
             counters=self.counters,
@@ -277,7 +277,7 @@ class Table:
         self.talk = Conversation(talk, "d1", True, language, self.clock)
         self.session = Session(self.link, ears, manners, staff, self.talk, self.clock)
 
-    def _warm(self) -> None:
+    def _warm(self, role: Role | None) -> None:
         self.warmed += 1
 
     def pass_time(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ from xiaozhi import languages
 from xiaozhi.dialogue import Entry
 from xiaozhi.errors import Absent
 from xiaozhi.services.deadline import timed
-from xiaozhi.services.llm import Message, Minds, Model, whole_characters
+from xiaozhi.services.llm import Message, Model, Preferring, whole_characters
 from xiaozhi.services.roster import UNABLE, Member
 
 SUMMARY: Final = (
@@ -25,13 +25,14 @@ LONGEST: Final = 4000
 
 
 async def write(
-    minds: Minds, instruction: str, text: str, language: str
+    asked: Preferring, instruction: str, text: str, language: str
 ) -> AsyncGenerator[str, None]:
     """Yield what the first mind that can writes of `text`, as the `instruction` says, as it is.
 
     Nothing is cleaned, since nothing is spoken. Raises Absent if only rules are left, which
     write nothing, and ServiceError if all fail.
     """
+    minds = asked.minds
     messages = [Message("system", instruction), Message("user", text)]
 
     async def attempt(member: Member[Model]) -> AsyncGenerator[str, None]:
@@ -44,7 +45,8 @@ async def write(
     def rank(model: Model) -> int:
         return 0 if languages.can(model.languages, {language}) else UNABLE
 
-    able = [member for member in minds.order(rank) if getattr(member.engine, "writes", True)]
+    members = minds.order(rank, asked.first)
+    able = [member for member in members if getattr(member.engine, "writes", True)]
     if not able:
         raise Absent("llm", "there is no model that writes")
     async with aclosing(minds.stream(able, attempt)) as pieces:
@@ -52,13 +54,15 @@ async def write(
             yield piece
 
 
-async def summed_up(minds: Minds, summary: str, entries: Sequence[Entry], language: str) -> str:
+async def summed_up(
+    asked: Preferring, summary: str, entries: Sequence[Entry], language: str
+) -> str:
     """Go on with a `summary` by what was said after it. Raises ServiceError."""
     said = [{entry.role: entry.text} for entry in entries]
     text = json.dumps({"summary": summary, "then": said}, ensure_ascii=False)
     pieces: list[str] = []
     length = 0
-    async with aclosing(write(minds, SUMMARY, text, language)) as written:
+    async with aclosing(write(asked, SUMMARY, text, language)) as written:
         async for piece in written:
             pieces.append(piece)
             length += len(piece)
