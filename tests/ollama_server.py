@@ -1,6 +1,6 @@
 """An Ollama server on loopback, speaking its native API: the models it has, loading, and chat.
 
-What it answers is a script, as in `openai_llm`.
+What it answers is a script, as in `openai_llm`; a dict is a message.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class OllamaServer:
         self.script: tuple[Any, ...] = script
         self.models = list(models)
         self.status = 200
+        self.takes_tools = True
         self.asked: list[dict[str, Any]] = []
         self.probes = 0
         self.loaded: list[dict[str, Any]] = []
@@ -111,6 +112,10 @@ class _Chat(Resource):
         if server.status != 200:
             request.setResponseCode(server.status)
             return _json(request, {"error": "llama runner process has terminated"})
+        if "tools" in body and not server.takes_tools:
+            request.setResponseCode(400)
+            where = f"registry.ollama.ai/library/{body['model']}"
+            return _json(request, {"error": f"{where} does not support tools"})
         request.notifyFinish().addErrback(lambda _: self._left())
         request.setHeader("content-type", "application/x-ndjson")
         for step in server.script:
@@ -130,11 +135,12 @@ class _Chat(Resource):
             self._server.gone.callback(None)
 
 
-def _line(model: str, content: str, more: dict[str, Any] | None = None) -> bytes:
+def _line(model: str, said: str | dict[str, Any], more: dict[str, Any] | None = None) -> bytes:
+    message = said if isinstance(said, dict) else {"content": said}
     line = {
         "model": model,
         "created_at": "2026-01-01T00:00:00Z",
-        "message": {"role": "assistant", "content": content},
+        "message": {"role": "assistant", **message},
         "done": False,
     }
     return json.dumps({**line, **(more or {})}, ensure_ascii=False).encode() + b"\n"

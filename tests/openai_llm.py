@@ -1,12 +1,14 @@
 """An OpenAI-compatible chat server on loopback, speaking the real API as far as chat goes.
 
-What it answers is a script: a str is a delta, bytes go out as they are, and STALL and BREAK are
-what their names say. An answer that runs to the end of its script is finished as OpenAI does.
+What it answers is a script: a str is a delta of text, a dict is any delta, bytes go out as they
+are, and STALL and BREAK are what their names say. An answer that runs to the end of its script is
+finished as OpenAI does. `called` writes the deltas of a call, as one kind of server or the other.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -44,6 +46,8 @@ class OpenAIServer:
         self.ends = True
         """Whether the end of an answer is told as such."""
         self.refusal: Refusal | None = None
+        self.toolless: Refusal | None = None
+        """How a request with tools, or of calls that were, is refused."""
         self.asked: list[Asked] = []
         self.gone: Deferred[None] = Deferred()
         """Fires when a client has left before its answer was complete."""
@@ -76,6 +80,9 @@ class _Completions(Resource):
         server.asked.append(Asked(body, key))
         if server.refusal is not None:
             return self._refuse(request, server.refusal)
+        of_tools = "tools" in body or any("tool_calls" in told for told in body["messages"])
+        if server.toolless is not None and of_tools:
+            return self._refuse(request, server.toolless)
         assert body["stream"] is True
         request.notifyFinish().addErrback(lambda _: self._left())
         request.setHeader("content-type", "text/event-stream; charset=utf-8")
@@ -89,12 +96,14 @@ class _Completions(Resource):
             if step is BREAK:
                 break_off(request)
                 return NOT_DONE_YET
-            piece = step if isinstance(step, bytes) else _event(_chunk(model, {"content": step}))
+            delta = step if isinstance(step, dict) else {"content": step}
+            piece = step if isinstance(step, bytes) else _event(_chunk(model, delta))
             request.write(piece)
         if not server.ends:
             request.finish()
             return NOT_DONE_YET
-        request.write(_event(_chunk(model, {}, "stop")))
+        called = any(isinstance(step, dict) for step in server.script)
+        request.write(_event(_chunk(model, {}, "tool_calls" if called else "stop")))
         usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
         request.write(_event({**_chunk(model, {}), "choices": [], "usage": usage}))
         request.write(b"data: [DONE]\n\n")
@@ -111,6 +120,33 @@ class _Completions(Resource):
         request.setHeader("content-type", "application/json")
         error = {"message": refusal.message, "type": refusal.type, "param": None, "code": None}
         return json.dumps({"error": error}).encode()
+
+
+CALLED: Final = {
+    "OpenAI": '0:call_1:get_time: 0:::{"ci 0:::ty":"x"}',
+    "at once": '0:call_1:get_time:{"city":"x"}',
+    "with the id each time": '0:call_1:get_time: 0:call_1::{"city": 0:call_1:get_time:"x"}',
+    "without an index": '-:call_1:get_time:{"city": -:::"x"}',
+    "without an id": '0::get_time:{"city": 0:::"x"}',
+    "with neither": '-::get_time:{"city": -::get_time:"x"}',
+    "the name in pieces": '0:call_1:get_: 0::time:{"city":"x"}',
+}
+"""How servers stream one call: deltas of index, id, name, and a piece of the arguments."""
+
+
+def called(told: str) -> Iterator[dict[str, Any]]:
+    """Write the deltas of calls as in `CALLED`."""
+    for piece in told.split(" "):
+        index, own, name, arguments = piece.split(":", 3)
+        function: dict[str, Any] = {"arguments": arguments}
+        call: dict[str, Any] = {"function": function}
+        if index != "-":
+            call["index"] = int(index)
+        if own:
+            call |= {"id": own, "type": "function"}
+        if name:
+            function["name"] = name
+        yield {"tool_calls": [call]}
 
 
 def break_off(request: Request) -> None:

@@ -66,7 +66,7 @@ BODIES: Final[dict[str, list[Call]]] = {
     'get_time.call(city="x")': [CALL],
     "[get_time(city='x',), get_time(city = \"x\")]": [CALL, CALL],
     "get_time()": [Call("", "get_time", {})],
-    'get_time("x")': [],
+    'get_time("x")': [Call("", "get_time", '"x")')],
     "get_time\n<arg_key>city</arg_key>\n<arg_value>x</arg_value>": [CALL],
     "<function=get_time><parameter=city>\nx\n</parameter></function>": [CALL],
     "<function=get_time>\n<parameter=city>\nx\n<parameter=zone>y": [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -68,6 +70,16 @@ DEVICE = {
     **spoken("get_date", {"day": "tomorrow"}, "明天几号 | 明天是星期几 | what day is tomorrow"),
     **spoken("get_date", {"day": "today", "lunar": True}, "今天农历几号 | 今天是农历几月初几"
              "| 农历今天几月几号 | what's the lunar date today"),
+}  # fmt: skip
+
+MEMORY = {
+    **spoken("forget", {"what": "that"}, "Forget that. | forget what I just said | 忘掉刚才说的"
+             "| 别记住这个 | 忘了我刚才说的话"),
+    **spoken("forget", {"what": "last_minutes", "minutes": 5}, "forget the last five minutes"
+             "| 忘掉最近五分钟 | 忘掉刚才5分钟说的话"),
+    **spoken("forget", {"what": "everything"}, "forget everything about me | 忘掉关于我的一切"),
+    **spoken("what_do_you_remember", {}, "what do you remember about me | 你记得我什么"
+             "| 你知道我的什么 | 关于我你都知道些什么"),
 }  # fmt: skip
 
 TIMES = {
@@ -146,6 +158,8 @@ remind me to call mom
 提醒我 | 提醒我开会之前十分钟准备 | 三点提醒我开会然后四点提醒我吃药 | 提醒我三点开会的时候带文件
 remind me in 5 minutes to check the timer | 13月1号七点叫我起床 | 7点99分叫我起床
 remind me at five to call mom and remind dad at six | 取消明天七点的闹钟 | 过十十分钟后提醒我
+forget it | 忘了 | forget what I said about my dog | 忘掉关于我的狗的事 | forget the last word
+忘掉最近零分钟 | what do you know about the moon | 你知道什么 | forget everything else
 一百 | 3 | what is 24/7 | 2026-11-24 | 555-1234 | what is love | 三的什么 | two plus two makes five
 one plus | 三加 | 加三 | 十十加一 | 十十的平方 | what is twenty twenty plus one
 一加一等于三吗 |  | ？！
@@ -162,6 +176,10 @@ class Understood(SynchronousTestCase):
         """Volume, brightness, music, the time and the date."""
         self.table(DEVICE)
 
+    def test_memory(self) -> None:
+        """What is remembered, and what is to be forgotten."""
+        self.table(MEMORY)
+
     def test_times(self) -> None:
         """Timers, alarms and reminders."""
         self.table(TIMES)
@@ -174,6 +192,16 @@ class Understood(SynchronousTestCase):
         """What has more in it than a command goes to the model."""
         found = {text: understand(text.strip(), "") for text in NOBODYS}
         self.assertEqual({text: one for text, one in found.items() if one}, {})
+
+    def test_documented(self) -> None:
+        """The phrases that need nothing, as the documentation has it, are understood."""
+        text = (Path(__file__).parent.parent / "docs/tools.md").read_text("utf-8")
+        rows = re.findall(r"^\| `(\w+)`.* \| (.*) \| nothing \|$", text, re.M)
+        self.assertGreater(len(rows), 5)
+        for tool, phrases in rows:
+            for phrase in phrases.replace(";", ",").split(", "):
+                command = understand(phrase, "")
+                self.assertEqual(command and command.tool, tool, phrase)
 
     def test_languages(self) -> None:
         """Where another language is spoken, the same characters may mean something else."""

@@ -18,6 +18,8 @@ from xiaozhi.settings import Assistant, Role
 from xiaozhi.tooling import Clip, Outcome, Scene, Tool
 from xiaozhi.wire import Abort, Detect, ListenStart
 
+LONG = "is a thing that takes many words to tell, " * 4
+
 
 class Case(SynchronousTestCase):
     def table(self, *steps: Any, tools: tuple[Tool, ...] = (), **more: Any) -> Table:
@@ -81,6 +83,23 @@ class Tools(Case):
         self.ask(table, "hi")
         minds: Any = table.minds
         self.assertEqual(minds.offered, [["of_d1"]])
+
+
+class Languages(Case):
+    def test_of_the_question(self) -> None:
+        """Tools answer in the language of the question, whatever the device is set to."""
+        languages: list[str] = []
+
+        async def note(arguments: dict[str, Any], scene: Scene) -> Outcome:
+            languages.append(scene.language)
+            return Outcome("", say="OK.", final=True)
+
+        steps = [[call("note")]] * 2
+        table = self.table(*steps, tools=(Tool("note", "notes", note),), language="en")
+        self.ask(table, "你好吗")
+        self.ask(table, "how are you")
+        self.assertEqual(languages, ["zh", "en"])
+        self.assertEqual(table.session.language, "en")
 
 
 class Goodbye(Case):
@@ -235,38 +254,42 @@ class Remembering(Case):
 
     def test_summed_up(self) -> None:
         """What is too old to be told whole is summed up while nobody waits; or an extract does."""
-        summing: list[Deferred[str]] = []
+        waiting: Deferred[None] = Deferred()
+        asked: list[str] = []
 
-        def condense(summary: str, entries: Any, language: str) -> Deferred[str]:
-            summing.append(Deferred())
-            return summing[-1]
+        async def think(instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
+            asked.append(text)
+            await waiting
+            yield "They told numbers."
 
-        about = Assistant(history_tokens=60)
-        table = self.table(*[["Hello."]] * 9, assistant=about)
-        table.talk.engage(attrs.evolve(table.talk._talk, condense=condense))
+        about = Assistant(history_tokens=160)
+        table = self.table(*[["Hello."]] * 12, assistant=about)
+        table.talk.engage(attrs.evolve(table.talk._talk, think=think))
         for number in range(4):
-            self.ask(table, f"My number {number} is a thing that takes some words to tell.")
-        self.assertEqual(len(summing), 1)
+            self.ask(table, f"My number {number} {LONG}")
+        self.assertEqual(len(asked), 1)
         minds: Any = table.minds
-        self.assertIn("My number 0", minds.asked[-1][0].content)
-        summing[0].callback("They told numbers.")
+        self.assertIn("My number", minds.asked[-1][0].content)
+        waiting.callback(None)
         self.ask(table, "hi")
         self.assertIn("They told numbers.", minds.asked[-1][0].content)
-        for number in range(4):
-            self.ask(table, f"My colour {number} is a thing that takes some words to tell.")
-        summing[1].errback(ServiceError("llm", "no model"))
-        table.session.close()
 
     def test_given_up(self) -> None:
-        """With the connection ends what is summed up for it."""
-        waiting: Deferred[str] = Deferred()
-        table = self.table(*[["Hello."]] * 9, assistant=Assistant(history_tokens=30))
-        talk = attrs.evolve(table.talk._talk, condense=lambda *_: waiting)
-        table.talk.engage(talk)
-        for _ in range(3):
-            self.ask(table, "This is a thing that takes some words to tell, and some more.")
-        table.session.close()
-        self.assertTrue(waiting.called)
+        """With the connection ends what is summed up for it; where there is no mind, nothing is."""
+        waiting: Deferred[None] = Deferred()
+
+        async def think(*asked: str) -> AsyncGenerator[str, None]:
+            await waiting
+            yield ""
+
+        for with_mind in (True, False):
+            table = self.table(*[["Hello."]] * 9, assistant=Assistant(history_tokens=60))
+            if with_mind:
+                table.talk.engage(attrs.evolve(table.talk._talk, think=think))
+            for _ in range(3):
+                self.ask(table, f"This {LONG}")
+            table.session.close()
+            self.assertTrue(waiting.called)
 
 
 class Badges(Case):

@@ -16,7 +16,7 @@ class Watch(SynchronousTestCase):
         self.now = 0.0
         self.state: State = "listening"
         self.stirred = self.sent = 0.0
-        self.badge = False
+        self.badge = self.awaits = False
         self.looks = 0
         self.next = 0.0
 
@@ -27,7 +27,7 @@ class Watch(SynchronousTestCase):
             self.now = self.next
             if hears:
                 self.idling.came = self.now
-            signs = Signs(self.state, self.stirred, self.sent, self.badge)
+            signs = Signs(self.state, self.stirred, self.sent, self.badge, self.awaits)
             steps, self.next = self.idling.look(self.now, signs)
             self.looks += 1
             assert self.next > self.now
@@ -56,6 +56,16 @@ class Watch(SynchronousTestCase):
         self.assertEqual(self.until(1300), [(1175, "warn"), (1190, "farewell")])
         self.stirred = 1300
         self.assertEqual(self.until(1900), [(1885, "warn"), (1900, "farewell")])
+
+    def test_something_is_due(self) -> None:
+        """Nothing is closed while the user is to be told something; only a dialog ends."""
+        self.awaits = True
+        self.assertEqual(self.until(4000, hears=False), [])
+        self.awaits, self.stirred = False, 4000
+        self.assertEqual(self.until(4700), [(4585, "warn"), (4600, "farewell")])
+        self.badge = self.awaits = True
+        self.stirred = self.next = 4700
+        self.assertEqual(self.until(6000), [(4715, "lapse")])
 
     def test_modes_with_patience(self) -> None:
         """A mode in which people are silent has three times the time."""

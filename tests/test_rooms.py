@@ -30,6 +30,7 @@ from xiaozhi.services.devices import Devices
 from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.lines import Lines
 from xiaozhi.services.networks import parse
+from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.web.health import Alive
 from xiaozhi.staffing import SETTLING
 from xiaozhi.upkeep import Log as LogSettings
@@ -85,6 +86,7 @@ class Reading(FileTestCase):
             Devices(),
             {"healthz": Alive([])},
             Log(Lines(LogSettings()), self),
+            Reminders(store, self.clock, self.clock.seconds),
         )
         self.rooms = Rooms(self.walls, engines, self.config, lambda: self.config)
         self.server.startService()

@@ -46,6 +46,8 @@ ONE: Final = {
     "Kimi": f"functions.get_time:0{GIVEN}",
     "Kimi, whole": "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_time:0"
     f"<|tool_call_argument_begin|>{GIVEN}<|tool_call_end|><|tool_calls_section_end|>",
+    "gpt-oss": "<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>"
+    f"{GIVEN}<|call|>",
     "Qwen's coder": "<tool_call>\n<function=get_time>\n<parameter=city>\nx\n</parameter>\n"
     "</function>\n</tool_call>",
     "the coder's half": "<function=get_time><parameter=city>x</parameter></function></tool_call>",
@@ -96,6 +98,7 @@ DROPPED: Final = (
     '<tool_call>{"name": "get_time", "arguments": {"city": "Bei',
     "<tool_ca",
     "<｜tool▁calls▁be",
+    '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"ci',
     "</tool_call>",
     "<tool_call/>",
     "<|tool_calls_end|>",
@@ -183,6 +186,8 @@ class SieveTests(SynchronousTestCase):
             f"```json\n[{PLAIN}, {LLAMA}]\n```",
         ):
             self.assertEqual(len(self.check(text, "")), 2)
+        calls = self.check(f"```json\n{PLAIN}\n{PLAIN}\n```\nWell.", "\n\nWell.")
+        self.assertEqual(len(calls), 2)
 
     @settings(max_examples=300, deadline=None, database=None, derandomize=True)
     @given(PROSE, st.sampled_from(sorted(ONE)), PROSE, st.lists(st.integers(0, 400), max_size=6))
@@ -239,6 +244,11 @@ class SieveTests(SynchronousTestCase):
             parts = [marked[at : at + size] for at in range(0, len(marked), size)]
             self.assertEqual(sift([*parts, "</tool_call> well"]), (" well", []))
 
+    def test_after_thoughts(self) -> None:
+        """A call behind a thought is one; the beginning of the thought may be missing."""
+        for thought in ("<think>hm</think>", "hm</think>", "<think/>", "<THINK>hm</Think>"):
+            self.assertEqual(len(self.check(f"{thought}\n{ONE['Qwen']}", f"{thought}\n")), 1)
+
     def test_late_fence(self) -> None:
         """The end of a fence around a call is dropped, however late it comes."""
         self.check(f"```json\n{PLAIN}\nNow.\n``` End `x`.", "\nNow.\n End `x`.")
@@ -248,9 +258,11 @@ class SieveTests(SynchronousTestCase):
         for text in (
             '{"name": "get_time", "arguments": {city: Beijing}}',
             '<tool_call>{"name": "get_time", "arguments": {city: Beijing}}</tool_call>',
+            "[get_time({city: Beijing})]",
         ):
             (call,) = self.check(text, "")
-            self.assertEqual((call.name, call.arguments), ("get_time", "{city: Beijing}}"))
+            self.assertEqual(call.name, "get_time")
+            self.assertIn("{city: Beijing}", str(call.arguments))
 
     def test_no_tools(self) -> None:
         """Without tools there is nothing to call, but markers are no text either."""

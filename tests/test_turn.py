@@ -19,6 +19,7 @@ from xiaozhi.wire import (
     TTS_START,
     TTS_STOP,
     Abort,
+    Alert,
     ListenStart,
     ListenStop,
     Sound,
@@ -342,22 +343,100 @@ EVENTS = st.one_of(
     st.builds(e.Failed, NUMBERS),
     st.just(e.Farewell()),
     st.just(e.Lapsed()),
+    st.builds(e.Due, st.sampled_from(["tea", "cake"]), st.just("en"), again=st.booleans()),
 )
 CURRENT = st.sampled_from([e.Waited, e.Heard, e.Deaf, e.Speaks, e.Finished, e.Failed])
 """Results of the turn under way."""
-WORK = (e.Open, e.Transcribe, e.Answer, e.Greet, e.Apologise, e.Part, e.Wait)
+WORK = (e.Open, e.Transcribe, e.Answer, e.Greet, e.Apologise, e.Part, e.Announce, e.Wait)
+
+
+class Announcements(SynchronousTestCase):
+    TEA = e.Due("The tea is ready.", "en", "Timer")
+    AGAIN = e.Due("The tea is ready.", "en", "Timer", again=True)
+    ALERT = e.Send(Alert("Timer", "The tea is ready.", "neutral"))
+
+    def announcing(self, book: Playbook, number: int) -> Playbook:
+        book.on(self.TEA).does(self.ALERT, e.Announce(number, self.TEA))
+        return book.in_state("thinking")
+
+    def test_at_once(self) -> None:
+        """What is due is shown and said at once where nobody is at it, idle or listening."""
+        book = self.announcing(Playbook(), 0).on(e.Speaks(0)).does(START)
+        told = e.Told(self.TEA)
+        book.on(e.Finished(0)).does(told, e.Drop(0), STOP, e.Listen()).in_state("listening")
+        self.announcing(listening(), 0)
+
+    def test_manual(self) -> None:
+        """A device with a button is idle again afterwards."""
+        book = hearing("auto").on(Abort())
+        book.does(e.Drop(1), e.Send(TTS_STOP), e.Listen())
+        book.on(ListenStart("manual")).does(e.Open(3, by_device=True)).on(Abort())
+        book.does(e.Drop(3), STOP, e.Clear())
+        self.announcing(book, 4).on(e.Finished(4)).does(e.Told(self.TEA), e.Drop(4), e.Clear())
+
+    def test_waits(self) -> None:
+        """It never cuts anybody off: it waits until who speaks was answered."""
+        for book in (hearing(), thinking(), speaking()):
+            book.ignores(self.TEA)
+        book = speaking().on(self.TEA).does().on(e.Finished(1))
+        book.does(e.Drop(1), STOP, e.Listen(), self.ALERT, e.Announce(2, self.TEA))
+
+    def test_gives_way(self) -> None:
+        """Who speaks before it is heard is answered first; then it is announced again."""
+        book = self.announcing(listening(), 0).on(Speech()).does(e.Drop(0), e.Open(2))
+        book.on(Hush()).does(e.Transcribe(2)).on(e.Heard(2, ""))
+        book.does(e.Drop(2), e.Listen(), self.ALERT, e.Announce(3, self.TEA))
+
+    def test_broken_off(self) -> None:
+        """Who breaks it off, at any time, has noticed: it is told."""
+        told = e.Told(self.TEA)
+        self.announcing(listening(), 0).on(Abort()).does(told, e.Drop(0), STOP, e.Listen())
+        book = self.announcing(listening(), 0).on(e.Speaks(0)).does(START).on(Abort())
+        book.does(told, e.Drop(0), STOP, e.Listen())
+        book = self.announcing(listening(), 0).on(e.Speaks(0)).does(START)
+        book.on(e.Detected("hey jarvis")).does(
+            e.Drop(0), told, STOP, e.Listen(), e.Wait(1, 1.0)
+        ).in_state("waking")
+
+    def test_voiceless(self) -> None:
+        """What nobody can speak is not tried for ever: it was shown."""
+        book = self.announcing(listening(), 0).on(e.Failed(0))
+        book.does(e.Told(self.TEA), e.Drop(0), e.Listen()).in_state("listening")
+
+    def test_again(self) -> None:
+        """It is said again to who says nothing, and no more once anything was said."""
+        book = self.announcing(listening(), 0)
+        book.on(e.Finished(0)).does(e.Told(self.TEA), e.Drop(0), e.Listen())
+        book.on(self.AGAIN).does(self.ALERT, e.Announce(1, self.AGAIN)).on(e.Finished(1))
+        book.does(e.Told(self.AGAIN), e.Drop(1), e.Listen()).on(Speech()).does(e.Open(3))
+        book.on(self.AGAIN).does(e.Told(self.AGAIN, spoken=False)).in_state("hearing")
+
+    def test_one_after_the_other(self) -> None:
+        """Two things that are due are said in their order."""
+        cake = e.Due("The cake, too.", "en", "Timer")
+        book = self.announcing(listening(), 0).on(cake).does().on(e.Finished(0))
+        alert = e.Send(Alert("Timer", "The cake, too.", "neutral"))
+        book.does(e.Told(self.TEA), e.Drop(0), e.Listen(), alert, e.Announce(1, cake))
+
+    def test_after_a_wake_word_taken_back(self) -> None:
+        """What became due after a wake word is announced when the device stops listening."""
+        book = Playbook().on(e.Detected("hey jarvis")).does(e.Listen(), e.Wait(1, 1.0))
+        book.on(self.TEA).does().on(ListenStop())
+        book.does(e.Drop(1), e.Clear(), self.ALERT, e.Announce(2, self.TEA))
 
 
 class AnyEvents(SynchronousTestCase):
     @settings(deadline=None, max_examples=400)
     @given(st.lists(st.one_of(EVENTS, CURRENT), max_size=60))
-    def test_invariants(self, events: Sequence[Any]) -> None:  # noqa: C901 - a checklist
+    def test_invariants(self, events: Sequence[Any]) -> None:  # noqa: C901, PLR0912 - a checklist
         """Whatever happens in whatever order, the turn stays well-formed."""
         turn = t.Turn(t.Manners(wakeup_words=("hey jarvis",)))
         spoken = False
         """Whether `tts start` was sent, and no `tts stop` since."""
         owned: set[int] = set()
         """Turns with work that was not dropped."""
+        due = 0
+        """Things that are due and were not told."""
         for event in events:
             if isinstance(event, type):
                 event = event(turn.number, *(["hello"] if event is e.Heard else []))
@@ -379,7 +458,15 @@ class AnyEvents(SynchronousTestCase):
                     self.assertEqual(command.turn, turn.number, "work for a turn that is over")
                     owned.add(command.turn)
             if isinstance(event, Abort):
-                self.assertEqual(sends, [STOP])
+                self.assertEqual(sends[0], STOP)
+                self.assertEqual([one for one in sends[1:] if one.message.TYPE != "alert"], [])
+            due += isinstance(event, e.Due)
+            due -= sum(isinstance(command, e.Told) for command in commands)
+            self.assertGreaterEqual(due, 0, "told twice")
+            if e.Leave() in commands:
+                return  # the connection is closed
+            if turn.state in ("idle", "listening"):
+                self.assertEqual(due, 0, "nobody tells what is due")
             self.assertEqual(spoken, turn.state == "speaking")
             if turn.state in ("hearing", "tail", "thinking", "waking"):
                 self.assertIn(turn.number, owned, "nothing is under way that could end this state")

@@ -9,13 +9,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.calendar import FakeCalendar
 from tests.fakes import Table
 from tests.test_protocol import HELLO
 from tests.websocket import FakeStore, Peer, factory, set_clock
 from xiaozhi.device.mcp import Server
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory
-from xiaozhi.services.store.records import Entry, SessionMemory
+from xiaozhi.services.reminders import Reminders
+from xiaozhi.services.store.records import Entry, Reminder, SessionMemory
 from xiaozhi.services.web.address import Arrival, seen
 from xiaozhi.turn import Manners
 from xiaozhi.wire import Obeyed, Order
@@ -362,6 +364,109 @@ class Tools(Case):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class Due(Case):
+    """Timers, alarms and reminders."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.calendar = FakeCalendar()
+        self.reminders = Reminders(self.calendar, self.clock, self.clock.seconds)
+        self.reminders.startService()
+        self.addCleanup(self.reminders.stopService)
+        self.factory = self.serve(reminders=self.reminders)
+
+    def set(self, seconds: float, device: str = "aa:01", **facts: Any) -> None:
+        """Have the device told something after so many seconds."""
+        now = self.clock.seconds()
+        one = Reminder(
+            id="r", device_id=device, kind="timer", due=now + seconds, made_at=now, **facts
+        )
+        self.successResultOf(Deferred.fromCoroutine(self.reminders.add(one, device == "aa:01")))
+
+    def test_told(self) -> None:
+        """A timer is shown, and spoken, and the device's own way of listening goes on."""
+        peer = self.connect()
+        peer.send({"type": "listen", "state": "start", "mode": "auto"})
+        self.set(5)
+        self.wait(4, peer)
+        self.assertEqual(self.told(peer), [])
+        self.clock.advance(1)
+        frames = peer.frames()
+        (alert,) = (one for one in frames if isinstance(one, dict) and one["type"] == "alert")
+        self.assertEqual(alert["message"], "Time is up: your timer of 5 seconds is over.")
+        self.assertEqual((alert["status"], alert["emotion"]), ("Timer", "neutral"))
+        self.table.pass_time(3)
+        self.assertEqual(self.told(peer)[-1], "tts stop")
+        self.assertEqual(self.table.speech.sentences[0][0], alert["message"])
+        self.assertEqual(peer.protocol.visit.session.state, "listening")
+
+    def test_kept_open(self) -> None:
+        """The connection is kept while something is due within the hour, and no longer."""
+        peer = self.connect()
+        self.set(3900)
+        self.wait(600, peer)
+        self.assertEqual(self.told(peer), [])
+        self.wait(3299, peer)
+        self.assertEqual(self.told(peer), [])
+        self.set_aside(peer)
+        self.set(7200)
+        self.wait(570, peer)
+        self.table.pass_time(40)
+        self.assertIn("1000", self.told(peer))
+
+    def set_aside(self, peer: Peer) -> None:
+        """Let it ring, and be answered."""
+        self.clock.advance(1)
+        self.table.pass_time(3)
+        peer.send({"type": "listen", "state": "detect", "text": "thanks"})
+        self.table.pass_time(4)
+        self.wait(61, peer)
+        self.assertEqual(self.told(peer).count("alert"), 1)
+
+    def test_at_the_next_hello(self) -> None:
+        """What was due while the device was away is told when it comes again."""
+        peer = self.connect()
+        self.set(60)
+        peer.vanish()
+        self.clock.advance(300)
+        peer = self.connect()
+        self.clock.advance(2)
+        frames = (one for one in peer.frames() if isinstance(one, dict))
+        (alert,) = (one for one in frames if one["type"] == "alert")
+        self.assertIn("was over today at", alert["message"])
+
+    def test_made_up_name(self) -> None:
+        """A device without a name is told, too, and nothing of it is stored."""
+        peer = self.connect("/xiaozhi/v1/")
+        (device,) = self.factory.presence
+        self.set(5, device)
+        self.assertEqual(self.calendar.kept, {})
+        self.wait(5, peer)
+        self.assertIn("alert", self.told(peer))
+
+    def test_not_registered(self) -> None:
+        """Who may not stay is told nothing."""
+        self.calendar.kept["r"] = Reminder(
+            id="r", device_id="aa:01", kind="timer", due=0.0, made_at=0.0
+        )
+        self.store.block("aa:01")
+        peer = Peer(self.factory)
+        self.addCleanup(peer.vanish)
+        peer.handshake(PATH)
+        peer.send(HELLO)
+        self.clock.advance(3)
+        self.assertNotIn("alert", self.told(peer))
+
+    def test_taken_over(self) -> None:
+        """The newer connection is the one that is told."""
+        first = self.connect()
+        self.set(5)
+        second = self.connect()
+        self.wait(5, second)
+        self.assertIn("alert", self.told(second))
+        self.assertNotIn("alert", self.told(first))
+
+
 class End(Case):
     def test_memory(self) -> None:
         """What was said is kept before goodbye is said, as far as it was heard."""
@@ -392,6 +497,20 @@ class End(Case):
         peer.vanish()
         (memory,) = self.memories
         self.assertEqual(memory.entries, (Entry("user", "hello", 1000.0),))
+
+    def test_forgotten(self) -> None:
+        """What was to be forgotten meanwhile is not kept, and what was said before is."""
+        for seconds, kept in ((5, ["hello"]), (None, [])):
+            peer = self.connect()
+            for text in ("hello", "my secret"):
+                peer.send({"type": "listen", "state": "detect", "text": text})
+                self.table.pass_time(9)
+            self.factory.presence.forget("aa:02", None)
+            self.factory.presence.forget("aa:01", seconds and seconds + 9)
+            peer.vanish()
+            said = [entry for memory in self.memories for entry in memory.entries]
+            self.memories.clear()
+            self.assertEqual([entry.text for entry in said if entry.role == "user"], kept)
 
     def test_devices_goodbye(self) -> None:
         """A device that says goodbye is answered when all is kept."""

@@ -10,7 +10,7 @@ from typing import get_args
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
-from xiaozhi.wire import Abort, Control, Down, ListenStart, ListenStop, Mode, Sound, Stt, Tts
+from xiaozhi.wire import Abort, Alert, Control, Down, ListenStart, ListenStop, Mode, Sound, Stt, Tts
 
 DOCUMENT = Path(__file__).parent.parent / "ARCHITECTURE.md"
 BEGIN, END = "<!-- turn table: make docs -->\n", "<!-- end of the turn table -->\n"
@@ -41,6 +41,7 @@ EVENTS: dict[str, e.Event] = {
     "answer failed": e.Failed(N),
     "farewell is due": e.Farewell(),
     "dialog lapsed": e.Lapsed(),
+    "something is due": e.Due("The tea is ready.", "en"),
     "any stale result": e.Heard(N - 1, "what time is it"),
 }
 
@@ -89,6 +90,8 @@ def _message(message: Down) -> str:
             return f"`tts {state}`"
         case Stt():
             return "`stt`"
+        case Alert():
+            return "`alert`"
         case Control(_, name):
             return f"{name} tone"
     raise AssertionError(message)

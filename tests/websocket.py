@@ -154,7 +154,7 @@ def request(path: str, **headers: str) -> bytes:
 class Peer:
     """One device at the other end of a connection."""
 
-    def __init__(self, factory: DeviceFactory, address: str = "192.168.1.9") -> None:
+    def __init__(self, factory: Any, address: str = "192.168.1.9") -> None:
         # Autobahn's own timers follow txaio, not the factory.
         set_clock(factory.clock)
         self.factory = factory

@@ -39,11 +39,6 @@ _MORE: Final = re.compile(
 """What makes a reminder more than one thing to say at one time."""
 
 
-def understand(said: str) -> Command | None:
-    """Tell what is commanded; `said` is as `commands.plain` leaves it."""
-    return _GRAMMAR.understand(said)
-
-
 def _timer(found: Mapping[str, str]) -> Command | None:
     seconds = duration(found["span"])
     label = {"label": found["label"]} if "label" in found else {}
@@ -124,7 +119,7 @@ _WAKE = "(?P<wake>wake me(?: up)?|get me up)"
 _ALARM = rf"{_SET}(?:an? |my |the )?(?P<wake>wake up )?alarm(?: for| to)?"
 _ME = "(?:to|that|of|about)"
 
-_GRAMMAR = Grammar(
+GRAMMAR = Grammar(
     (
         _timer,
         [

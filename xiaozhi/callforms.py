@@ -39,7 +39,7 @@ _PAIR: Final = re.compile(
 _HEAD: Final = re.compile(r"\s*(?P<name>[A-Za-z_][\w.-]*)\s*<arg_key>")
 _NAMED: Final = re.compile(
     r"""(?x)(?<![\w.-]) (?P<id>(?P<name>[A-Za-z_][\w.-]{0,80})(?::\d{1,4})?)
-    (?:\s|<[^<>]{0,60}>|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
+    (?:\s|<[^<>]{0,60}>(?:json)?|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
 )
 _VALUE: Final = re.compile(r"\{|\[\s*[{\[]")
 _APPLIED: Final = re.compile(r"\s*\[?\s*(?P<name>[A-Za-z_][\w.]*)\s*\(\s*")
@@ -79,10 +79,11 @@ def calls_in(text: str, names: Collection[str], whole: bool = True) -> list[Call
 
 def broken(text: str, names: Collection[str]) -> list[Call]:
     """Find the call of a tool that is known, in a text that cannot be read."""
-    for called in (*_CALLED.finditer(text), *_NAMED.finditer(text)):
-        if name := on_offer(called["name"], names):
-            given = _GIVEN.search(text) or called
-            return [Call("", name, text[given.end() :].strip())]
+    for pattern in (_CALLED, _NAMED, _APPLIED):
+        for called in pattern.finditer(text):
+            if name := on_offer(called["name"], names):
+                given = _GIVEN.search(text) if pattern is _CALLED else None
+                return [Call("", name, text[(given or called).end() :].strip())]
     return []
 
 

@@ -19,19 +19,19 @@ from xiaozhi.laxjson import Extent, Unreadable, past
 
 MARGIN: Final = 100
 """Characters within which the end of an element is found, however it is cut."""
-_MARKED: Final = tuple(
+_NAMES: Final = tuple(
     "tool_call tool_calls toolcall toolcalls function_call function_calls tool_code tool_response"
     " function invoke python_tag action_start plugin tool_calls_begin tool_call_begin"
     " tool_calls_section_begin".split()
 )
 _CLOSERS: Final = tuple(
-    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id".split()
+    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id call".split()
 )
 THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
 _SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
 """What some models put before the names of elements."""
 ELEMENTS: Final = (
-    *(space + name for name in _MARKED + _CLOSERS for space in ("", *_SPACES)),
+    *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
     *THOUGHTS,
 )
 LISTS: Final = ("TOOL_CALLS", "TOOL_CALL")
@@ -76,11 +76,34 @@ KIMI: Final = re.compile(
         r"(?P<done>\{)",
     )
 )
+HARMONY: Final = re.compile(
+    _growing(
+        *map(re.escape, "<|channel|>commentary"),
+        r"\s{1,5}",
+        *"to=",
+        r"(?P<name>[\w.-]{1,80})\s{0,5}",
+        r"(?:<\|?[a-z]{0,10}\|?>?[a-z]{0,10}\s?){0,2}",
+        r"(?P<done>\{)",
+    )
+)
 APPLIED: Final = re.compile(_FENCE + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()"))
-KINDS: Final = (TAG, LIST, OBJECT, PYTHON, KIMI, APPLIED)
-"""The first two are marked: they are calls whatever stands in them."""
+MARKED: Final = (TAG, LIST)
+"""What is a call whatever stands in it."""
+KINDS: Final = {
+    "<": (TAG, HARMONY),
+    "{": (OBJECT,),
+    "[": (LIST, OBJECT, PYTHON),
+    "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
+    "": (KIMI, APPLIED),
+}
+"""What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
 _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
+
+
+def stem(name: str) -> str:
+    """Return the name of an element without what some models put before it."""
+    return name.rpartition(":")[2].rpartition("|")[2]
 
 
 @attrs.frozen
@@ -111,7 +134,12 @@ class Found:
     def closes(self) -> bool:
         """Whether it is the end of an element."""
         closing = self.match["close"] or self.match["name"].lstrip("|｜").startswith("/")
-        return bool(closing) or self.name.endswith(_CLOSERS)
+        return bool(closing) or stem(self.name) in _CLOSERS
+
+    @property
+    def single(self) -> bool:
+        """Whether it is an element without content."""
+        return self.match[0].endswith("/>")
 
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
@@ -207,10 +235,10 @@ _LIST_END: Final = re.compile(r"\[/TOOL_CALLS?\]|</s>")
 @cache
 def _closer(name: str) -> re.Pattern[str]:
     """Return the pattern of the end of an element, in all the ways models write it."""
-    stem = name.rpartition(":")[2].rpartition("|")[2].removesuffix("_begin").removesuffix("_start")
-    stem = re.escape(stem).replace("_", "[_▁]")
+    plain = stem(name).removesuffix("_begin").removesuffix("_start")
+    plain = re.escape(plain).replace("_", "[_▁]")
     bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
     return re.compile(
-        rf"<{bar}?/{bar}?{space}{stem}{bar}?\s{{0,8}}>|<{bar}{stem}[_▁]end{bar}>"
+        rf"<{bar}?/{bar}?{space}{plain}{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
         rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
     )

@@ -22,6 +22,7 @@ ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tools": (
             "clock",
             "sums",
+            "reminders",
             "device",
             "talk",
             "memory",

@@ -27,8 +27,9 @@ def understand(text: str, language: str) -> Command | None:
     if language not in ("zh", "en", "") or len(text) > LONGEST:
         return None
     said = plain(text)
-    if command := _DEVICE.understand(said) or appointments.understand(said):
-        return command
+    for grammar in (_DEVICE, _MEMORY, appointments.GRAMMAR):
+        if command := grammar.understand(said):
+            return command
     expression = sums.expression(said)
     return Command("calculate", {"expression": expression}) if expression else None
 
@@ -77,6 +78,11 @@ def _level(tool: str) -> Making:
 def _date(found: Mapping[str, str]) -> Command | None:
     symbol = day(found["day"])
     return Command("get_date", {"day": symbol}) if symbol else None
+
+
+def _minutes(found: Mapping[str, str]) -> Command | None:
+    minutes = whole(found["minutes"])
+    return Command("forget", {"what": "last_minutes", "minutes": minutes}) if minutes else None
 
 
 _LEVEL = rf"(?: up| down)?(?: to| at)? (?P<level>{ENGLISH_NUMBER})(?: ?%| percent)?"
@@ -210,6 +216,39 @@ _DEVICE = Grammar(
             r"what(?:'s| is) (?:the|today's) (?:chinese )?lunar date(?: today)?",
             r"what(?:'s| is) the date in the (?:chinese )?lunar calendar",
             rf"(?:今天|今日)?是?(?:农历|阴历)(?:今天|今日)?的?是?(?:{_HAN_DATE}|(?:几月)?初?几)",
+        ],
+    ),
+)
+_FORGET = "(?:忘掉|忘记|忘了)"
+_SAID = r"(?:我?(?:刚才|刚刚)说的话?|刚才的话)"
+
+_MEMORY = Grammar(
+    (
+        fixed("forget", what="that"),
+        [
+            "forget that|forget what (?:i|we) just said|(?:don't|do not) remember that",
+            rf"{_FORGET}(?:这个|{_SAID})|(?:别|不要)记住?(?:这个|{_SAID})",
+        ],
+    ),
+    (
+        _minutes,
+        [
+            rf"forget (?:what (?:i|we) said in )?the last (?P<minutes>{ENGLISH_NUMBER}) minutes?",
+            rf"{_FORGET}(?:最近|刚才|过去)的?(?P<minutes>{HAN_NUMBER})分钟(?:说?的话?)?",
+        ],
+    ),
+    (
+        fixed("forget", what="everything"),
+        [
+            "forget everything (?:you know )?about me",
+            rf"{_FORGET}(?:关于)?我的(?:一切|所有事情|所有事)",
+        ],
+    ),
+    (
+        fixed("what_do_you_remember"),
+        [
+            "what do you (?:remember|know) about me",
+            "你?都?(?:记得|知道)(?:关于)?我的?(?:些?什么|哪些事)|关于我你?都?(?:记得|知道)些?什么",
         ],
     ),
 )

@@ -7,16 +7,17 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, succeed
 
 from xiaozhi.answers import Part
 from xiaozhi.briefing import Briefing
+from xiaozhi.condensing import Condensing
 from xiaozhi.dialogue import Dialogue, Entry
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import Absent
 from xiaozhi.modes.chat import Asked, Chat
 from xiaozhi.phrases import phrase
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.memory import Thinking
 from xiaozhi.services.memory.framing import framed, framed_summary
 from xiaozhi.services.store.records import Recollection
 from xiaozhi.settings import Role
@@ -29,13 +30,17 @@ NOTHING: Final = Recollection()
 Recall = Callable[[str], Deferred[Recollection]]
 """Tells what is known of a device's user; soon, and it never fails."""
 
-Condense = Callable[[str, Sequence[Entry], str], Deferred[str]]
-"""Goes on with a summary by what was said after it, in a language; fails with ServiceError."""
-
 
 def know_nothing(device: str) -> Deferred[Recollection]:
     """Know nothing of a device's user."""
     return succeed(NOTHING)
+
+
+async def think_nothing(*asked: str) -> AsyncGenerator[str, None]:
+    """Have no mind, whatever is asked."""
+    if asked:
+        raise Absent("llm", "there is no model")
+    yield ""
 
 
 @attrs.frozen
@@ -51,9 +56,20 @@ class Talk:
     """What a user says to end the connection."""
     see: See | None = None
     recall: Recall = know_nothing
-    condense: Condense | None = None
-    """Sums up what is too old to be told whole; without it, an extract has to do."""
+    think: Thinking = think_nothing
+    """Has a model sum up what is too old to be told whole; without one, an extract has to do."""
     counters: Counters = attrs.field(factory=Counters)
+
+
+@attrs.define
+class _Answer:
+    """What tools want done with the answer under way."""
+
+    language: str
+    """The one it is in."""
+    clip: Clip | None = None
+    """What is played when it has been spoken."""
+    parting: bool = False
 
 
 class Conversation:
@@ -78,14 +94,20 @@ class Conversation:
         self._toolbox = self._new_toolbox()
         self._role: Role | None = None
         """None for the usual one."""
-        self._clip: Clip | None = None
-        """What is played when the answer has been spoken."""
+        self._now = _Answer(self._dialogue.language)
         self._recollection: Recollection | None = None
         """What is known of the user, once it was asked for."""
-        self._condensing: Deferred[Any] | None = None
-        """The summing up that is under way."""
-        self.parting = False
+        self._condensing = Condensing(self._dialogue, self._think, clock)
+
+    @property
+    def parting(self) -> bool:
         """Whether the connection ends with this answer."""
+        return self._now.parting
+
+    @property
+    def usual_language(self) -> str:
+        """The user's language: what they set, else the one last spoken."""
+        return self._dialogue.language
 
     def engage(self, talk: Talk) -> None:
         """Go on with what `talk` says, from the next question on."""
@@ -105,8 +127,8 @@ class Conversation:
 
         Gives the answer in parts, and the language it is in.
         """
-        self._clip, self.parting = None, False
         language = self._dialogue.ask(text, spoken, self._clock.seconds())
+        self._now = _Answer(language)
         if same(text, self._talk.exits):
             self.part()
             return self._one(phrase("goodbye", language)), language
@@ -124,8 +146,8 @@ class Conversation:
         async with aclosing(chat.answer(asked)) as parts:
             async for part in parts:
                 yield part
-        if self._clip is not None:
-            yield self._clip
+        if self._now.clip is not None:
+            yield self._now.clip
 
     def _brief(self, language: str, known: Recollection) -> Briefing:
         """Tell the model what it has to know."""
@@ -149,35 +171,20 @@ class Conversation:
 
     def heard(self, text: str, whole: bool) -> None:
         """Note what the user can have heard of the answer, and whether it was all of it."""
-        self.parting = False
+        self._now.parting = False
         self._dialogue.answer(text, whole, self._clock.seconds())
-        self._condense()
+        self._condensing.look()
 
-    def _condense(self) -> None:
-        """Have what the model is not told any more be summed up, while nobody waits for it."""
-        excess = self._dialogue.excess
-        if excess is None or self._talk.condense is None or self._condensing is not None:
-            return
-
-        def done(result: str | Failure) -> None:
-            self._condensing = None
-            if isinstance(result, str):
-                self._dialogue.condense(excess, result)
-            else:  # the extract has to do, and there will be another occasion
-                result.trap(ServiceError, CancelledError)
-
-        summing = self._talk.condense(excess.summary, excess.entries, self.language)
-        self._condensing = summing
-        summing.addBoth(done)
+    def _think(self, instruction: str, text: str, language: str) -> AsyncGenerator[str, None]:
+        return self._talk.think(instruction, text, language)
 
     def close(self) -> None:
         """Give up what is done in the background. Idempotent."""
-        if self._condensing is not None:
-            self._condensing.cancel()
+        self._condensing.close()
 
     def retract(self) -> None:
         """Forget a question of which nothing was answered: the user is still asking it."""
-        self.parting = False
+        self._now.parting = False
         self._dialogue.retract()
 
     def said(self) -> list[Entry]:
@@ -198,16 +205,16 @@ class Conversation:
 
     @property
     def language(self) -> str:
-        """The user's language."""
-        return self._dialogue.language
+        """The language of the answer."""
+        return self._now.language
 
     def part(self) -> None:
         """Close the connection when this answer is over."""
-        self.parting = True
+        self._now.parting = True
 
     def play(self, clip: Clip) -> None:
         """Play a clip when this answer has been spoken."""
-        self._clip = clip
+        self._now.clip = clip
 
     @property
     def role(self) -> Role | None:

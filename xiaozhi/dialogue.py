@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from xiaozhi.languages import main
@@ -136,7 +137,8 @@ class Dialogue:
     @property
     def summary(self) -> str:
         """What was said before that, in about a quarter of the budget; "" if that is nothing."""
-        return extract(self._condensed, self._said[self._until : self._start], self._budget // 4)
+        newest_first = (self._said[at] for at in range(self._start - 1, self._until - 1, -1))
+        return extract(self._condensed, newest_first, self._budget // 4)
 
     @property
     def excess(self) -> Excess | None:
@@ -209,25 +211,23 @@ class Dialogue:
         self._start = min(self._start, first)
 
 
-def extract(summary: str, entries: list[Entry], most: int) -> str:
-    """Go on with a `summary` by what the user said in `entries`, each cut short.
+def extract(summary: str, newest_first: Iterable[Entry], most: int) -> str:
+    """Go on with a `summary` by what the user said in some entries, each cut short.
 
-    It has at most about so many tokens: the oldest is left out first.
+    It has at most about so many tokens: the oldest is left out first, and not even looked at.
     """
-    lines = [
-        shorten(" ".join(entry.text.split()), EXTRACTED)
-        for entry in entries
-        if entry.role == "user"
-    ]
     left = max(most - tokens(summary), most // 2)  # what is newer has half of it, if need be
     kept: list[str] = []
-    for line in reversed(lines):
-        left -= tokens(line) + 1
-        if left < 0:
-            break
-        kept.append(line)
-    taken = sum(tokens(line) + 1 for line in kept)
-    return "\n".join(filter(None, [shorten(summary, most - taken), *reversed(kept)]))
+    taken = 0
+    for entry in newest_first:
+        if entry.role == "user":
+            line = shorten(" ".join(entry.text.split()), EXTRACTED)
+            taken += tokens(line) + 1
+            if taken > left:
+                taken -= tokens(line) + 1
+                break
+            kept.insert(0, line)
+    return "\n".join(filter(None, [shorten(summary, most - taken), *kept]))
 
 
 def cut(text: str, share: float) -> str:

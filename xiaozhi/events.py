@@ -6,6 +6,8 @@ Whatever is a result carries the number of the turn it belongs to.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from xiaozhi.endpointing import Hush, Speech
@@ -83,6 +85,20 @@ class Lapsed:
     """Nobody goes on with the dialog: it is over until the next wake word or button."""
 
 
+@attrs.frozen
+class Due:
+    """Something is to be said that nobody asked for now, as soon as it interrupts nobody."""
+
+    text: str
+    language: str
+    title: str = ""
+    """What it is, for the screen."""
+    again: bool = False
+    """Whether it was said before, and need not be said to who has answered."""
+    told: Callable[[bool], None] = attrs.field(default=lambda spoken: None, eq=False, repr=False)
+    """Called when it is done with: said, or (False) answered before it was said again."""
+
+
 Event = (
     Sound
     | ListenStart
@@ -99,6 +115,7 @@ Event = (
     | Failed
     | Farewell
     | Lapsed
+    | Due
 )
 
 
@@ -183,6 +200,22 @@ class Part:
 
 
 @attrs.frozen
+class Announce:
+    """Say what is due."""
+
+    turn: int
+    due: Due
+
+
+@attrs.frozen
+class Told:
+    """What was due is done with: it was `spoken`, or nobody waits for it any more."""
+
+    due: Due
+    spoken: bool = True
+
+
+@attrs.frozen
 class Leave:
     """Close the connection: all has been said."""
 
@@ -225,6 +258,8 @@ Command = (
     | Greet
     | Apologise
     | Part
+    | Announce
+    | Told
     | Leave
     | Drop
     | Send

@@ -15,7 +15,8 @@ dialog       as for no voice, while the     `lapse`
 downlink     the server's last message      `pong`
 ============ ============================== ==================== ==============================
 
-The first three stand still while the server hears, thinks or speaks.
+The first three stand still while the server hears, thinks or speaks; and nothing is closed for
+lack of voice or messages while the user is to be told something soon.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class Signs:
     sent: float
     """When it was last sent anything."""
     badge: bool = False
+    awaits: bool = False
+    """Whether the user is to be told something soon, for which the connection must stay."""
 
 
 @attrs.define
@@ -110,15 +113,16 @@ class Idling:
             again = now + patience.downlink
         if signs.state not in ("idle", "listening"):
             return steps, min(again, now + patience.dialog)
-        quiet = patience.voice * self.factor - patience.grace
-        silent = patience.voice + patience.beyond
-        for step, at in (
-            self._voice.look(now, signs.stirred, quiet),
-            self._message.look(now, max(self.came, signs.stirred), silent),
-        ):
-            if step is not None:
-                steps.append(step)
-            again = min(again, at)
+        if not signs.awaits:
+            quiet = patience.voice * self.factor - patience.grace
+            silent = patience.voice + patience.beyond
+            for step, at in (
+                self._voice.look(now, signs.stirred, quiet),
+                self._message.look(now, max(self.came, signs.stirred), silent),
+            ):
+                if step is not None:
+                    steps.append(step)
+                again = min(again, at)
         if signs.badge and signs.state == "listening":
             lapse = signs.stirred + patience.dialog
             if now >= lapse:

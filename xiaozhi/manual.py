@@ -11,7 +11,7 @@ import json
 import pkgutil
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -267,6 +267,8 @@ def _value(value: Any, indent: str) -> str:
     line = f" {_flow(value)}"
     if isinstance(value, tuple | list) and len(indent + line) > _WIDTH - 20:
         return "".join(f"\n{indent}  - {_flow(item)}" for item in value)
+    if isinstance(value, Mapping) and value:
+        return "".join(f"\n{indent}  {_flow(name)}: {_flow(it)}" for name, it in value.items())
     return line
 
 

@@ -30,6 +30,15 @@ _SPOKEN: Final = {
     "streamablehttp": "http",
 }
 _OF_EDITOR = re.compile(r"\$\{env:([A-Za-z_]\w*)\}", re.ASCII)
+_KINDS: Final = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "null": "nothing",
+    "object": "a mapping",
+    "str": "text",
+}
 _WHERE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 
@@ -118,7 +127,7 @@ def _place(error: ValueError) -> tuple[list[str], Said]:
     match = _WHERE.fullmatch(str(error))
     if match is None:
         return [], why(error)
-    what = match[1].replace("`", "")
+    what = re.sub(r"`(\w+)`", lambda kind: _KINDS.get(kind[1], kind[1]), match[1])
     place = [match[2]] if match[2] else []
     return place, words("other", why=what[:1].lower() + what[1:])
 

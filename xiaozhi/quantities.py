@@ -228,17 +228,18 @@ _HAN_CLOCK = re.compile(
     rf"({_HAN_HALF})?([\d零一二两三四五六七八九十]+)(?:点(钟|整|半|[一三]刻|.+?)?分?|:(\d\d))"
 )
 _HAN_MINUTES = {"半": 30, "一刻": 15, "三刻": 45, "钟": 0, "整": 0}
+_SMALL = rf"(?:{'|'.join((*_ONES, *_TENS))})"
 _HOUR = rf"(?:\d{{1,2}}|{'|'.join(list(_ONES)[1:13])})"
 _AFTER = r"am|a m|pm|p m|in the morning|in the afternoon|in the evening|at night|tonight"
 ENGLISH_CLOCK: Final = (
-    rf"(?:noon|midday|midnight|(?:half past|(?:a )?quarter (?:past|to)|{ENGLISH_NUMBER}"
-    rf"(?: minutes)? (?:past|to)) {_HOUR}\b(?: (?:{_AFTER}))?"
-    rf"|{_HOUR}(?:[:.]\d\d|(?: oh)? (?:{_WORD})(?: (?:{_WORD}))?)?(?: ?(?:{_AFTER})| o'?clock"
-    rf"(?: (?:{_AFTER}))?)?\b)"
+    r"(?:noon|midday|midnight|(?:half past|(?:a )?quarter (?:past|to)"
+    rf"|(?:\d\d?|{_SMALL}(?: {_SMALL})?)(?: minutes)? (?:past|to)) {_HOUR}\b(?: (?:{_AFTER}))?"
+    rf"|{_HOUR}(?:[:.]\d\d|(?: oh)? {_SMALL}(?: {_SMALL})?)?"
+    rf"(?: ?(?:{_AFTER})| o'?clock(?: (?:{_AFTER}))?)?\b)"
 )
 _ENGLISH_CLOCK = re.compile(
     rf"(?:(half|(?:a )?quarter|.+?)(?: minutes)? (past|to) )?({_HOUR})"
-    rf"(?:[:.](\d\d)|(?: oh)? ((?:{_WORD})(?: (?:{_WORD}))?))?(?: o'?clock)?(?: ?({_AFTER}))?"
+    rf"(?:[:.](\d\d)|(?: oh)? ({_SMALL}(?: {_SMALL})?))?(?: o'?clock)?(?: ?({_AFTER}))?"
 )
 _NAMED: Mapping[str, int] = {
     "noon": 720, "midday": 720, "midnight": 1440, "中午": 720, "正午": 720, "午夜": 1440,

@@ -27,6 +27,7 @@ from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.masking import secrets_in
 from xiaozhi.services.mcp import Servers
 from xiaozhi.services.memory import Memories, Nothing
+from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import SessionMemory, Store
 from xiaozhi.services.vision import Vision
 from xiaozhi.services.web.address import Arrival, public
@@ -59,6 +60,7 @@ class Walls:
     pages: Mapping[str, Guarded]
     """Those for whoever runs the server."""
     log: Log | None
+    reminders: Reminders
     memories: Memories | None = None
     """What is known of users."""
 
@@ -224,6 +226,7 @@ class Rooms:
                 wall=time.time,
                 remember=self._walls.remember,
                 obey=self._walls.obey,
+                reminders=self._walls.reminders,
                 patience=_patience(config.idle),
                 rate=config.server.max_messages_per_second,
             ),

@@ -111,7 +111,7 @@ class Session:
     @property
     def language(self) -> str:
         """The user's language."""
-        return self._talk.language
+        return self._talk.usual_language
 
     # -- in --
 
@@ -197,7 +197,7 @@ class Session:
                 self._notice(self._ears.listen(now, kept))
             case e.Open(_, by_device, resume):
                 self._timers.stop()
-                language = self._talk.language
+                language = self._talk.usual_language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
                 self._staff.warm(self._talk.role)
                 self._notice(iter(()))
@@ -229,6 +229,10 @@ class Session:
                 self._say(number, phrase("deaf", self.language))
             case e.Part(number):
                 self._say(number, self._staff.farewell or phrase("farewell", self.language))
+            case e.Announce(number, due):
+                self._say(number, due.text, due.language)
+            case e.Told(due, spoken):
+                due.told(spoken)
             case e.Leave():
                 self.link.close(1000, "nobody speaks")
 
@@ -278,13 +282,13 @@ class Session:
             self.link.send(wire.Heard.at(now, transcript.text))
         return e.Heard(number, transcript.text, transcript.language)
 
-    def _say(self, number: int, text: str) -> None:
-        """Speak something of the server's own."""
+    def _say(self, number: int, text: str, language: str = "") -> None:
+        """Speak something of the server's own, in the user's language or another."""
 
         async def piece() -> AsyncGenerator[Part, None]:
             yield text
 
-        self._start(number, self._speak(number, piece(), self.language))
+        self._start(number, self._speak(number, piece(), language or self.language))
 
     async def _speak(
         self, number: int, parts: AsyncGenerator[Part, None], language: str

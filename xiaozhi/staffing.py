@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred, DeferredList
 from xiaozhi.announcement import Lineup
 from xiaozhi.choices import Wish
 from xiaozhi.conversation import Recall, Talk, know_nothing
-from xiaozhi.dialogue import Entry
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.modes.chat import Chat
@@ -26,7 +25,7 @@ from xiaozhi.preferences import Preferences
 from xiaozhi.services import engine, tts
 from xiaozhi.services.asr import Recognition
 from xiaozhi.services.llm import Minds, Preferring
-from xiaozhi.services.llm.writing import summed_up
+from xiaozhi.services.llm.writing import write
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf
 from xiaozhi.services.roster import Roster
 from xiaozhi.services.tts import Speaker, Speech, espeak
@@ -174,12 +173,9 @@ class Staffing:
             config.listen.exit_commands,
             self._resources.see,
             self._resources.recall,
-            self._condense,
+            lambda *asked: write(self.mind("memory"), *asked),
             engines.counters,
         )
-
-    def _condense(self, summary: str, entries: Sequence[Entry], language: str) -> Deferred[str]:
-        return Deferred.fromCoroutine(summed_up(self.mind("memory"), summary, entries, language))
 
     def mind(self, purpose: str, wish: Wish | None = None) -> Preferring:
         """Give the models for a purpose, the one that is wished for first."""

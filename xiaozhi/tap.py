@@ -47,6 +47,7 @@ from xiaozhi.services.logs import Log  # noqa: E402
 from xiaozhi.services.logs.masking import secrets_in  # noqa: E402
 from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
 from xiaozhi.services.memory import Desk, Memories  # noqa: E402
+from xiaozhi.services.reminders import Reminders  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
@@ -134,10 +135,11 @@ def build(
     state, language = config.state_path(os.environ), config.language(os.environ)
     store = Store(clock, config.store.url or state / "xiaozhi.db")
     journal = Journal(state / "journal", store, counters, clock)
-    memories = Memories(clock, journal.moved)
+    memories = Memories(clock, store, journal.moved)
     learning = Learning(memories, store, clock, time.time)
     journal.stored = learning.stir
-    for first in (store, journal, memories, learning):  # to start, and last to stop
+    reminders = Reminders(store, clock, time.time)
+    for first in (store, journal, memories, learning, reminders):  # to start, and last to stop
         first.setServiceParent(tree)
     manager = Manager(os.environ, os.getpid())
     engines = Engines(tree, language, state, clock, counters, settings.threadpool_max_workers)
@@ -148,7 +150,11 @@ def build(
         now=time.time,
     )
     engines.desks["tools"] = lambda usual: Room(
-        **attrs.asdict(usual, recurse=False), store=store, now=now, memories=memories
+        **attrs.asdict(usual, recurse=False),
+        store=store,
+        now=now,
+        memories=memories,
+        reminders=reminders,
     )
     operator = Operator(clock, engines.workers("operator"), manager, counters)
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
@@ -166,6 +172,7 @@ def build(
             "metrics": Metrics(config.metrics.open_to, counters),
         },
         log,
+        reminders,
         memories,
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))

@@ -17,18 +17,21 @@ from xiaozhi.callforms import WRAPPERS, broken, calls_in, shaped
 from xiaozhi.callmarks import (
     APPLIED,
     ELEMENTS,
+    HARMONY,
     KEYS,
     KIMI,
     KINDS,
     LIST,
     LISTS,
     MARGIN,
+    MARKED,
     OBJECT,
     PYTHON,
     TAG,
     THOUGHTS,
     Body,
     Found,
+    stem,
 )
 from xiaozhi.laxjson import Extent, Unreadable, read
 from xiaozhi.tooling import Call
@@ -118,26 +121,27 @@ class Sieve:
             self._drop(1 + len(self._ticks))
             self._ticks = ""
         elif found is None:
-            ticks = len(self._text) - 1 - len(self._text[1:].lstrip("`"))
-            self._say(1 + max(ticks, 1))
+            self._say(2)
         elif found.kind is TAG and found.name in THOUGHTS:
             yield from self._think(found)
-        elif found.kind is TAG and (found.closes or found.match[0].endswith("/>")):
+        elif found.kind is TAG and (found.closes or found.single):
             self._drop(found.match.end())
-        elif found.kind in (TAG, LIST):
+        elif found.kind in MARKED:
             yield from self._marked(found)
         else:
             yield from self._bare(found)
 
     def _beginning(self) -> Found | None:
         """Find what begins at the head of the text, or may begin there (not yet `done`)."""
+        if self._text.startswith("``"):
+            return None  # in the middle of a fence
         undecided = None
         deaf = self._passed < self._deaf
-        for kind in KINDS[: 2 if deaf else None]:
+        for kind in KINDS.get(self._text[1], KINDS[""]):
             match = kind.match(self._text, 1)
             assert match is not None, "each may be empty"
             found = Found(kind, match)
-            if kind is APPLIED and not found.fence and self._text[0] != "\n":
+            if (deaf and kind not in MARKED) or (kind is APPLIED and not self._on_line(found)):
                 continue
             if match["done"] is None and match.end() < len(self._text):
                 continue
@@ -147,9 +151,13 @@ class Sieve:
                 undecided = undecided or found
         return undecided
 
+    def _on_line(self, found: Found) -> bool:
+        """Say whether an application of a name begins a line, or is fenced."""
+        return bool(found.fence) or self._text[0] == "\n"
+
     def _fits(self, found: Found) -> bool:
         """Say whether a name is one that a call may begin with, or the beginning of one."""
-        if found.kind is KIMI:
+        if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
         if found.kind in (TAG, LIST, OBJECT):
@@ -159,9 +167,11 @@ class Sieve:
         return any(choice.startswith(found.name) for choice in choices)
 
     def _think(self, found: Found) -> Generator[None, None, None]:
-        """Pass over a thought: a call in it is a draft."""
+        """Pass over a thought: a call in it is a draft. Its end may stand by itself."""
         closer = re.compile(rf"</{found.name}\s{{0,8}}>", re.IGNORECASE)
         self._say(found.match.end())
+        if found.closes or found.single:
+            return
         while not (close := closer.search(self._text, 1)):
             self._say(max(1, len(self._text) - (0 if self._ended else MARGIN)))
             if self._ended:
@@ -171,7 +181,7 @@ class Sieve:
 
     def _marked(self, found: Found) -> Generator[None, None, None]:
         """Read what is between a marker and its end, which some models leave out."""
-        element = found.name.rpartition(":")[2].rpartition("|")[2] in ("function", "invoke")
+        element = stem(found.name) in ("function", "invoke")
         body = Body(found.match.end(), found.kind, found.name)
         while not (end := body.find(self._text[:LONGEST])):
             if len(self._text) >= LONGEST:
@@ -209,7 +219,7 @@ class Sieve:
             yield from self._behind(found.fence)
         else:
             self._deaf = self._passed + (end or extent.at) - 1
-            self._say(1 + max(1, len(found.fence)))
+            self._say(2)
 
     def _calls(self, found: Found, text: str, whole: bool) -> list[Call]:
         """Make calls of what stands without a marker, if they are."""
@@ -228,6 +238,7 @@ class Sieve:
 
     def _behind(self, fence: str) -> Generator[None, None, None]:
         """Drop what belongs to the call behind it: braces too many, the end of the fence."""
+        fence, self._ticks = fence or self._ticks, ""
         while True:
             match = _BEHIND.match(self._text, 1)
             assert match is not None, "it may be empty"
@@ -244,8 +255,9 @@ class Sieve:
     def _say(self, end: int) -> None:
         if end > 1:
             self._out.append(self._text[1:end])
-            self._drop(end)
+            self._text = self._text[end - 1 :]
+            self._passed += end - 1
 
     def _drop(self, end: int) -> None:
-        self._text = self._text[end - 1 :]
+        self._text = " " + self._text[end:]
         self._passed += end - 1

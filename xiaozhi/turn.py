@@ -28,6 +28,7 @@ import attrs
 
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.events import (
+    Announce,
     Answer,
     Apologise,
     Clear,
@@ -35,6 +36,7 @@ from xiaozhi.events import (
     Deaf,
     Detected,
     Drop,
+    Due,
     Endpoint,
     Event,
     Failed,
@@ -51,6 +53,7 @@ from xiaozhi.events import (
     Part,
     Send,
     Speaks,
+    Told,
     Transcribe,
     Wait,
     Waited,
@@ -61,6 +64,7 @@ from xiaozhi.wire import (
     TTS_START,
     TTS_STOP,
     Abort,
+    Alert,
     ListenStart,
     ListenStop,
     Mode,
@@ -106,11 +110,16 @@ class Turn:
         self._woken_by = ""
         """The wake word its sound begins with, if it does."""
         self._greeting = False
-        """Whether the turn is a greeting or a farewell, which gives way to speech."""
+        """Whether the turn is one that nobody asked for, which gives way to speech."""
         self._parting = False
         """Whether the connection ends with the turn."""
         self._late = 0
         """Packets that came after the button's release."""
+        self._due: list[Due] = []
+        """What is to be announced; the first is being announced if..."""
+        self._announcing = False
+        self._answered = False
+        """Whether the user has said or pressed anything since the last announcement began."""
 
     def receive(self, event: Event) -> Iterator[Command]:
         """Yield the commands `event` calls for, in order."""
@@ -177,6 +186,7 @@ class Turn:
             case "waking" | "listening":
                 yield from self._drop()
                 yield from self._idle()
+                yield from self._announce()
 
     def _detect(self, text: str, follows_sound: bool) -> Iterator[Command]:
         wake = follows_sound and self.state == "idle"
@@ -187,6 +197,7 @@ class Turn:
         elif self.state in ("hearing", "tail"):
             self._woken_by = text  # it is being heard already; it will be cut off the text
         elif self.state != "waking":
+            self._answered = True
             yield from self._drop()
             self.state = "waking"
             self._woken_by = text
@@ -195,6 +206,7 @@ class Turn:
 
     def _typed(self, text: str) -> Iterator[Command]:
         if text.strip():
+            self._answered = True
             yield from self._drop()
             self._spoken = False
             self.state = "thinking"
@@ -203,6 +215,8 @@ class Turn:
 
     def _abort(self) -> Iterator[Command]:
         speaking = self.state == "speaking"
+        self._answered = True
+        yield from self._announced()
         yield from self._drop()
         if not speaking:  # else `_drop` has said so
             yield Send(TTS_STOP)
@@ -256,6 +270,32 @@ class Turn:
         else:
             yield Leave()
 
+    def _hand(self, due: Due) -> Iterator[Command]:
+        """Take what is due, and announce it at once if nobody is at it."""
+        if due.again and self._answered:
+            yield Told(due, spoken=False)
+            return
+        self._due.append(due)
+        if self.state in ("idle", "listening"):
+            yield from self._announce()
+
+    def _announce(self) -> Iterator[Command]:
+        """Announce what has waited longest."""
+        if self._due:
+            due = self._due[0]
+            self._greeting = self._announcing = True
+            self._spoken = self._answered = False
+            self._woken_by = ""
+            self.state = "thinking"
+            yield Send(Alert(due.title, due.text, "neutral"))
+            yield Announce(self.number, due)
+
+    def _announced(self) -> Iterator[Command]:
+        """Be done with what is being announced: it was heard, or somebody would not hear it."""
+        if self._announcing:
+            self._announcing = False
+            yield Told(self._due.pop(0))
+
     def _result(self, event: Event) -> Iterator[Command]:
         match self.state, event:
             case "thinking", Heard(_, text, language):
@@ -276,6 +316,14 @@ class Turn:
             case "thinking" | "speaking", Finished() | Failed():
                 self._parting = self._parting or getattr(event, "leave", False)
                 yield from self._over()
+            case _:
+                yield from self._unasked(event)
+
+    def _unasked(self, event: Event) -> Iterator[Command]:
+        """Deal with what comes from nobody, but of itself."""
+        match self.state, event:
+            case _, Due():
+                yield from self._hand(event)
             case "idle" | "listening", Farewell():
                 yield from self._farewell()
             case "listening", Lapsed():
@@ -287,7 +335,7 @@ class Turn:
     ) -> Iterator[Command]:
         self.number += 1
         self.state = "hearing"
-        self._spoken = True
+        self._spoken = self._answered = True
         self._woken_by = self._woken_by if resume else woken_by
         yield Open(self.number, by_device, resume)
 
@@ -300,20 +348,31 @@ class Turn:
         if self.state not in ("idle", "listening"):
             yield Drop(self.number)
         self.number += 1
-        self._greeting = self._parting = False
+        if self.state == "speaking":
+            yield from self._announced()
+        # What was not heard at all is announced again, when nobody is at it.
+        self._greeting = self._parting = self._announcing = False
         if self.state == "speaking":
             yield Send(TTS_STOP)
             self.state = "thinking"
 
     def _over(self) -> Iterator[Command]:
         parting = self._parting
+        yield from self._announced()
         yield from self._drop()
-        yield from self._rest()
         if parting:
+            yield from self._still()
             yield Leave()
+        else:
+            yield from self._rest()
 
     def _rest(self) -> Iterator[Command]:
-        """Go back to where the device is after a turn: idle if a button begins the next."""
+        """Go back to where the device is after a turn; announce what had to wait for its end."""
+        yield from self._still()
+        yield from self._announce()
+
+    def _still(self) -> Iterator[Command]:
+        """Be where the device is after a turn: idle if a button begins the next."""
         if self.mode == "manual":
             yield from self._idle()
         else:

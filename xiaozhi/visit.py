@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from xiaozhi import wire
 from xiaozhi.devicetools import DeviceTools
-from xiaozhi.events import Farewell, Lapsed
+from xiaozhi.events import Due, Farewell, Lapsed
 from xiaozhi.identity import Identity
 from xiaozhi.idling import Idling, Patience, Signs, Step
 from xiaozhi.limits import Bucket
@@ -20,6 +20,7 @@ from xiaozhi.phrases import notice
 from xiaozhi.presence import Presence, Unregistered
 from xiaozhi.scope import about
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.reminders import SOON, Notice, Reminders
 from xiaozhi.services.store.records import Entry, Seen, SessionMemory
 from xiaozhi.session import Session
 from xiaozhi.timers import Timers
@@ -52,6 +53,8 @@ class Terms:
     remember: Callable[[SessionMemory], None] = lambda memory: None
     """Keeps what was said, at once."""
     patience: Patience = attrs.field(factory=Patience)
+    reminders: Reminders | None = None
+    """Has the user told what is due."""
     rate: int = 200
     """Messages a device may send in a second, on average."""
     obey: Callable[[wire.Order], Deferred[wire.Obeyed]] = _obey_nobody
@@ -105,6 +108,8 @@ class Visit:
             seen = Seen(id=self.identity.device, client_id=self.identity.client, address=address)
             self._registering = Deferred.fromCoroutine(self._register(seen))
             self._registering.addErrback(self._failed)
+        else:
+            self._await_reminders()
         self._look()
 
     def receive(self, message: wire.Message) -> None:
@@ -133,11 +138,17 @@ class Visit:
             case _:
                 self.session.receive(message)
 
+    def ring(self, notice: Notice) -> None:
+        """Tell the user of a reminder, when nobody is interrupted."""
+        due = Due(notice.text, notice.language, notice.title, notice.again, notice.told)
+        self.session.post(due)
+
     # -- the device's other connections --
 
     def overtaken(self) -> None:
         """Finish the sentence, since a newer connection has taken over, and go."""
         self._stage = "leaving"
+        self._leave_reminders()
         with about(self.session.link.scope):  # it is the newer one's message that brings this
             self.log.info("another connection of the device has taken over")
             self._tell(wire.System(self._notice("replaced")))
@@ -164,6 +175,7 @@ class Visit:
             self._registering.cancel()
         self._terms.presence.leave(self)
         self.tools.close()
+        self._leave_reminders()
         self.session.close()
         offset = self._terms.wall() - self._timers.now
         said = tuple(
@@ -197,6 +209,21 @@ class Visit:
             )
             self.session.link.text(UNREGISTERED)
             self.dismiss(error.code, "not registered")
+        else:
+            self._await_reminders()
+
+    def _await_reminders(self) -> None:
+        if self._terms.reminders is not None and self._stage == "here":
+            self._terms.reminders.arrive(self)
+
+    def _leave_reminders(self) -> None:
+        if self._terms.reminders is not None:
+            self._terms.reminders.leave(self)
+
+    def _awaits(self) -> bool:
+        """Say whether the user is to be told something soon."""
+        reminders = self._terms.reminders
+        return reminders is not None and reminders.expects(self.identity.device, SOON)
 
     def _failed(self, failure: Failure) -> None:
         """We are wrong, or the device has gone meanwhile."""
@@ -214,6 +241,7 @@ class Visit:
             self.session.stirred,
             self.session.link.spoke,
             self.session.link.badge,
+            self._awaits(),
         )
         steps, again = self._idling.look(now, signs)
         for step in steps:

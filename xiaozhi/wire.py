@@ -338,6 +338,15 @@ class Llm(Down, frozen=True):
     text: str
 
 
+class Alert(Down, frozen=True):
+    """Something to be noticed: devices show it, and sound. Every field is always sent."""
+
+    TYPE: ClassVar[str] = "alert"
+    status: str
+    message: str
+    emotion: str
+
+
 class Pong(Down, frozen=True):
     """The answer to a ping."""
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from tests.fuzz import decoding, pages, talks
+from tests.fuzz import calling, decoding, pages, talks
 
 Target = Callable[[bytes], None]
 
@@ -27,7 +27,8 @@ class Part:
 
 
 PARTS: Final = {
-    "decoding": Part(decoding.one, 0.85, 80),
+    "decoding": Part(decoding.one, 0.75, 80),
+    "calling": Part(calling.one, 0.10, 40),
     "pages": Part(pages.one, 0.13, 60),
     "talks": Part(talks.one, 0.02, 120),
 }

@@ -29,17 +29,21 @@ from tests.services.web.test_multipart import TYPE, form
 from tests.services.web.test_ota import NOW
 from tests.services.web.test_vision import Eyes
 from tests.websocket import HANDSHAKE, Transport, factory, set_clock
+from xiaozhi.limits import Crowd
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth import make_gate
+from xiaozhi.services.auth.refusals import Refusals
 from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.engine import Workshop
+from xiaozhi.services.mcp import Servers
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store import Store
 from xiaozhi.services.store.database import Database, locate
 from xiaozhi.services.web.api import Api, Verbs
 from xiaozhi.services.web.health import Alive, Ready
+from xiaozhi.services.web.mcp import Endpoint, McpPages
 from xiaozhi.services.web.metrics import Metrics
 from xiaozhi.services.web.operators import WINDOW, Operators
 from xiaozhi.services.web.ota import Offer
@@ -59,6 +63,7 @@ PATHS: Final = (
     f"/{PATH}", f"/{PATH}", "/mcp", "/mcp/vision/", f"/{PATH}/x", f"/api/devices/{DEVICE}/tools",
     "/api/devices", f"/api/devices/{DEVICE}", f"/api/devices/{DEVICE}/memories",
     f"/api/devices/{DEVICE}/token", "/api/activate", "/api/tokens", "/api/tokens/12345678",
+    "/api/mcp", "/mcp/", "/mcp/?token=", f"/mcp/?token={'x' * 43}",
     "//", "/..", "/%2e%2e/%00", "/xiaozhi/ota/x/y", "*", "http://x/xiaozhi/ota/",
 )  # fmt: skip
 QUERIES: Final = (
@@ -151,7 +156,7 @@ def _request(dice: Dice, world: _World) -> bytes:
     if path.startswith(f"/{PATH}") and dice.below(4):
         fields += [f"Authorization: Bearer {world.photos}", f"Device-Id: {DEVICE}"]
         fields.append(f"Content-Type: {TYPE}")
-    if "/v1/" in path and dice.below(4):
+    if ("/v1/" in path or "/mcp/" in path) and dice.below(4):
         fields.extend(f"{name}: {text}" for name, text in HANDSHAKE.items())
     fields.extend(dice.pick(HEADERS) for _ in range(dice.below(4)))
     body = _body(dice) if dice.below(3) else b""
@@ -194,6 +199,7 @@ def _world() -> _World:
     open_to = Access().open_to
     passes = Passes()
     photos = Explain(cast("Any", Eyes()), passes, lambda device: "en")
+    servers = Servers(clock, counters, Workers(clock, "mcp"))
     pages = {
         "healthz": Alive(open_to),
         "readyz": Ready(open_to, {"port": lambda: ""}),
@@ -201,6 +207,9 @@ def _world() -> _World:
         "api": Api(
             Operators(store, lambda: proxies, counters, clock),
             Verbs(store, enrolment, wall, hands={DEVICE: FakeHands()}.get),
+        ),
+        "mcp": McpPages(
+            Endpoint(servers, store, Crowd(10, 10), counters, Refusals(clock), lambda: proxies)
         ),
         PATH: photos,
     }

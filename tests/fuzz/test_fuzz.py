@@ -13,6 +13,7 @@ from xiaozhi import wire
 from xiaozhi.services.web.activate import Activate
 from xiaozhi.session import Session
 from xiaozhi.timers import Timers
+from xiaozhi.toolcalls import Sieve
 from xiaozhi.turn import Turn
 
 INPUTS = 20_000
@@ -28,6 +29,10 @@ class Seeded(SynchronousTestCase):
     def test_decoding(self) -> None:
         """Whatever a frame has in it, it is understood, or refused by name."""
         self.sound("decoding")
+
+    def test_calling(self) -> None:
+        """Whatever a model writes, what is to be spoken is no call, and arguments fit."""
+        self.sound("calling")
 
     def test_pages(self) -> None:
         """No request is answered with a 500."""
@@ -65,6 +70,12 @@ class Seeing(SynchronousTestCase):
         """A reader that raises something else is found, by the shortest input that reaches it."""
         self.patch(wire, "_string", lambda value: value.strip())
         self.finds("decoding", "AttributeError")
+
+    def test_calling(self) -> None:
+        """So is a sieve that depends on how an answer was cut."""
+        feed = Sieve.feed
+        self.patch(Sieve, "feed", lambda sieve, piece: feed(sieve, piece.replace("<tool_call", "")))
+        self.finds("calling", "another thing is sifted")
 
     def test_page(self) -> None:
         """So is a page that fails."""

@@ -259,6 +259,28 @@ class TokenTests(CommandCase):
         await self.says("token", "revoke", "--device", BADGE)
         self.assertEqual(sum("revoked" in line for line in await self.says("token")), 1)
 
+    async def test_of_mcp_servers(self) -> None:
+        """One for MCP servers is printed as the address they connect to; they are listed."""
+        await self.hire()
+        (url,) = await self.says("token", "new", "--mcp", f"{BADGE.upper()},b")
+        base, _, secret = url.partition("?token=")
+        self.assertEqual(base, f"ws{self.url.removeprefix('http')}/mcp/")
+        found = await self.store.find_token("mcp", secret)
+        assert found is not None
+        self.assertEqual(found.subject, f"{BADGE},b")
+        self.environ.clear()  # then it is made in the store
+        self.config = load(None, {})
+        (url,) = await self.says("token", "new", "--mcp", "all", url="")
+        self.assertTrue(url.startswith("ws://127.0.0.1:8000/mcp/?token="))
+        found = await self.store.find_token("mcp", url.partition("=")[2])
+        assert found is not None
+        self.assertEqual(found.subject, "*")
+        await self.hire()
+        head, row = await self.says("mcp")
+        self.assertEqual(head.split(), ["NAME", "HOW", "STATE", "TOOLS", "DEVICES", "WHY"])
+        self.assertEqual(row.split(), ["demo", "stdio", "connected", "1", "all", "-"])
+        self.assertIn("已连接", (await self.says("mcp", language="zh"))[1])
+
     async def test_no_store(self) -> None:
         """Where there is no store none is made: the server might not be able to use it."""
         with self.assertRaises(Failed) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -48,6 +49,23 @@ TOKENS = Auth(mode="token", key="k" * 32)
 OFF = Auth()
 
 
+class FakeServers:
+    """An MCP server, and the tokens of those that may stay."""
+
+    kept: Collection[str] = ()
+
+    def states(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": "demo", "how": "stdio", "state": "connected", "why": "",
+                "tools": ["add"], "devices": None,
+            }
+        ]  # fmt: skip
+
+    def keep(self, tokens: Collection[str]) -> None:
+        self.kept = tokens
+
+
 class ServerCase(TestCase):
     """A test with the pages of a server whose store is real, at noon."""
 
@@ -82,13 +100,15 @@ class ServerCase(TestCase):
             lambda: self.now,
         )  # fmt: skip
         self.addCleanup(enrolment.stopService)
-        memories = Memories(self.clock, lambda: succeed(None))
+        memories = Memories(self.clock, self.store, lambda: succeed(None))
         memories.use(self.memory())
+        self.servers = FakeServers()
         verbs = Verbs(
             self.store,
             enrolment,
             lambda: self.now,
             self.kicked.append,
+            servers=self.servers,
             hands=self.hands.get,
             remembered=memories,
             interrupt=lambda *told: self.interrupted.append(told),

@@ -146,16 +146,17 @@ class BootTests(ServerCase):
                 self.assertEqual(progress.status, 202 if waits else 200)
 
     async def test_blocked(self) -> None:
-        """A blocked device gets neither a code nor a token, and its old one is no good."""
+        """A blocked device gets neither a code nor a token; its old one is no good, and at once."""
         await self.boot()
         await self.store.block(BADGE, True, NOON)
         self.assertNotIn("activation", await self.boot())
         await self.store.block(BADGE, False, NOON)
         await self.store.activate(BADGE, NOON)
         token = (await self.boot())["websocket"]["token"]
-        await self.store.block(BADGE, True, NOON)
-        self.assertEqual((await self.boot())["websocket"]["token"], "")
-        self.assertFalse(await self.admitted(token))
+        for blocked in (False, True, False):
+            await self.store.block(BADGE, blocked, NOON)
+            self.assertEqual(await self.admitted(token), not blocked)
+            self.assertEqual((await self.boot())["websocket"]["token"], "" if blocked else token)
 
     async def test_made_good(self) -> None:
         """What is handed out at the moment of activation, or of revocation, is good."""

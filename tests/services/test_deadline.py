@@ -1,4 +1,4 @@
-"""The deadline of a stream."""
+"""The deadlines of calls and of streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,28 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.streams import play
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.deadline import Deadlines, timed
+from xiaozhi.services.deadline import Deadlines, timed, within
+
+
+class WithinTests(SynchronousTestCase):
+    """The deadline of a call."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def test_done(self) -> None:
+        """What is done needs no timer."""
+        self.assertEqual(self.successResultOf(within(1.0, succeed(5), self.clock)), 5)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_late(self) -> None:
+        """What is not is given up, though it be only another's result that it waits for."""
+        for call in (Deferred(), succeed(None).addCallback(lambda _: Deferred())):
+            waiting: Deferred[Any] = within(1.0, call, self.clock, lambda failure, seconds: seconds)
+            self.clock.advance(0.9)
+            self.assertNoResult(waiting)
+            self.clock.advance(0.1)
+            self.assertEqual(self.successResultOf(waiting), 1.0)
 
 
 class TimedTests(SynchronousTestCase):

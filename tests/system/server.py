@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,12 @@ class ServerCase(TestCase):
 
     def program(self, *command: str, **environ: str) -> Process:
         """Run a program, of which the path is given; it is ended after the test."""
+        return self.spawn(command, environ, {})
+
+    def spawn(
+        self, command: Sequence[str], environ: Mapping[str, str], fds: Mapping[int, int]
+    ) -> Process:
+        """Do the same, with descriptors beside the usual three, by their numbers there."""
         process = Process()
         environment = {
             "PATH": os.environ["PATH"],
@@ -106,14 +112,16 @@ class ServerCase(TestCase):
             "STATE_DIRECTORY": str(self.own_state),
             # What is not in the packages must not be looked for on the internet by a test.
             "HF_ENDPOINT": "http://127.0.0.1:9",
-        } | environ
-        transport = process.handle = reactor.spawnProcess(
-            process, command[0], command, environment, str(ROOT)
-        )
+            **environ,
+        }
+        process.handle = reactor.spawnProcess(
+            process, command[0], command, environment, str(ROOT),
+            childFDs={0: "w", 1: "r", 2: "r", **fds},
+        )  # fmt: skip
 
         async def end() -> None:
             if not process.ended.called:
-                transport.signalProcess(signal.SIGTERM)
+                process.handle.signalProcess(signal.SIGTERM)
                 await process.ended
 
         self.addCleanup(lambda: Deferred.fromCoroutine(end()))

@@ -34,6 +34,12 @@ class LlamaCppTests(contract.LlmTestCase):
         self.assertEqual((await contract.words(model.reply(SUN, "en"))).split(), words)
         self.assertLess(monotonic() - began, 8)
 
+        # A model that has no use for tools answers all the same, however it is told of them.
+        for form in ("native", "text", "none"):
+            told = Model(Settings(max_tokens=20, tools=form), self.workshop())
+            self.started(told)
+            self.assertTrue(await contract.words(told.reply(SUN, "en", [contract.TIME])))
+
         pieces = model.reply(STORY, "en")
         await anext(pieces)
         await model.stopService()

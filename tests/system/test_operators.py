@@ -76,6 +76,38 @@ class OperatorTests(ServerCase):
         self.assertIn("401", str(caught.exception))
         self.assertIn("已屏蔽", await self.operator("devices", "show", BADGE, LC_ALL="zh_CN.UTF-8"))
 
+    async def test_memory(self) -> None:
+        """What a user says is learnt when they have gone, survives a kill, and is erased."""
+        other = "aa:bb:cc:00:11:33"
+        for name in (BADGE, other):
+            device = self.device(self.port, device_id=name, language="en")
+            device._on_event = lambda event: None
+            booting = ensureDeferred(device.boot(timeout=20))
+            await self.activated(name)
+            await booting
+            if name == BADGE:
+                turn = await device.type("My name is Tom", timeout=20)
+                self.assertTrue(turn.whole, turn.summary())
+            device.close()
+        await self.process.says("is learnt from", 20)
+        self.process.handle.signalProcess("KILL")
+        await self.process.ended
+        self.port = await self.server(GUARDED, STATE_DIRECTORY=self.state)
+        self.url = f"http://127.0.0.1:{self.port}"
+        known = await self.operator("devices", "memory", BADGE)
+        self.assertIn("The user's name is Tom.", known)
+        self.assertEqual(
+            await self.operator("devices", "memory", other), "nothing is known of its user\n"
+        )
+        self.assertEqual(await self.operator("devices", "memory", BADGE, "--forget"), "erased: 2\n")
+        self.assertIn("nothing is known", await self.operator("devices", "memory", BADGE))
+
+    async def activated(self, name: str) -> None:
+        """Activate a device as soon as it has been seen."""
+        while name not in await self.operator("devices"):
+            pass
+        await self.operator("activate", name)
+
     async def test_a_program(self) -> None:
         """py-xiaozhi, which wraps what it asks, waits with 202 until its code is entered."""
         headers: dict[bytes | str, bytes | str] = {

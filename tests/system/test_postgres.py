@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import gatherResults
 from twisted.logger import capturedLogs
 
-from tests.services.store import contract
+from tests.services.store import contract, reminders
 from tests.services.store.contract import BADGE, NOON, StoreCase
 from tests.system.postgres import PASSWORD, running
 from xiaozhi.services import store as stores
@@ -50,6 +50,10 @@ class PostgresMemories(Served, contract.MemoriesContract):
 
 
 class PostgresRecollections(Served, contract.RecollectionsContract):
+    pass
+
+
+class PostgresReminders(Served, reminders.RemindersContract):
     pass
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.system.daemon import QUIET, TWISTD, DaemonCase
-from tests.system.server import ROOT, STATE, Process, reactor
+from tests.system.server import reactor
 from xiaozhi.device.client import Device
 from xiaozhi.ending import AGAIN
 
@@ -128,35 +128,11 @@ class Restart(DaemonCase):
     async def test_nohup(self) -> None:
         """Under nohup it does, and a hangup only has it read its configuration again."""
         command = f"exec nohup {sys.executable} -m xiaozhi.cli run --config {self.configured()}"
-        process = self.shell(command)
+        process = self.program("/bin/sh", "-c", command)
         port = int((await process.says(r"is listening on port (\d+)"))[1])
         await self.anew(port, process.handle.pid, lambda: process.text)
         process.handle.signalProcess(signal.SIGHUP)
         await process.says("was read again; changed: nothing")
-
-    def shell(self, command: str, fds: dict[int, Any] | None = None, **environ: str) -> Process:
-        """Run a shell's command, which takes its place; `fds` are descriptors it is given."""
-        process = Process()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(STATE),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONWARNINGS": "error",
-            "STATE_DIRECTORY": str(self.own_state),
-        } | environ
-        process.handle = reactor.spawnProcess(
-            process, "/bin/sh", ["/bin/sh", "-c", command], environment, str(ROOT),
-            childFDs={0: "w", 1: "r", 2: "r"} | (fds or {}),
-        )  # fmt: skip
-
-        async def end() -> None:
-            if not process.ended.called:
-                process.handle.signalProcess(signal.SIGTERM)
-                await process.ended
-
-        self.addCleanup(lambda: Deferred.fromCoroutine(end()))
-        return process
 
     async def test_service_manager(self) -> None:
         """Under a service manager it exits to be started again; its sockets refuse nobody."""
@@ -177,8 +153,9 @@ class Restart(DaemonCase):
             "NOTIFY_SOCKET": str(self.folder / "notify"),
             "WATCHDOG_USEC": "400000",
         }
+        fds = {3: listening.fileno()}
         started: Deferred[Any] = Deferred()
-        first = self.shell(command, {3: listening.fileno()}, **environ)
+        first = self.spawn(["/bin/sh", "-c", command], environ, fds)
         visiting = self.visits(port, started)
         await first.says(rf"is listening on port {port}\n")
         messages = await self.messages(told, "READY=1")
@@ -187,7 +164,7 @@ class Restart(DaemonCase):
         self.assertEqual((await orders.give("restart"))["status"], "success")
         messages += await self.messages(told, "STOPPING=1")
         self.assertEqual(await first.ended.addTimeout(20, reactor), AGAIN, first.text)
-        second = self.shell(command, {3: listening.fileno()}, **environ)
+        second = self.spawn(["/bin/sh", "-c", command], environ, fds)
         await second.says(rf"is listening on port {port}\n")
         await self.orders(port)
         started.callback(None)

@@ -18,7 +18,7 @@ WRITERS = 3
 class StartTests(ServerCase):
     async def test_light(self) -> None:
         """What takes long to import is not imported before the server listens."""
-        heavy = "{'sqlalchemy', 'alembic', 'psycopg'}"
+        heavy = "{'sqlalchemy', 'alembic', 'psycopg', 'mcp'}"
         process = self.command(
             "-c", f"import sys, xiaozhi.tap; print({heavy}.intersection(sys.modules))"
         )

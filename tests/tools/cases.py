@@ -76,7 +76,7 @@ class ToolCase(StreamTestCase):
             pool=pool,
             state=self.folder,
             language="en",
-            store=cast(Store, None),
+            store=cast(Store, None),  # these tools keep nothing
             now=lambda: datetime.now(UTC),
         )
         self.zh = Listener(language="zh")
@@ -89,7 +89,7 @@ class ToolCase(StreamTestCase):
         return web
 
 
-async def call(kit: Kit, name: str, scene: Listener, **arguments: Any) -> Outcome:
+async def call(kit: Kit, name: str, scene: Listener, /, **arguments: Any) -> Outcome:
     """Call a tool of the kit."""
     return await tool(kit, name).call(arguments, scene)
 
@@ -99,7 +99,7 @@ def tool(kit: Kit, name: str) -> Tool:
     return next(tool for tool in kit.tools if tool.name == name)
 
 
-async def failure(kit: Kit, name: str, scene: Listener, **arguments: Any) -> ServiceError:
+async def failure(kit: Kit, name: str, scene: Listener, /, **arguments: Any) -> ServiceError:
     """Return what a tool fails with."""
     try:
         outcome = await call(kit, name, scene, **arguments)

@@ -69,6 +69,7 @@ class MusicCase(ToolCase):
         sounding(self.music / "Nina Simone - Feeling Good.wav")
         (self.music / "notes.txt").write_text("no music")
         (self.music / "cover.mp3.jpg").write_bytes(b"no music either")
+        (self.music / "gone.mp3").symlink_to(self.music / "nowhere.mp3")
         return self.kit()
 
 
@@ -139,7 +140,7 @@ class FindingTests(MusicCase):
             scene = Listener()
             await call(kit, "play_music", scene, **said)
             self.assertEqual(titles(scene), ["陈奕迅 - 十年"])
-        self.assertAlmostEqual(await heard(scene.clips[0]), 0.5, delta=0.2)
+        self.assertApproximates(await heard(scene.clips[0]), 0.5, 0.2)
 
     async def test_changed(self) -> None:
         """Music that is added is found, music that is gone is not."""
@@ -161,7 +162,9 @@ class FindingTests(MusicCase):
     async def test_gone(self) -> None:
         """A folder that is gone is a ServiceError; one that never was, Unavailable."""
         kit = self.kit()
+        self.assertEqual((await call(kit, "play_music", self.zh)).say, "还没有音乐。")
         self.music.rmdir()
+        self.clock.advance(library.FRESH)
         self.assertIn("not there", (await failure(kit, "play_music", self.en)).why)
         with self.assertRaises(Unavailable):
             self.kit()
@@ -190,7 +193,7 @@ class PlayingTests(MusicCase):
             self.assertEqual(clip.rate, RATE)
             self.assertTrue(all(len(piece) % 2 == 0 for piece in pieces))
         await call(kit, "play_music", self.en, title="a")
-        self.assertAlmostEqual(await heard(self.en.clips[0]), 2.0, delta=0.1)
+        self.assertApproximates(await heard(self.en.clips[0]), 2.0, 0.1)
 
     async def test_devices(self) -> None:
         """What one device plays, and where it is, is nothing to another."""
@@ -262,6 +265,7 @@ class PlayingTests(MusicCase):
         (self.music / "a.mp3").write_bytes(b"no sound" * 1000)
         sounding(self.music / "b.wav")
         (self.music / "c.flac").write_bytes(b"fLaC")
+        (self.music / "d.ogg").write_bytes(b"no sound")
         kit = self.kit()
         await call(kit, "play_music", self.en, title="a")
         self.assertEqual(await heard(self.en.clips[0]), SECONDS)

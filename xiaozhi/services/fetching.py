@@ -83,7 +83,7 @@ class Fetcher:
         json: Any = None,
     ) -> Page:
         """Get a page, or post `json` to it; raise ServiceError."""
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = _host(url)
         if (wait := self._resting.get(host, 0.0) - self._clock.seconds()) > 0:
             raise ServiceError("tool", f"{host} is busy, for {wait:.0f} s", wait)
         try:
@@ -143,7 +143,7 @@ class Fetcher:
         import httpx2
 
         method = "GET" if json is None else "POST"
-        host = urlsplit(url).hostname
+        host = _host(url)
         try:
             async with (
                 asyncio.timeout(self._patience),
@@ -154,7 +154,7 @@ class Fetcher:
                 body = await self._body(answer)
         except TimeoutError as error:
             raise ServiceError("tool", f"{host}: no answer within {self._patience:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             why = short(str(error)) or type(error).__name__
             raise ServiceError("tool", f"{host}: {why}") from error
         if not answer.is_success:
@@ -176,6 +176,14 @@ class Fetcher:
             if len(body) > self._largest:
                 raise _too_long(self._largest)
         return bytes(body)
+
+
+def _host(url: str) -> str:
+    """Tell the host of an address, and its port if that is not the usual."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError as error:  # brackets without end
+        raise ServiceError("tool", "this is no address") from error
 
 
 def _read(body: bytes, kind: type[T]) -> T:

@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from xiaozhi.errors import ServiceError
+from xiaozhi.scope import about
 from xiaozhi.services.store import SessionMemory
 
 SETTLING: Final = 5.0
@@ -85,7 +86,8 @@ class Learning(Service):
 
     def _begin(self, delay: float) -> None:
         self._more = False
-        self._work = Deferred.fromCoroutine(self._learn_all(delay))
+        with about(None):  # it is no longer about the session that has brought it
+            self._work = Deferred.fromCoroutine(self._learn_all(delay))
         self._work.addErrback(lambda failure: failure.trap(CancelledError))
         self._work.addErrback(lambda failure: self.log.failure("learning: our fault", failure))
         self._work.addBoth(self._done)
@@ -136,4 +138,5 @@ class Learning(Service):
                 self._mind_rests_until = self._clock.seconds() + REST
             self._trouble = "", 0
         await self._store.learnt(memory, self._now())
+        self.log.info("{session} is learnt from", session=memory.session_id)
         return 0.0

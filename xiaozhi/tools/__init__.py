@@ -16,6 +16,7 @@ import attrs
 
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.memory import Memory, Nothing
+from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store import Store
 from xiaozhi.tooling import Tool
 
@@ -29,6 +30,8 @@ class Room(Workshop):
     """Tells the local time, with its offset."""
     memories: Memory = attrs.field(factory=Nothing)
     """What is known of the devices' users."""
+    reminders: Reminders | None = None
+    """Tells users what is due; None where nobody can be told."""
 
 
 class Kit(Protocol):

@@ -83,6 +83,18 @@ _COLOURS: Final = {
     "粉": "pink",
     "白": "white",
 }
+_WHITES: Final = {
+    "暖白": 2700,
+    "暖": 2700,
+    "warmwhite": 2700,
+    "warm": 2700,
+    "冷白": 5500,
+    "冷": 5500,
+    "coolwhite": 5500,
+    "coldwhite": 5500,
+    "daylight": 5500,
+}
+"""Kelvin."""
 _MODES: Final = {
     "制冷": "cool",
     "制热": "heat",
@@ -109,7 +121,10 @@ def _brightness(arguments: Mapping[str, Any]) -> Service:
     """Set a light's brightness, or its colour if the value is no number."""
     value = str(arguments.get("value") or "").strip().casefold()
     if value and not value[0].isdigit():
-        colour = _COLOURS.get(value.removesuffix("色"), value.replace(" ", ""))
+        word = value.replace(" ", "").removesuffix("色").removesuffix("光")
+        if kelvin := _WHITES.get(word):
+            return Service("turn_on", {"color_temp_kelvin": kelvin})
+        colour = _COLOURS.get(word, word)
         if not re.fullmatch("[a-z]{3,20}", colour):
             raise ServiceError("tool", "value must be a brightness in per cent, or a colour")
         return Service("turn_on", {"color_name": colour})

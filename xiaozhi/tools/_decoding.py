@@ -97,14 +97,24 @@ class _Feed:
                 # Little at a time, so that no more is taken than is needed.
                 return feed.take(min(num_bytes, _READ))
 
+        source = Source()
         samples: _Samples = miniaudio.stream_any(
-            Source(),
+            source,
             miniaudio.FileFormat.MP3,
             nchannels=1,
             sample_rate=RATE,
             frames_to_read=PIECE,
         )
-        return samples
+        return _holding(source, samples)
+
+
+def _holding(source: object, samples: _Samples) -> _Samples:
+    """Keep the source while it is read: miniaudio does not, and C reads it by its address."""
+    try:
+        yield from samples
+    finally:
+        samples.close()
+        del source
 
 
 class _Decoder:
@@ -137,15 +147,16 @@ class _Decoder:
 def _opened(path: Path, start: float) -> _Samples:
     import miniaudio
 
-    length = miniaudio.get_file_info(str(path)).duration
-    begin = 0.0 if start >= length else start
+    # To seek beyond the end would leave the file open.
+    if start and start >= miniaudio.get_file_info(str(path)).duration:
+        start = 0.0
     samples: _Samples = miniaudio.stream_file(
         str(path),
         miniaudio.SampleFormat.SIGNED16,
         nchannels=1,
         sample_rate=RATE,
         frames_to_read=PIECE,
-        seek_frame=int(begin * RATE),
+        seek_frame=int(start * RATE),
     )
     return samples
 

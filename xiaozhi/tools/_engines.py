@@ -220,8 +220,9 @@ class Brave:
             "q": query,
             "count": str(count),
             "text_decorations": "false",
-            "search_lang": "zh-hans" if language == "zh" else language,
         }
+        if tag := {"zh": "zh-hans", "en": "en"}.get(language):  # its tags of others are its own
+            params["search_lang"] = tag
         headers = {"X-Subscription-Token": self.api_key, "Accept": "application/json"}
         url = f"{self.url}/res/v1/web/search"
         answer = await self.fetcher.json(_BraveAnswer, url, params, headers)

@@ -11,6 +11,8 @@ import attrs
 from xiaozhi.tools._matching import best, plain, ranked
 from xiaozhi.tools._words import said
 
+SURE: Final = 0.75
+"""The likeness at which a name is taken for a thing's: the wrong lamp is worse than a question."""
 _CALLED: Final = {
     "light": "灯 灯光 电灯 light lights lamp lamps",
     "switch": "开关 插座 switch switches plug plugs",
@@ -77,11 +79,8 @@ class Entity:
         yield self.name
         if self.area:
             yield f"{self.area}{self.name}"
-            yield f"{self.area}的{self.name}"
             for word in _CALLED.get(self.domain, "").split():
                 yield f"{self.area}{word}"
-                yield f"{self.area}的{word}"
-        yield self.id.partition(".")[2]
 
     def told(self, language: str) -> str:
         """Say how it is."""
@@ -142,7 +141,8 @@ def meant(name: str, area: str, entities: Sequence[Entity]) -> Meant:
         the = name.casefold().startswith("the ")  # "the light" is one, if there is but one
         every = bool(area) or (stripped != name and not the) or plain(stripped).endswith("s")
         return Meant(those, unclear=len(those) > 1 and not every)
-    found = ranked(name, ((one, entity) for entity in entities for one in entity.names()))
+    named = ((one, entity) for entity in entities for one in entity.names())
+    found = ranked(name, named, SURE)
     top = [entity for like, entity in found if like >= found[0][0] - 1e-6]
     return Meant(top, unclear=len(top) > 1)
 
@@ -155,7 +155,7 @@ def within(area: str, entities: Sequence[Entity]) -> Sequence[Entity]:
     return [
         entity
         for entity in entities
-        if (match and entity.area == match) or sought in plain(entity.name)
+        if (match and entity.area == match) or (sought and sought in plain(entity.name))
     ]
 
 

@@ -16,9 +16,10 @@ from urllib.parse import urljoin, urlsplit
 
 import attrs
 
-from xiaozhi.errors import ServiceError
+from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services.fetching import AGENT
-from xiaozhi.services.http import failure, short
+from xiaozhi.services.http import address, failure, short, shown
+from xiaozhi.services.networks import NEIGHBOURS, Networks, parse
 
 PIECE: Final = 4096
 _HOPS: Final = 5
@@ -26,11 +27,13 @@ _HOPS: Final = 5
 _CONNECTING: Final = 8.0
 """Seconds until the head of the answer must be there."""
 _HEADERS: Final = 100
+_HOUSE: Final = Networks(NEIGHBOURS)
 _LONGEST_LIST: Final = 2**16
 _STATUS: Final = re.compile(rb"(?:HTTP/1\.[01]|ICY) (\d{3})\b")
 _ADDRESS: Final = re.compile(r"(?im)^(?:File\d+\s*=\s*)?(https?://\S+)")
 
 _MP3: Final = frozenset({"audio/mpeg", "audio/mp3", "audio/x-mpeg", "application/octet-stream", ""})
+_LIST_NAMES: Final = (".m3u", ".m3u8", ".pls")
 _LISTS: Final = frozenset(
     {
         "audio/x-mpegurl",
@@ -56,26 +59,28 @@ class _Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def listen(url: str, trust: SSLContext) -> AsyncGenerator[bytes, None]:
+async def listen(url: str, trust: SSLContext, near: bool) -> AsyncGenerator[bytes, None]:
     """Yield the MP3 of a station as it comes, up to `PIECE` bytes at a time; raise ServiceError.
 
-    Redirections are followed, and lists of stations (.m3u, .pls) to their first.
+    Redirections are followed, and lists of stations (.m3u, .pls) to their first. Unless it may
+    be `near`, nothing in a network of the house is asked for anything, wherever a name leads.
     """
+    url = _checked(url)
     for _ in range(_HOPS):
         try:
             async with asyncio.timeout(_CONNECTING):
-                answer = await _asked(url, trust)
+                answer = await _asked(url, trust, near)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             # TimeoutError and SSLError are kinds of OSError.
             why = short(str(error)) or type(error).__name__
-            raise ServiceError("tool", f"{urlsplit(url).hostname}: {why}") from error
+            raise ServiceError("tool", f"{shown(url)}: {why}") from error
         try:
             if answer.status in (301, 302, 303, 307, 308):
-                url = _checked(urljoin(url, answer.headers.get("location", "")))
+                url = _checked(answer.headers.get("location", ""), url)
             elif answer.status != 200:
                 why = f"the station answered HTTP {answer.status}"
                 raise failure("tool", why, answer.status, answer.headers)
-            elif answer.kind in _LISTS:
+            elif answer.kind in _LISTS or urlsplit(url).path.endswith(_LIST_NAMES):
                 url = _checked(await _listed(answer))
             elif answer.kind in _MP3:
                 async for piece in _pieces(answer):
@@ -91,13 +96,14 @@ async def listen(url: str, trust: SSLContext) -> AsyncGenerator[bytes, None]:
     raise ServiceError("tool", "the station leads from one address to the next")
 
 
-def _checked(url: str) -> str:
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ServiceError("tool", "the station has no address of HTTP")
-    return url
+def _checked(url: str, base: str = "") -> str:
+    try:
+        return address(urljoin(base, url), "address")
+    except (ValueError, Unavailable) as error:
+        raise ServiceError("tool", "the station has no address of HTTP") from error
 
 
-async def _asked(url: str, trust: SSLContext) -> _Answer:
+async def _asked(url: str, trust: SSLContext, near: bool) -> _Answer:
     """Connect, ask, and read the head of the answer."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
@@ -106,6 +112,8 @@ async def _asked(url: str, trust: SSLContext) -> _Answer:
     )
     with ExitStack() as undo:
         undo.callback(writer.transport.abort)
+        if not near and parse(writer.get_extra_info("peername")[0]) in _HOUSE:
+            raise ValueError("a station from a directory cannot be in this house")
         host = parts.netloc.rpartition("@")[2]
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not (host + target).isascii() or not (host + target).isprintable() or " " in target:

@@ -39,7 +39,6 @@ class Track:
         yield self.title
         if self.artist:
             yield f"{self.artist}{self.title}"
-            yield f"{self.artist}的{self.title}"
             yield f"{self.title} by {self.artist}"
 
 

@@ -16,41 +16,57 @@ CERTAIN: Final = 0.9
 
 
 def plain(name: str) -> str:
-    """Reduce a name to its letters and digits, without case, accents and width.
+    """Reduce a name to its letters and digits, without case, accents, width and 的.
 
     >>> plain("Café　Ｄel_Mar!")
     'cafedelmar'
     """
-    letters = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(letter for letter in letters if letter.isalnum())
+    letters = name if name.isascii() else unicodedata.normalize("NFKD", name)
+    return "".join(filter(str.isalnum, letters.casefold())).replace("的", "")
 
 
-def likeness(wanted: str, name: str) -> float:
-    """Tell how alike two `plain` names are: 1 is the same, 0 nothing in common."""
-    if wanted == name:
-        return 1.0 if wanted else 0.0
-    shorter, longer = sorted((wanted, name), key=len)
-    # One Han character says as much as a few letters.
-    if shorter in longer and (len(shorter) > 2 or len(shorter.encode()) > 5):
-        return CERTAIN + (1 - CERTAIN) * len(shorter) / len(longer) * 0.9
-    matcher = SequenceMatcher(None, wanted, name, autojunk=False)
-    if matcher.real_quick_ratio() < ALIKE or matcher.quick_ratio() < ALIKE:
-        return 0.0
-    return matcher.ratio()
+class _Matcher:
+    """Tells how alike names are to one that is wanted; all of them `plain`."""
+
+    def __init__(self, wanted: str, least: float) -> None:
+        """Take names that are less alike than `least` for not alike at all."""
+        self._wanted = wanted
+        self._least = least
+        # What is second is analysed once.
+        self._matcher = SequenceMatcher(None, "", wanted, autojunk=False)
+
+    def likeness(self, name: str) -> float:
+        """Tell it from 0, nothing in common, to 1, the same."""
+        wanted = self._wanted
+        if wanted == name:
+            return 1.0 if wanted else 0.0
+        shorter, longer = sorted((wanted, name), key=len)
+        # One Han character says as much as a few letters.
+        if shorter in longer and (len(shorter) > 2 or len(shorter.encode()) > 5):
+            return CERTAIN + (1 - CERTAIN) * len(shorter) / len(longer) * 0.9
+        if 2 * len(shorter) < self._least * (len(shorter) + len(longer)):
+            return 0.0
+        self._matcher.set_seq1(name)
+        if self._matcher.quick_ratio() < self._least:
+            return 0.0
+        like = self._matcher.ratio()
+        return like if like >= self._least else 0.0
 
 
 def ranked(
     wanted: str, named: Iterable[tuple[str, T]], least: float = ALIKE
 ) -> list[tuple[float, T]]:
-    """Rank what has a name like the one that is `wanted`, the likest first.
+    """Rank what has a name like the one that is `wanted`, the likest first: 1 is the same.
 
     A thing may come with several names; the likest counts.
     """
-    sought = plain(wanted)
+    matcher = _Matcher(plain(wanted), least)
     found: dict[int, tuple[float, T]] = {}
+    likes: dict[str, float] = {}  # many things have a name in common: an artist's, a room's
     for name, thing in named:
-        like = likeness(sought, plain(name))
-        if like >= least and like > found.get(id(thing), (0.0, thing))[0]:
+        if (like := likes.get(name, -1.0)) < 0:
+            like = likes[name] = matcher.likeness(plain(name))
+        if like > found.get(id(thing), (0.0, thing))[0]:
             found[id(thing)] = (like, thing)
     return sorted(found.values(), key=lambda entry: -entry[0])
 

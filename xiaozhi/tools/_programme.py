@@ -105,7 +105,7 @@ class Programme:
 
     def _stopped(self, seconds: float, whole: bool) -> None:
         """Note where the clip was stopped; after all of it, the list begins again."""
-        if whole:
+        if whole and not self.item.endless:
             self.index, self.position = 0, 0.0
             return
         mark = next(mark for mark in reversed(self._marks) if mark.seconds <= max(seconds, 0.0))

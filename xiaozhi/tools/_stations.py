@@ -7,6 +7,7 @@ from contextlib import aclosing
 from math import inf
 from ssl import SSLContext, create_default_context
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 import msgspec
@@ -17,13 +18,14 @@ from xiaozhi.services.deadline import Deadlines, timed
 from xiaozhi.services.fetching import Fetcher
 from xiaozhi.services.kept import Kept
 from xiaozhi.services.lazy import Lazy
+from xiaozhi.services.networks import NEIGHBOURS, Networks, parse
 from xiaozhi.services.pool import Workers
 from xiaozhi.tools._decoding import RATE, of_stream
 from xiaozhi.tools._icecast import listen
 from xiaozhi.tools._matching import best
 
 SILENCE: Final = 15.0
-"""Seconds a station may send nothing, when it is called and later."""
+"""Seconds for which there may be no sound, when a station is called and later."""
 _WELL: Final = 30.0
 """Seconds of sound after which a station that breaks off is called again."""
 _WAITING: Final = 16
@@ -48,6 +50,8 @@ class Station:
     title: str
     url: str
     _radio: Radio = attrs.field(repr=False)
+    near: bool = True
+    """Whether it may be in a network of the house: not if it was found in a directory outside."""
     endless: bool = True
 
     def named(self, language: str) -> str:
@@ -56,7 +60,7 @@ class Station:
 
     def sound(self, start: float) -> AsyncGenerator[bytes, None]:
         """Yield what it sends from now on, wherever it was before."""
-        return self._radio.sound(self.url)
+        return self._radio.sound(self.url, self.near)
 
 
 class Radio:
@@ -79,6 +83,8 @@ class Radio:
         self._fetcher = fetcher
         self._own = [Station(name, url, self) for name, url in stations.items()]
         self._directory = directory
+        self._near = parse(urlsplit(directory).hostname or "") in Networks(NEIGHBOURS)
+        """Whether the directory is in the house itself."""
         self._found: Kept[Sequence[Station]] = Kept(clock, _LIFETIME, usable=inf)
         self._trust: Lazy[SSLContext] = Lazy(pool, create_default_context)
 
@@ -98,15 +104,17 @@ class Radio:
             return ()
         return (await self._found.get(name.casefold(), lambda: self._looked_up(name))).value
 
-    async def sound(self, url: str) -> AsyncGenerator[bytes, None]:
+    async def sound(self, url: str, near: bool) -> AsyncGenerator[bytes, None]:
         """Yield the sound of a station for ever; it is called again once when it breaks off."""
         trust = await self._trust.get()
         while True:
-            source = from_aio_stream(lambda: listen(url, trust), _WAITING)
+            source = from_aio_stream(lambda: listen(url, trust, near), _WAITING)
             heard, why = 0, "it ended"
             try:
-                pieces = timed(source, self._clock, "tool", Deadlines(SILENCE, SILENCE, inf))
-                async with aclosing(of_stream(self._pool, pieces)) as sound:
+                pieces = of_stream(self._pool, source)
+                deadlines = Deadlines(SILENCE, SILENCE, inf)
+                # Of the sound, as a station may send a byte now and then.
+                async with aclosing(timed(pieces, self._clock, "tool", deadlines)) as sound:
                     async for piece in sound:
                         heard += len(piece) // 2
                         yield piece
@@ -133,11 +141,9 @@ class Radio:
             url = f"{self._directory}/json/stations/search"
             listed = await self._fetcher.json(list[_Listed], url, params)
             found = [
-                Station(
-                    " ".join(station.name.split())[:80], station.url_resolved or station.url, self
-                )
-                for station in listed
-                if not station.hls and (station.url_resolved or station.url)
+                Station(" ".join(one.name.split())[:80], address, self, self._near)
+                for one in listed
+                if (address := one.url_resolved or one.url) and not one.hls
             ]
             if found:
                 return found

@@ -31,7 +31,7 @@ READABLE: Final = (*actions.ALLOWED, "sensor", "binary_sensor", "lock", "person"
 """Domains whose states are told."""
 _AREAS: Final = (
     "[{% for s in states if area_name(s.entity_id) %}"
-    "{{ [s.entity_id, area_name(s.entity_id)] | tojson }}{{ ',' if not loop.last }}"
+    "{{ [s.entity_id, area_name(s.entity_id)] | to_json }}{{ ',' if not loop.last }}"
     "{% endfor %}]"
 )
 """A template that makes JSON of which thing is where: the REST interface has no other way."""
@@ -72,6 +72,7 @@ class Kit(service.Service):
     def __init__(self, settings: Settings, room: Room) -> None:
         """Raise Unavailable if only one of address and token is set."""
         self.tools: Sequence[Tool] = ()
+        self._pool = room.pool
         self._fetcher = Fetcher(
             room.reactor, room.pool, settings.timeout_s, largest=8 * 2**20, trust_env=False
         )
@@ -115,12 +116,7 @@ class Kit(service.Service):
 
     async def _list(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
         area, domain = text(arguments, "area"), text(arguments, "domain")
-        entities = await self._entities()
-        if domain:
-            domain = domain_of(domain, READABLE)
-            entities = [entity for entity in entities if entity.domain == domain]
-        if area:
-            entities = within(area, entities)
+        entities = await self._pool.run(_sorted_out, await self._entities(), area, domain)
         lines = [entity.line() for entity in entities[:MOST]]
         if (more := len(entities) - MOST) > 0:
             lines.append(f"and {more} more: ask by area or domain")
@@ -134,7 +130,7 @@ class Kit(service.Service):
 
     async def _state(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
         name = text(arguments, "entity")
-        found = meant(name, text(arguments, "area"), await self._entities())
+        found = await self._meant(name, text(arguments, "area"), await self._entities())
         if problem := _unclear(name, found, scene.language):
             return problem
         return Outcome(
@@ -150,7 +146,7 @@ class Kit(service.Service):
         if action not in actions.ACTIONS:
             raise ServiceError("tool", f"action must be one of {', '.join(actions.ACTIONS)}")
         able = [entity for entity in await self._entities() if entity.domain in self._allowed]
-        found = meant(name, text(arguments, "area"), able)
+        found = await self._meant(name, text(arguments, "area"), able)
         if problem := _unclear(name, found, scene.language):
             return problem
         domain = found.entities[0].domain
@@ -187,17 +183,11 @@ class Kit(service.Service):
         """Tell what there is in the house; raise ServiceError."""
         states = (await self._states.get("", self._get_states)).value
         areas = (await self._areas.get("", self._get_areas)).value
-        return [
-            Entity(
-                state.entity_id,
-                str(state.attributes.get("friendly_name") or state.entity_id),
-                state.state,
-                state.attributes,
-                areas.get(state.entity_id, ""),
-            )
-            for state in states
-            if state.entity_id.partition(".")[0] in READABLE
-        ]
+        return await self._pool.run(_made, states, areas)
+
+    def _meant(self, name: str, area: str, entities: Sequence[Entity]) -> Deferred[Meant]:
+        """Find what is meant, in a thread: houses have thousands of things."""
+        return self._pool.run(meant, name, area, entities)
 
     async def _get_states(self) -> Sequence[_State]:
         return await self._fetcher.json(
@@ -217,6 +207,29 @@ class Kit(service.Service):
             self.log.info("no areas of Home Assistant: {why}", why=error.why)
             return {}
         return dict(pairs)
+
+
+def _made(states: Sequence[_State], areas: Mapping[str, str]) -> Sequence[Entity]:
+    """Leave out what is no business of a voice."""
+    return [
+        Entity(
+            state.entity_id,
+            str(state.attributes.get("friendly_name") or state.entity_id),
+            state.state,
+            state.attributes,
+            areas.get(state.entity_id, ""),
+        )
+        for state in states
+        if state.entity_id.partition(".")[0] in READABLE
+    ]
+
+
+def _sorted_out(entities: Sequence[Entity], area: str, domain: str) -> Sequence[Entity]:
+    """Tell those of a domain in an area, as far as these are given."""
+    if domain:
+        domain = domain_of(domain, READABLE)
+        entities = [entity for entity in entities if entity.domain == domain]
+    return within(area, entities) if area else entities
 
 
 def _unclear(name: str, found: Meant, language: str) -> Outcome | None:

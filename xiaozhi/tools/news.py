@@ -202,21 +202,27 @@ class Kit(Service):
         read = [known for success, known in results if success]
         if not read:
             raise ServiceError("tool", "no feed can be reached")
-        sought = plain(topic)
-        items = {
-            item.title: item
-            for known in read
-            for item in known.value
-            if sought in plain(item.title + item.summary)
-        }
+        items = await self._pool.run(_about, topic, [known.value for known in read])
         stale = any(known.stale for known in read)
-        return Known(list(items.values()), max(known.age for known in read), stale)
+        return Known(items, max(known.age for known in read), stale)
 
 
 def _topic(wanted: str, feeds: dict[str, str]) -> str | None:
     """Find the feed for a topic, by its name or another word for it; None if there is none."""
     named = [(word, name) for name in feeds for word in (name, *_SAME.get(name, "").split())]
     return best(wanted.removesuffix("新闻") or wanted, named, least=0.8)
+
+
+def _about(topic: str, feeds: Sequence[Sequence[Item]]) -> Sequence[Item]:
+    """Tell the items in which a topic is named, each title once: for a thread."""
+    sought = plain(topic)
+    found = {
+        item.title: item
+        for items in feeds
+        for item in items
+        if sought in plain(item.title + item.summary)
+    }
+    return list(found.values())
 
 
 def _listed(known: Known[Sequence[Item]], items: Sequence[Item], language: str) -> Outcome:

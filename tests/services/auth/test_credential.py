@@ -46,6 +46,7 @@ class Credential(SynchronousTestCase):
             ("/v1/?a=b&Authorization=abc", "/v1/?a=b&Authorization=***"),
             ("/v1/?%61uthorization=abc&c=d", "/v1/?%61uthorization=***&c=d"),
             ("/v1/?device-id=a", "/v1/?device-id=a"),
+            ("/mcp/?token=abc", "/mcp/?token=***"),
         ):
             self.assertEqual(masked(url), shown)
         self.assertEqual(len(masked("/" + "x" * 1000)), 256)

@@ -12,7 +12,20 @@ from twisted.internet.defer import Deferred, gatherResults
 from tests.services.streams import StreamTestCase, collect
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.llm import Message, Model, Piece
+from xiaozhi.tooling import Outcome, Scene, Tool
 
+
+async def _done(arguments: dict[str, Any], scene: Scene) -> Outcome:
+    return Outcome("15:05")
+
+
+TIME = Tool(
+    "get_time",
+    "Tell the time of a city.",
+    _done,
+    {"type": "object", "properties": {"city": {"type": "string"}}},
+)
+"""A tool."""
 ASKED = (Message("system", "Be brief."), Message("user", "What is your name?"))
 
 

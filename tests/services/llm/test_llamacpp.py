@@ -15,6 +15,7 @@ from xiaozhi.services.engine import Workshop
 from xiaozhi.services.llm import Message, llamacpp
 from xiaozhi.services.llm.llamacpp import Model, Settings, fitting
 from xiaozhi.services.pool import Workers
+from xiaozhi.tooling import Call
 
 TALK = [
     Message("system", "s" * 30),
@@ -73,6 +74,13 @@ class FittingTests(SynchronousTestCase):
     def test_last_stays(self) -> None:
         """The question stays, whatever it costs."""
         self.assertEqual(fitting(TALK, 1), [TALK[0], TALK[3]])
+
+    def test_results(self) -> None:
+        """What a tool said goes with the call it answers, which counts as well."""
+        called = Message("assistant", "", (Call("1", "get_time", {"city": "x" * 60}),))
+        talk = [TALK[0], called, Message("tool", "15:05", call_id="1"), TALK[3]]
+        self.assertEqual(fitting(talk, 100), talk)
+        self.assertEqual(fitting(talk, 60), [TALK[0], TALK[3]])
 
     @given(
         st.lists(

@@ -11,11 +11,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.services.llm.contract import ASKED
+from tests.services.llm.contract import ASKED, TIME
 from tests.services.streams import collect, play
 from xiaozhi.errors import ServiceError
-from xiaozhi.services.llm import DEADLINES, LONGEST, Message, Minds, Piece
-from xiaozhi.tooling import Tool
+from xiaozhi.services.llm import DEADLINES, LONGEST, MOST_CALLS, Message, Minds, Piece
+from xiaozhi.tooling import Call, Tool
 
 
 class Scripted:
@@ -57,6 +57,10 @@ class MindsTests(SynchronousTestCase):
 
     def ask(self, minds: Minds, language: str = "en") -> Deferred[list[Piece]]:
         return Deferred.fromCoroutine(collect(minds.reply(ASKED, language)))
+
+    def asked(self, *models: Any) -> Deferred[list[Any]]:
+        """Ask with a tool."""
+        return Deferred.fromCoroutine(collect(self.minds(*models).reply(ASKED, "en", [TIME])))
 
     def heard(self, *models: Any, language: str = "en") -> list[Piece]:
         return self.successResultOf(self.ask(self.minds(*models), language))
@@ -177,6 +181,51 @@ class MindsTests(SynchronousTestCase):
         self.assertEqual(self.heard(silent, Scripted("here")), ["here"])
         decided = Scripted("<think>hm</think>", "Yes, ", "so it is.")
         self.assertEqual("".join(map(str, self.heard(decided))), "<think>hm</think>Yes, so it is.")
+
+    def test_calls(self) -> None:
+        """A call is an answer: nobody takes over after it. Each has an id."""
+        other = Scripted("no")
+        answer = self.asked(Scripted(" ", Call("7", "get_time"), Call("", "get_time")), other)
+        blank, *calls = self.successResultOf(answer)
+        self.assertEqual(blank, " ")
+        self.assertEqual([call.name for call in calls], ["get_time"] * 2)
+        self.assertEqual(calls[0].id, "7")
+        self.assertRegex(calls[1].id, "^[0-9a-f]{9}$")
+        self.failureResultOf(self.asked(Scripted(Call("7", "get_time"), GONE), other), ServiceError)
+        self.assertEqual(other.asked, [])
+
+    def test_offered(self) -> None:
+        """Whoever is asked is told the tools."""
+        for model in (first := Scripted(GONE), second := Scripted("hm")):
+            self.assertEqual(model.offered, ())
+        self.successResultOf(self.asked(first, second))
+        self.assertEqual((first.offered, second.offered), ([TIME], [TIME]))
+
+    def test_written_calls(self) -> None:
+        """What a model writes as a call is one, and is not said."""
+        model = Scripted("I look. <tool", '_call>{"name": "get_time"}</tool_call>', " So.")
+        said, call, *rest = self.successResultOf(self.asked(model))
+        self.assertEqual((said, rest), ("I look. ", [" So."]))
+        self.assertEqual(call.name, "get_time")
+        (call,) = self.successResultOf(
+            self.asked(Scripted('{"name": "get_time"', ', "city": "x"}'))
+        )
+        self.assertEqual(call.arguments, {"city": "x"})
+
+    def test_calls_of_nothing(self) -> None:
+        """Without tools a call is no answer, however it comes; nor is one that breaks off."""
+        written = "<tool_call>" + '{"name": "get_time"}' + "</tool_call>"
+        for model in (Scripted(written), Scripted(Call("7", "get_time")), Scripted(written[:20])):
+            self.assertEqual(self.heard(model, Scripted("here")), ["here"])
+        self.assertEqual(
+            self.successResultOf(self.asked(Scripted(written[:20]), Scripted("here"))), ["here"]
+        )
+
+    def test_endless_calls(self) -> None:
+        """Calls without end are ended."""
+        calls = [Call(str(number), "get_time") for number in range(MOST_CALLS + 1)]
+        failure = self.failureResultOf(self.asked(Scripted(*calls)), ServiceError)
+        self.assertEqual(failure.value.why, "the answer has no end")
 
     def test_endless(self) -> None:
         """An answer without end is ended: before it began by the next model, else by an error."""

@@ -10,11 +10,13 @@ from twisted.internet.task import Clock
 from tests.ollama_server import OllamaServer
 from tests.openai_llm import BREAK, STALL
 from tests.services.llm import contract
-from tests.services.llm.contract import ASKED
+from tests.services.llm.contract import ASKED, TIME
 from tests.services.streams import collect, settled, within
 from xiaozhi.errors import Refused, Unavailable
+from xiaozhi.services.llm import Message
 from xiaozhi.services.llm.ollama import RETRY, Model, Settings
 from xiaozhi.services.warmer import IDLE
+from xiaozhi.tooling import Call
 
 
 class OllamaTests(contract.ModelContract):
@@ -57,6 +59,36 @@ class OllamaTests(contract.ModelContract):
                 }
             ],
         )
+
+    async def test_calls(self) -> None:
+        """Tools, calls and results are sent and read as its API has them."""
+        wanted = {"function": {"name": "get_time", "arguments": {"city": "x"}}}
+        self.server.script = ("Hm.", {"content": "", "tool_calls": [wanted]}, {"tool_calls": None})
+        said = [*ASKED, Message("assistant", "", (Call("7", "get_time", '{"city": "y"}'),))]
+        said.append(Message("tool", "15:05", call_id="7"))
+        pieces = await collect(self.model().reply(said, "en", [TIME]))
+        self.assertEqual(pieces, ["Hm.", Call("", "get_time", {"city": "x"})])
+        (body,) = self.server.asked
+        self.assertEqual(body["tools"][0]["function"]["parameters"], TIME.schema)
+        call = {"function": {"name": "get_time", "arguments": {"city": "y"}}}
+        self.assertEqual(
+            body["messages"][2:],
+            [
+                {"role": "assistant", "content": "", "tool_calls": [call]},
+                {"role": "tool", "content": "15:05", "tool_name": "get_time"},
+            ],
+        )
+
+    async def test_takes_no_tools(self) -> None:
+        """A model that takes no tools is told of them in words, from then on."""
+        self.server.takes_tools = False
+        model = self.model()
+        for _ in range(2):
+            self.assertTrue(await collect(model.reply(ASKED, "en", [TIME])))
+        self.assertEqual(["tools" in body for body in self.server.asked], [True, False, False])
+        self.assertIn("# Tools", self.server.asked[-1]["messages"][0]["content"])
+        await collect(self.model(tools="none").reply(ASKED, "en", [TIME]))
+        self.assertEqual(self.server.asked[-1]["messages"][0]["content"], "Be brief.")
 
     async def test_chosen_model(self) -> None:
         """A model that is chosen is used, with or without its tag."""

@@ -6,18 +6,21 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.openai_llm import BREAK, STALL, OpenAIServer, Refusal
+from tests.openai_llm import BREAK, CALLED, STALL, OpenAIServer, Refusal, called
 from tests.services.llm import contract
-from tests.services.llm.contract import ASKED, first
+from tests.services.llm.contract import ASKED, TIME, first
 from tests.services.streams import collect, within
+from tests.test_toolcalls import ONE
 from xiaozhi.errors import Refused, ServiceError, Unavailable
 from xiaozhi.services.engine import Workshop
-from xiaozhi.services.llm import Message
+from xiaozhi.services.llm import Message, Minds
 from xiaozhi.services.llm.openai import Model, Settings
 from xiaozhi.services.pool import Workers
+from xiaozhi.tooling import Call
 
 KEY = "sk-very-secret"
 
@@ -82,6 +85,128 @@ class OpenAITests(contract.ModelContract):
             "Yes",
         )
         self.assertEqual(await collect(self.model().reply(ASKED, "en")), ["Yes"])
+
+    async def test_calls(self) -> None:
+        """Calls come as they are complete, however the server streams them."""
+        for kind, told in CALLED.items():
+            self.server.script = ("Let me see.", *called(told), STALL)
+            async with aclosing(self.model().reply(ASKED, "en", [TIME])) as pieces:
+                self.assertEqual(await anext(pieces), "Let me see.", kind)
+                call = await anext(pieces)
+                assert isinstance(call, Call)
+                self.assertEqual((call.name, call.arguments), ("get_time", '{"city":"x"}'), kind)
+
+    async def test_written_calls(self) -> None:
+        """A call in any form of text is one that the list of models yields, and no text."""
+        minds = Minds([("m", self.model())], reactor)
+        for form, text in ONE.items():
+            pieces = [text[at : at + 5] for at in range(0, len(text), 5)]
+            self.server.script = ("Let me see. ", *pieces, "\nDone.")
+            answer = await collect(minds.reply(ASKED, "en", [TIME]))
+            said = "".join(piece for piece in answer if isinstance(piece, str))
+            calls = [piece.name for piece in answer if isinstance(piece, Call)]
+            self.assertEqual((said, calls), ("Let me see. \nDone.", ["get_time"]), form)
+
+    async def test_unfinished_calls(self) -> None:
+        """A call with broken arguments is one; one that breaks off with the answer is none."""
+        half = tuple(called('0:call_1:get_time:{"city'))
+        self.server.script = half
+        calls = await collect(self.model().reply(ASKED, "en", [TIME]))
+        self.assertEqual(calls, [Call("call_1", "get_time", '{"city')])
+        self.server.script = (*half, BREAK)
+        self.assertIn("peer closed connection", await self.why())
+
+    async def test_request_with_tools(self) -> None:
+        """Tools, calls and results are sent as the API has them; arguments always as JSON."""
+        calls = (Call("1", "get_time", "{'city': 'x',}"), Call("2", "a.b", "{what"))
+        said = [
+            *ASKED,
+            Message("assistant", "", calls),
+            Message("tool", "15:05", call_id="1"),
+            Message("tool", "there is no such tool", call_id="2"),
+        ]
+        await collect(self.model().reply(said, "en", [TIME]))
+        body = self.server.asked[0].body
+        self.assertEqual(
+            body["tools"],
+            [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": "get_time",
+                        "description": "Tell the time of a city.",
+                        "parameters": TIME.schema,
+                    },
+                }
+            ],
+        )
+        told = [
+            {
+                "id": "1",
+                "type": "function",
+                "function": {"name": "get_time", "arguments": '{"city": "x"}'},
+            },
+            {"id": "2", "type": "function", "function": {"name": "a_b", "arguments": "{}"}},
+        ]
+        self.assertEqual(
+            body["messages"][2:],
+            [
+                {"role": "assistant", "content": "", "tool_calls": told},
+                {"role": "tool", "content": "15:05", "tool_call_id": "1"},
+                {"role": "tool", "content": "there is no such tool", "tool_call_id": "2"},
+            ],
+        )
+
+    async def test_takes_no_tools(self) -> None:
+        """A server that refuses tools is told in words: at once, and from then on."""
+        self.server.toolless = Refusal(404, "No endpoints found that support tool use.")
+        model = self.model()
+        for _ in range(2):
+            self.assertTrue(await collect(model.reply(ASKED, "en", [TIME])))
+        first, *rest = [body for body, _ in self.server.asked]
+        self.assertIn("tools", first)
+        self.assertEqual(len(rest), 2)
+        for body in rest:
+            self.assertNotIn("tools", body)
+            self.assertIn("get_time", body["messages"][0]["content"])
+
+    async def test_takes_not_this_tool(self) -> None:
+        """One that refuses a tool for its schema is asked with the next ones again."""
+        self.server.toolless = Refusal(400, "Invalid schema for function 'get_time'")
+        model = self.model()
+        for _ in range(2):
+            self.assertTrue(await collect(model.reply(ASKED, "en", [TIME])))
+        self.assertEqual(["tools" in body for body, _ in self.server.asked], [True, False] * 2)
+
+    async def test_other_refusals(self) -> None:
+        """A refusal for other reasons, or of words, is one."""
+        self.server.refusal = Refusal(400, "The context is too long")
+        model = self.model()
+        with self.assertRaises(Refused):
+            await collect(model.reply(ASKED, "en", [TIME]))
+        self.server.refusal = Refusal(400, "I take no tools")
+        with self.assertRaises(Refused):
+            await collect(model.reply(ASKED, "en"))
+        for status in (429, 500):
+            self.server.refusal = Refusal(status, "Too many tools at work")
+            with self.assertRaises(ServiceError):
+                await collect(model.reply(ASKED, "en", [TIME]))
+        self.assertEqual(len(self.server.asked), 4, "asked once each")
+
+    async def test_forms(self) -> None:
+        """Models can be told of tools in words, or not at all, if that is set."""
+        said = [
+            *ASKED,
+            Message("assistant", "", (Call("1", "get_time"),)),
+            Message("tool", "5", (), "1"),
+        ]
+        for form, told in (("text", True), ("none", False)):
+            await collect(self.model(tools=form).reply(said, "en", [TIME]))
+            body = self.server.asked[-1].body
+            self.assertNotIn("tools", body)
+            self.assertEqual("# Tools" in body["messages"][0]["content"], told)
+            self.assertEqual([set(m) for m in body["messages"]], [{"role", "content"}] * 4)
+            self.assertIn("<tool_response>\n5", body["messages"][3]["content"])
 
     async def test_close_stops_the_server(self) -> None:
         """Closing the answer breaks the connection, so that the server stops as well."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -32,6 +34,44 @@ def ours(*more: str, **settings: Any) -> Server:
     return Server(command=sys.executable, args=("-P", PROGRAM, "stdio", *more), **settings)
 
 
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """Yield the processes that run: id, parent, group."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # gone meanwhile
+            state, parent, group, *_ = stat.read_text("utf-8").rpartition(")")[2].split()
+            if state != "Z":
+                yield int(stat.parent.name), int(parent), int(group)
+
+
+def group_of(process: int) -> list[int]:
+    """List what runs in the group of a process."""
+    return [it for it, _, group in _processes() if group == process]
+
+
+async def ended(processes: Iterable[int]) -> None:
+    """Wait until all of these have ended, a moment after they were killed."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            descriptor, gone = os.pidfd_open(process), Deferred[None]()
+            _loop().add_reader(descriptor, gone.callback, None)
+            gone.addTimeout(5, reactor)
+            try:
+                await gone
+            finally:
+                _loop().remove_reader(descriptor)
+                os.close(descriptor)
+
+
+def running_below(process: int) -> list[int]:
+    """List the MCP servers that are children of a process: each leads a group."""
+    return [it for it, parent, group in _processes() if parent == process and it == group]
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """Give the loop the reactor runs on."""
+    return asyncio.get_event_loop_policy().get_event_loop()
+
+
 class Watched(Servers):
     """Servers, at which one can wait for something."""
 
@@ -49,7 +89,10 @@ class Watched(Servers):
         return waiter
 
     def look(self) -> None:
-        """See what has come true."""
+        """See what has come true, as soon as whoever has called this is done."""
+        _loop().call_soon(self._look)
+
+    def _look(self) -> None:
         for entry in list(self._awaited):
             condition, waiter = entry
             if condition():
@@ -79,7 +122,7 @@ class McpCase(TestCase):
         pool = Workers(reactor, "mcp")
         pool.startService()
         self.addCleanup(pool.stopService)
-        self.before = asyncio.all_tasks(asyncio.get_event_loop_policy().get_event_loop())
+        self.before = asyncio.all_tasks(_loop())
         self.addCleanup(self._nothing_left)
         self.servers = Watched(self.clock, self.counters, pool)
         self.servers.startService()

@@ -12,7 +12,7 @@ from twisted.internet.protocol import ProcessProtocol
 
 from tests.services.mcp.case import PROGRAM, McpCase
 from xiaozhi.services.mcp.link import FAILED, PATIENCE, PING
-from xiaozhi.services.mcp.settings import Server
+from xiaozhi.services.mcp.settings import Mcp, Server, Transport
 
 
 class _Elsewhere(ProcessProtocol):
@@ -45,10 +45,17 @@ class _Elsewhere(ProcessProtocol):
         return self.ended
 
 
+def unused_port() -> int:
+    """Find a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
 class HttpTests(McpCase):
     """Streamable HTTP."""
 
-    transport = "http"
+    transport: Transport = "http"
     path = "mcp"
 
     def setUp(self) -> None:
@@ -88,6 +95,19 @@ class HttpTests(McpCase):
         self.assertIn("no result within", (await call).text)
         await self.servers.until(lambda: "cancelled" in self.server.text)
 
+    async def test_not_there(self) -> None:
+        """Where nothing is, or something else, that is said, without what may be a key."""
+        address, port = f"http://127.0.0.1:{self.port.getsockname()[1]}", unused_port()
+        for url, why in (
+            (f"{address}/nowhere/{self.path}?key=secret", "it answered 404 Not Found"),
+            (f"http://127.0.0.1:{port}/{self.path}?key=secret", "connect"),
+        ):
+            server = Server(url=url, transport=self.transport)
+            self.servers.replace(Mcp(servers={"demo": server}))
+            await self.servers.until(lambda: self.servers.state() == "lost")
+            self.assertRegex(self.servers.states()[0]["why"], why)
+            self.assertNotIn("secret", self.servers.states()[0]["why"])
+
     async def test_killed(self) -> None:
         """Killed in the middle of a call, it ends the call; when it is back, so are its tools."""
         await self.reach()
@@ -110,5 +130,5 @@ class HttpTests(McpCase):
 class SseTests(HttpTests):
     """Server-sent events, as older servers have it."""
 
-    transport = "sse"
+    transport: Transport = "sse"
     path = "sse"

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sys
-from pathlib import Path
 
 from twisted.internet.defer import CancelledError
+from twisted.logger import capturedLogs, formatEvent
 
-from tests.services.mcp.case import PROGRAM, McpCase, ours
+from tests.services.mcp.case import PROGRAM, McpCase, ended, group_of, ours
+from xiaozhi.services.mcp.child import LONGEST as LONGEST_LINE
 from xiaozhi.services.mcp.link import AT_ONCE, FAILED, OPENING, PATIENCE, PING
 from xiaozhi.services.mcp.results import LONGEST
 from xiaozhi.services.mcp.settings import Mcp, Server
-
-
-def alive(process: int) -> bool:
-    """Say whether anything runs in the group of a process."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # gone meanwhile
-            state, _, group, *_ = stat.read_text("utf-8").rpartition(")")[2].split()
-            if int(group) == process and state != "Z":
-                return True
-    return False
 
 
 class CallTests(McpCase):
@@ -145,16 +135,27 @@ class LifeTests(McpCase):
         await self.servers.until(lambda: self.servers.state() == "lost")
         self.assertIn("no answer", self.servers.states()[0]["why"])
         await self.again(1)
-        self.assertFalse(alive(process))
+        await ended([process])
+
+    async def test_overlong(self) -> None:
+        """A message that is too long to be read ends the connection, and that is said."""
+        await self.have(demo=ours())
+        outcome = await self.call("long", characters=LONGEST_LINE + 1)
+        self.assertEqual(outcome.text, f"{FAILED}: long: it sent a message of more than 4 MiB")
+        await self.again(1)
 
     async def test_stopped(self) -> None:
         """When we stop, a server ends, and so does what it has started and forgotten."""
         script = f"sleep 1000 & exec {sys.executable} -P {PROGRAM} stdio"
         await self.have(demo=Server(command="sh", args=("-c", script)))
         process = int((await self.call("pid")).text)
-        self.assertTrue(alive(process))
+        group = group_of(process)
+        self.assertEqual(len(group), 2)
+        call = self.call("wait")
+        await self.servers.until(lambda: "begun" in self.servers.lines)
         await self.servers.stopService()
-        self.assertFalse(alive(process))
+        self.assertIn(FAILED, (await call).text)
+        await ended(group)
         self.assertEqual(self.tools(), {})
 
     async def test_replaced(self) -> None:
@@ -172,14 +173,18 @@ class LifeTests(McpCase):
 
     async def test_no_such_program(self) -> None:
         """What cannot be started is said, and tried again ever more seldom."""
-        self.servers.replace(Mcp(servers={"demo": Server(command="/nowhere/at/all")}))
-        for seconds in (1, 2, 4):
-            await self.servers.until(lambda: self.servers.state() == "lost")
-            self.assertIn("No such file", self.servers.states()[0]["why"])
-            self.clock.advance(seconds - 0.1)
-            self.assertEqual(self.servers.state(), "lost")
-            self.clock.advance(0.1)
-            await self.servers.until(lambda: self.servers.state() == "connecting")
+        with capturedLogs() as logs:
+            self.servers.replace(Mcp(servers={"demo": Server(command="/nowhere/at/all")}))
+            for seconds in (1, 2, 4):
+                await self.servers.until(lambda: self.servers.state() == "lost")
+                self.assertIn("No such file", self.servers.states()[0]["why"])
+                self.clock.advance(seconds - 0.1)
+                self.assertEqual(self.servers.state(), "lost")
+                self.clock.advance(0.1)
+                await self.servers.until(lambda: self.servers.state() == "connecting")
+        lines = [formatEvent(event) for event in logs if "server" in event]
+        self.assertEqual(len(lines), 1)
+        self.assertIn("MCP server demo: [Errno 2] No such file", lines[0])
 
     async def test_no_server(self) -> None:
         """A program that speaks something else is not waited for without end."""

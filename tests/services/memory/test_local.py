@@ -9,16 +9,18 @@ from typing import Any
 
 import attrs
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.task import Clock
 
 from tests.openai_llm import BREAK, STALL, OpenAIServer, Refusal
 from tests.services.store.contract import NOON
-from tests.services.streams import StreamTestCase
+from tests.services.streams import StreamTestCase, within
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.deadline import Deadlines
+from xiaozhi.services.learning import SETTLING, Learning
 from xiaozhi.services.llm import Minds, Preferring, offline, openai
 from xiaozhi.services.llm.writing import write
-from xiaozhi.services.memory import Desk
+from xiaozhi.services.memory import Desk, Memories
 from xiaozhi.services.memory import local as module
 from xiaozhi.services.memory.framing import framed
 from xiaozhi.services.memory.local import Memory, Settings
@@ -41,14 +43,14 @@ class Case(StreamTestCase):
         self.memory = self.made()
         return gatherResults([self.store.seen(Seen(id=name), NOON) for name in (ALICE, BOB)])
 
-    def made(self, *, mind: bool = True, **settings: Any) -> Memory:
+    def made(self, *, mind: bool = True, timeout: float = 10.0, **settings: Any) -> Memory:
         """Make a memory whose minds are the server, if any, and the rules."""
         shop = self.workshop()
         rules = ("offline", offline.Model(offline.Settings(timezone=""), shop))
         engines: list[tuple[str, Any]] = [rules]
         if mind:
             wanted = openai.Settings(
-                base_url=self.server.url, api_key="k", model="m", timeout_s=0.5
+                base_url=self.server.url, api_key="k", model="m", timeout_s=timeout
             )
             engines.insert(0, ("openai", openai.Model(wanted, shop)))
         minds = self.started(Minds(engines, reactor))
@@ -88,7 +90,7 @@ class Case(StreamTestCase):
         return [fact.text for fact in (await self.memory.recall(device)).facts]
 
 
-class Learning(Case):
+class Learnt(Case):
     async def test_notes(self) -> None:
         """A mind takes notes, which are remembered, with what the talk was about."""
         self.answers("The user likes green tea.", talk="What tea the user likes")
@@ -183,6 +185,7 @@ class Fails(Case):
 
     async def test_failing(self) -> None:
         """While the mind fails nothing is learnt, so that it can be learnt later; or at last."""
+        memory = self.made(timeout=0.2)
         told = await self.session("s", "我叫小明", "讲个故事")
         for script, refusal in (
             (("{", STALL), None),
@@ -191,10 +194,10 @@ class Fails(Case):
         ):
             self.server.script, self.server.refusal = script, refusal
             with self.assertRaises(ServiceError):
-                await self.memory.learn(told)
+                await memory.learn(told)
             self.assertEqual(await self.store.unlearnt(9), [told])
         asked = len(self.server.asked)
-        await self.memory.learn(told, final=True)
+        await memory.learn(told, final=True)
         self.assertEqual(len(self.server.asked), asked)
         known = await self.memory.recall(ALICE)
         self.assertEqual([fact.text for fact in known.facts], ["用户叫小明。"])
@@ -275,3 +278,34 @@ class TwoDevices(Case):
         await self.memory.forget(BOB, None)
         self.assertEqual(await self.facts(ALICE), ["The user lives in Bonn."])
         self.assertEqual(await self.facts(BOB), [])
+
+
+class Killed(Case):
+    async def test_once(self) -> None:
+        """A process that is killed before, or after, it has written: all is learnt, and once."""
+        self.answers("The user likes green tea.")
+        told = [await self.session(f"s{n}", f"I like green tea {n}") for n in range(3)]
+        await self.memory.learn(told[0])  # and killed before anybody heard of it
+        clock = Clock()
+        memories = Memories(clock, self.store, lambda: succeed(None))
+        memories.use(self.memory)
+        learning = Learning(memories, self.store, clock, lambda: NOON)
+        learning.startService()
+        self.addCleanup(learning.stopService)
+        done: Deferred[None] = Deferred()
+        unlearnt = self.store.unlearnt
+
+        def watch(limit: int) -> Deferred[list[SessionMemory]]:
+            return unlearnt(limit).addCallback(tell)
+
+        def tell(waiting: list[SessionMemory]) -> list[SessionMemory]:
+            if not waiting:
+                done.callback(None)
+            return waiting
+
+        self.patch(self.store, "unlearnt", watch)
+        clock.advance(SETTLING)
+        await within(done)
+        self.assertEqual(len(self.server.asked), 3)
+        known = await self.memory.recall(ALICE)
+        self.assertEqual((len(known.facts), len(known.digests), known.version), (1, 3, 3))

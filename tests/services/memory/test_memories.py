@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
 
@@ -38,11 +39,24 @@ class FakeMemory(Service):
     recall = learn = forget = _tell
 
 
+class FakeStore:
+    """Has three things said by each device, a second after another."""
+
+    def __init__(self) -> None:
+        self.erased: list[str] = []
+
+    def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> Deferred[int]:
+        found = [word for at, word in enumerate(("tea", "dogs", "Bonn")) if gone(word, float(at))]
+        self.erased += found
+        return succeed(len(found))
+
+
 class Case(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.written: Deferred[None] = succeed(None)
-        self.memories = Memories(self.clock, lambda: self.written)
+        self.store = FakeStore()
+        self.memories = Memories(self.clock, self.store, lambda: self.written)
         self.memories.startService()
         self.addCleanup(self.memories.stopService)
 
@@ -58,7 +72,7 @@ class InUse(Case):
         for _ in range(2):
             self.assertEqual(self.successResultOf(self.memories.recall("d")), Recollection())
             self.assertIsNone(self.successResultOf(self.memories.learn(TOLD)))
-            self.assertEqual(self.successResultOf(self.memories.forget("d")), 0)
+            self.assertEqual(self.successResultOf(self.memories.forget("d")), 3)
             self.memories.use(none.Memory(none.Settings(), Mock(Desk)))
 
     def test_told(self) -> None:
@@ -66,7 +80,8 @@ class InUse(Case):
         memory = self.by(KNOWN)
         self.assertEqual(self.successResultOf(self.memories.recall("d")), KNOWN)
         self.successResultOf(self.memories.learn(TOLD, final=True))
-        self.successResultOf(self.memories.forget("d", 5.0, "tea"))
+        memory.answer = 4
+        self.assertEqual(self.successResultOf(self.memories.forget("d", 5.0, "tea")), 4)
         self.assertEqual(memory.asked, [("d",), (TOLD, True), ("d", 5.0, "tea")])
 
     def test_replaced(self) -> None:
@@ -103,6 +118,21 @@ class InUse(Case):
 
 
 class Forgetting(Case):
+    def test_words(self) -> None:
+        """The words of sessions are erased, too, whatever the memory is, or none."""
+        self.by(7)
+        for since, about, words in (
+            (None, "", 3),
+            (1.0, "", 2),
+            (None, "a dog", 1),
+            (2.0, "dog", 0),
+        ):
+            forgotten = self.successResultOf(self.memories.forget("d", since, about))
+            self.assertEqual(forgotten, words + 7)
+        self.memories.use(Nothing())
+        self.assertEqual(self.successResultOf(self.memories.forget("d", 2.0)), 1)
+        self.assertEqual(self.store.erased[-1], "Bonn")
+
     def test_what_is_on_its_way(self) -> None:
         """What is not in the store yet is waited for, or it would come after; not for ever."""
         memory = self.by(3)
@@ -110,7 +140,7 @@ class Forgetting(Case):
         forgotten = self.memories.forget("d")
         self.assertEqual(memory.asked, [])
         self.written.callback(None)
-        self.assertEqual(self.successResultOf(forgotten), 3)
+        self.assertEqual(self.successResultOf(forgotten), 6)
         self.written = Deferred()
         late = self.memories.forget("d")
         self.clock.advance(FORGETTING)

@@ -17,8 +17,8 @@ from twisted.internet.task import Clock
 from twisted.internet.utils import getProcessOutput
 from twisted.logger import capturedLogs
 
-from tests.services.store import contract
-from tests.services.store.contract import BADGE, NOON, StoreCase
+from tests.services.store import contract, reminders
+from tests.services.store.contract import BADGE, NOON, StoreCase, memory
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import store as stores
 from xiaozhi.services.store import Store, database
@@ -57,6 +57,10 @@ class SqliteRecollections(Sqlite, contract.RecollectionsContract):
     pass
 
 
+class SqliteReminders(Sqlite, reminders.RemindersContract):
+    pass
+
+
 class SqliteDatabase(Sqlite, contract.DatabaseContract):
     pass
 
@@ -92,6 +96,14 @@ class FileTests(Sqlite):
         self.assertEqual(await self.store._do(lambda base: pragma(base, "journal_mode")), "wal")
         await self.store.stopService()
         self.assertEqual([path.name for path in self.at.parent.iterdir()], [self.at.name])
+
+    async def test_erased(self) -> None:
+        """Nothing of what was erased is left in the file."""
+        await self.store.seen(BADGE, NOON)
+        await self.store.remember(memory("s", NOON, "my secret " * 2000, "hello"))
+        self.assertEqual(await self.store.erase(BADGE.id, lambda said, at: "secret" in said), 1)
+        await self.store.stopService()
+        self.assertNotIn(b"my secret", self.at.read_bytes())
 
     async def test_another_process(self) -> None:
         """Another process that looks and goes (a backup, a command) takes nothing away.

@@ -18,7 +18,7 @@ from tests.pictures import JPEG
 from tests.services.serving import BADGE, NOON, OFF, ServerCase
 from xiaozhi.services.auth.credential import fingerprint
 from xiaozhi.services.logs.masking import is_secret
-from xiaozhi.services.store import Entry, Seen, SessionMemory, Store
+from xiaozhi.services.store import Entry, Seen, SessionMemory, Store, audience
 from xiaozhi.services.web.operators import ADDRESSES, TRIES, WINDOW, Operators
 from xiaozhi.services.web.proxies import Proxies
 
@@ -38,6 +38,7 @@ EVERYTHING = (
     ("GET", "/api/tokens"),
     ("POST", "/api/tokens"),
     ("DELETE", "/api/tokens/12345678"),
+    ("GET", "/api/mcp"),
 )
 """All there is to ask."""
 
@@ -367,6 +368,24 @@ class TokenTests(ApiCase):
         for name in (made["id"], "unknown", "%00"):
             self.assertEqual((await self.fails("DELETE", f"/api/tokens/{name}"))[0], 404)
         self.assertEqual(self.kicked, [])
+
+    async def test_of_mcp_servers(self) -> None:
+        """One lets MCP servers in to serve some devices, or all; when it is void they must go."""
+        made = await self.does("POST", "/api/tokens", {"mcp": [BADGE.upper(), "b"], "label": "x"})
+        self.assertEqual(made["endpoint"], f"/mcp/?token={made['secret']}")
+        every = await self.does("POST", "/api/tokens", {"mcp": []})
+        found = await self.store.find_token("mcp", made["secret"])
+        assert found is not None
+        self.assertEqual((found.subject, found.label), (f"{BADGE},b", "x"))
+        self.assertEqual(audience(found.subject), {BADGE, "b"})
+        found = await self.store.find_token("mcp", every["secret"])
+        assert found is not None
+        self.assertIsNone(audience(found.subject))
+        await self.does("DELETE", f"/api/tokens/{made['id']}")
+        self.assertEqual(self.servers.kept, {self.issued.id, every["id"]})
+        for wrong in (["a,b"], ["*"], [""], "all"):
+            self.assertEqual((await self.fails("POST", "/api/tokens", {"mcp": wrong}))[0], 400)
+        self.assertEqual((await self.does("GET", "/api/mcp"))[0]["name"], "demo")
 
     async def test_of_devices(self) -> None:
         """A device gets the token OTA would hand it or, with a label, one that is listed."""

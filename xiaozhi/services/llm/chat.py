@@ -132,7 +132,6 @@ def _message(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         told["tool_call_id"] = message.call_id
     if message.calls:
-        told["content"] = message.content or None
         told["tool_calls"] = [
             {
                 "id": call.id,

@@ -102,7 +102,7 @@ class Calls:
             call = self._calls[-1]
         another = call is None or (bool(own and call.id) and own != call.id)
         if call is not None and not own and not numbered and name:
-            another = call.complete() or (call.begun and name != call.name)
+            another = call.complete() or bool(call.name and name != call.name)
         if call is None or another:
             call = _Open()
             self._calls.append(call)

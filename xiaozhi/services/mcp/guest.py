@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-WAITING: Final = 64
+WAITING: Final = 1024
 """Texts of a server that may wait to be read."""
+HEAVIEST: Final = 2**23
+"""Characters of them, together."""
 
 
 class Guest:
@@ -18,10 +20,12 @@ class Guest:
         self._send = send
         self._hang_up = hang_up
         self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._weight = 0
 
     def feed(self, text: str) -> bool:
         """Take a text of its; False if too many wait already."""
-        if self._texts.qsize() >= WAITING:
+        self._weight += len(text)
+        if self._texts.qsize() >= WAITING or self._weight > HEAVIEST:
             return False
         self._texts.put_nowait(text)
         return True
@@ -32,7 +36,9 @@ class Guest:
 
     async def read(self) -> str | None:
         """Give its next text; None when its connection has ended."""
-        return await self._texts.get()
+        text = await self._texts.get()
+        self._weight -= len(text or "")
+        return text
 
     async def write(self, text: str) -> None:
         """Send it a text."""

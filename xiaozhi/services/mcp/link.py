@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib import import_module
@@ -45,6 +46,8 @@ PATIENCE: Final = 10.0
 FIRST, LAST = 1.0, 60.0
 """Seconds until a lost connection is opened again: at first, and at most."""
 
+_QUERY = re.compile(r"(\w://[^\s'\"?]*)\?[^\s'\"]*")
+"""Of an address in an error: there may be a key in it."""
 _DESCRIPTION = 2000
 """Characters of a tool's description."""
 _SCHEMA = 16_384
@@ -206,7 +209,8 @@ class Link(Service):
     def _explain(self, failure: Failure) -> str:
         """Say in a few words why a session broke."""
         error = _cause(failure)
-        if not isinstance(error, OSError | ValueError | RuntimeError) and not _is_library(error):
+        foreseen = isinstance(error, OSError | ValueError | RuntimeError | ServiceError)
+        if not (foreseen or _is_library(error)):
             self.log.failure("our fault, in a session with an MCP server", failure)
         return _words(error)
 
@@ -214,7 +218,8 @@ class Link(Service):
         """Be in another state; a failure is named when it is another than before."""
         if state != "connected":
             self.tools = ()
-        if state == "ending" and why != self.why and self.running and self.terms.lasting:
+        is_news = state in ("ending", "lost") and why != self.why
+        if is_news and self.running and self.terms.lasting:
             self.log.warn("MCP server {server}: {why}", server=self.label, why=why)
         self.state, self.why = state, why
         self._changed(self)
@@ -339,4 +344,4 @@ def _said(failure: Failure) -> str:
 def _words(error: BaseException) -> str:
     if isinstance(error, ValueError):
         return "what it says is no MCP"
-    return short(str(error) or type(error).__name__)
+    return short(_QUERY.sub(r"\1", str(error)) or type(error).__name__)

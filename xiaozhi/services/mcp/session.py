@@ -45,6 +45,9 @@ PAGES: Final = 50
 for _name in ("mcp", "client"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
+_USELESS: Final = frozenset({401, 403, 404})
+"""Answers of HTTP after which a session is none: 404 is how a server says that it forgot it."""
+
 Opening = Callable[[Callable[[str], None]], AbstractAsyncContextManager[tuple[Any, Any]]]
 """Opens a connection, and gives its two streams. It is handed what is to be told, with why, when
 the server says no more."""
@@ -159,6 +162,14 @@ class Ways:
         @asynccontextmanager
         async def reached(over: Callable[[str], None]) -> AsyncGenerator[tuple[Any, Any], None]:
             http = await to_aio(self.pool.run(_client, server))
+
+            async def look(response: httpx2.Response) -> None:
+                # With streamable HTTP only what is posted matters: a server may refuse the rest.
+                matters = server.spoken == "sse" or response.request.method == "POST"
+                if matters and response.status_code in _USELESS:
+                    over(f"it answered {response.status_code} {response.reason_phrase}")
+
+            http.event_hooks["response"].append(look)
             spoken = _sse if server.spoken == "sse" else _streamable
             async with spoken(server.url, http) as (reading, writing):
                 yield Reader(_received(reading), over), writing

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.engine import Workshop
+from xiaozhi.services.memory._words import gone
 from xiaozhi.services.store import Recollection, SessionMemory, Store
 
 RECALLING: Final = 1.5
@@ -62,6 +63,13 @@ class Memory(Protocol):
         """
 
 
+class Eraser(Protocol):
+    """What forgetting needs of the store."""
+
+    def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> Deferred[int]:
+        """Drop facts, digests and what was said, where `gone(text, time)`, and count them."""
+
+
 @attrs.frozen
 class Nothing:
     """No memory: nothing is learnt, and nothing is known."""
@@ -84,10 +92,11 @@ class Memories(MultiService):
 
     log = Logger()
 
-    def __init__(self, clock: Any, written: Callable[[], Deferred[Any]]) -> None:
-        """Begin with none. `written` waits until the sessions that are over are in the store."""
+    def __init__(self, clock: Any, store: Eraser, written: Callable[[], Deferred[Any]]) -> None:
+        """Begin with none. `written` waits until the sessions that are over are in the `store`."""
         super().__init__()
         self._clock = clock
+        self._store = store
         self._written = written
         self._engine: Memory = Nothing()
         self._failing = False
@@ -128,14 +137,16 @@ class Memories(MultiService):
     def forget(self, device: str, since: float | None = None, about: str = "") -> Deferred[int]:
         """Forget what was said since then or ever, or only about something, and count it.
 
-        Fails with ServiceError. A session under way is not touched: that is its own matter.
+        The words of sessions go whatever the engine is, even if it is none. Fails with
+        ServiceError. A session under way is not touched: that is its own matter.
         """
-        return self._bounded(
-            FORGETTING,
-            lambda: self._written().addCallback(
-                lambda _: self._engine.forget(device, since, about)
-            ),
-        )
+
+        async def forget() -> int:
+            await self._written()  # or what is on its way would come afterwards
+            erased = await self._store.erase(device, gone(since, about))
+            return erased + await self._engine.forget(device, since, about)
+
+        return self._bounded(FORGETTING, lambda: Deferred.fromCoroutine(forget()))
 
     def _bounded(self, patience: float, ask: Callable[[], Deferred[Any]]) -> Deferred[Any]:
         """Ask the engine, which may be anybody's: whatever goes wrong is a ServiceError."""

@@ -62,6 +62,16 @@ def mentions(about: str) -> Callable[[str], bool]:
     return mentioned
 
 
+def gone(since: float | None, about: str) -> Callable[[str, float], bool]:
+    """Give what tells, by a text and its time, whether that is to be forgotten."""
+    mentioned = mentions(about)
+
+    def is_gone(text: str, at: float) -> bool:
+        return (since is None or at >= since) and (not about or mentioned(text))
+
+    return is_gone
+
+
 def _carries(word: str) -> bool:
     return len(word) > 1 or word.isdigit() or _HAN.match(word) is not None
 

@@ -26,7 +26,7 @@ from xiaozhi.services.memory._notes import (
     question,
     understood,
 )
-from xiaozhi.services.memory._words import content, mentions
+from xiaozhi.services.memory._words import content, gone
 from xiaozhi.services.store import Digest, Fact, Recollection, SessionMemory
 
 T = TypeVar("T")
@@ -69,12 +69,7 @@ class Memory:
 
     def forget(self, device: str, since: float | None, about: str = "") -> Deferred[int]:
         """Erase it, and the sessions' words it came from."""
-        mentioned = mentions(about)
-
-        def gone(text: str, at: float) -> bool:
-            return (since is None or at >= since) and (not about or mentioned(text))
-
-        return self._desk.store.erase(device, gone)
+        return self._desk.store.erase(device, gone(since, about))
 
     async def _learn(self, memory: SessionMemory, final: bool) -> None:
         known = await self._desk.store.recollection(memory.device_id)

@@ -7,7 +7,7 @@ database is opened in a thread, while the server already listens.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ from xiaozhi.services.deadline import within
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store.arrivals import Arrival, Arrivals
+from xiaozhi.services.store.gathering import Gathering
 from xiaozhi.services.store.records import (
     Activation,
     DeviceRecord,
@@ -30,6 +31,8 @@ from xiaozhi.services.store.records import (
     Full,
     IssuedToken,
     Recollection,
+    Reminder,
+    ReminderKind,
     Seen,
     SessionMemory,
     Standing,
@@ -51,6 +54,8 @@ __all__ = [
     "Full",
     "IssuedToken",
     "Recollection",
+    "Reminder",
+    "ReminderKind",
     "Seen",
     "SessionMemory",
     "Standing",
@@ -72,7 +77,7 @@ WAITING = 1024
 
 
 class Store(MultiService):
-    """Keeps devices, activations, tokens, and memories of sessions.
+    """Keeps devices, activations, tokens, memories of sessions, and reminders.
 
     Each verb is a transaction in a thread: once its Deferred has fired, what it wrote is on the
     disk. It fails with ServiceError, within `patience` seconds; what it should have written may
@@ -94,6 +99,7 @@ class Store(MultiService):
         self._workers.setServiceParent(self)
         self._database = Lazy(self._workers, self._open)
         self._arrivals = Arrivals(self._note, self._look_up, reactor.seconds)
+        self._calendars = Gathering(self._remind)
         self._failing = False
         self._opening = False
 
@@ -276,6 +282,34 @@ class Store(MultiService):
         """
         return self._write(lambda books: books.recollections.erase(device_id, gone))
 
+    # -- reminders --
+
+    def add_reminder(self, reminder: Reminder, most: int) -> Deferred[None]:
+        """Keep a reminder; fails with Full if the device, which must be known, has `most`."""
+        return self._write(lambda books: books.reminders.add(reminder, most))
+
+    def reminders(self, device_id: str) -> Deferred[list[Reminder]]:
+        """Tell the reminders of a device, in the order they are due."""
+        found = self._calendars.add(device_id)
+        return found.addTimeout(self.patience, self._reactor, onTimeoutCancel=self._late)
+
+    def claim_reminders(
+        self, ids: Collection[str], now: float, until: float
+    ) -> Deferred[frozenset[str]]:
+        """Hold reminders `until` then, so that no other server tells of them; give those held."""
+        return self._write(lambda books: books.reminders.claim(ids, now, until))
+
+    def settle_reminder(self, reminder: Reminder, then: float | None) -> Deferred[None]:
+        """Delete a reminder that was told, or let it be due again `then`.
+
+        Nothing happens if it is due at another time by now.
+        """
+        return self._write(lambda books: books.reminders.settle(reminder, then))
+
+    def cancel_reminders(self, device_id: str, ids: Collection[str]) -> Deferred[int]:
+        """Delete reminders of a device; tells how many there were."""
+        return self._write(lambda books: books.reminders.cancel(device_id, ids))
+
     # -- how --
 
     def _open(self) -> Database:
@@ -293,6 +327,10 @@ class Store(MultiService):
     def _look_up(self, device_ids: Sequence[str]) -> Deferred[list[Standing | ServiceError]]:
         """Tell what is held against the tokens of devices."""
         return self._read(lambda books: books.devices.standings(device_ids))
+
+    def _remind(self, device_ids: Sequence[str]) -> Deferred[list[list[Reminder] | ServiceError]]:
+        """Tell the reminders of devices that have come."""
+        return self._read(lambda books: books.reminders.of(device_ids))
 
     def _read(self, work: Callable[[Books], T]) -> Deferred[T]:
         return self._do(lambda database: database.read(work))

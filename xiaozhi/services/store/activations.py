@@ -50,7 +50,7 @@ class ActivationBook:
             if row is not None:
                 return Activation(**row._mapping)
             self.on.execute(
-                insert(self.on, activations)
+                insert(self.on.dialect.name, activations)
                 .values(
                     device_id=device_id,
                     code=draw(),

@@ -18,6 +18,7 @@ from xiaozhi.services.store.locks import UPGRADE, lock
 from xiaozhi.services.store.memories import MemoryBook
 from xiaozhi.services.store.migrations import HEAD
 from xiaozhi.services.store.recollections import RecollectionBook
+from xiaozhi.services.store.reminders import ReminderBook
 from xiaozhi.services.store.tokens import TokenBook
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class Books:
         self.tokens = TokenBook(on)
         self.memories = MemoryBook(on)
         self.recollections = RecollectionBook(on)
+        self.reminders = ReminderBook(on)
 
 
 class Database:

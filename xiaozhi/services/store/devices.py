@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, case, delete, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Executable,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.store.arrivals import Arrival
@@ -22,6 +33,21 @@ from xiaozhi.services.store.records import (
 )
 from xiaozhi.services.store.tables import devices, tokens, void_tokens
 from xiaozhi.services.store.upsert import insert
+
+# What is asked when a device comes is made once: that takes as long as to ask it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_SOME = select(devices).where(devices.c.id.in_(_IDS))
+_HELD_AGAINST = (
+    select(devices, void_tokens.c.fingerprint).outerjoin(void_tokens).where(devices.c.id.in_(_IDS))
+)
+
+
+@cache
+def _noting(dialect: str) -> Executable:
+    """Make the statement that notes devices."""
+    statement = insert(dialect, devices)
+    changed = {name: statement.excluded[name] for name in ("last_seen", *FACTS)}
+    return statement.on_conflict_do_update(index_elements=[devices.c.id], set_=changed)
 
 
 @attrs.frozen
@@ -59,21 +85,17 @@ class DeviceBook:
         return noted
 
     def _known(self, arrivals: Sequence[Arrival]) -> dict[str, DeviceRecord]:
-        held = devices.c.id.in_({device.id for device, _, _ in arrivals})
-        rows = self.on.execute(select(devices).where(held))
+        rows = self.on.execute(_SOME, {"ids": list({device.id for device, _, _ in arrivals})})
         return {row.id: _record(row._asdict()) for row in rows}
 
     def _keep(self, records: Mapping[str, DeviceRecord]) -> None:
         """Write what was told; always in one order, or two servers could wait for each other."""
-        if not records:
-            return
-        kept = ("id", "first_seen", "last_seen", *FACTS)
-        statement = insert(self.on, devices)
-        changed = {name: statement.excluded[name] for name in ("last_seen", *FACTS)}
-        self.on.execute(
-            statement.on_conflict_do_update(index_elements=[devices.c.id], set_=changed),
-            [{name: getattr(records[key], name) for name in kept} for key in sorted(records)],
-        )
+        if records:
+            kept = ("id", "first_seen", "last_seen", *FACTS)
+            self.on.execute(
+                _noting(self.on.dialect.name),
+                [{name: getattr(records[key], name) for name in kept} for key in sorted(records)],
+            )
 
     def get(self, device_id: str) -> DeviceRecord | None:
         """Look a device up."""
@@ -107,13 +129,8 @@ class DeviceBook:
 
     def standings(self, device_ids: Sequence[str]) -> list[Standing | ServiceError]:
         """Tell what is held against the tokens of each."""
-        held = (
-            select(devices, void_tokens.c.fingerprint)
-            .outerjoin(void_tokens)
-            .where(devices.c.id.in_(set(device_ids)))
-        )
         found: dict[str, Standing] = {}
-        for row in self.on.execute(held):
+        for row in self.on.execute(_HELD_AGAINST, {"ids": list(set(device_ids))}):
             values = row._asdict()
             revoked = {values.pop("fingerprint")} - {None}
             if row.id in found:
@@ -132,7 +149,7 @@ class DeviceBook:
         """Revoke one of them."""
         if self.get(device_id) is None:
             return False
-        statement = insert(self.on, void_tokens).values(
+        statement = insert(self.on.dialect.name, void_tokens).values(
             device_id=device_id, fingerprint=fingerprint, revoked_at=now
         )
         self.on.execute(statement.on_conflict_do_nothing())

@@ -28,7 +28,7 @@ class MemoryBook:
         if DeviceBook(self.on).get(memory.device_id) is None:
             return
         said = {"ended": memory.ended, "entries": _text(memory.entries)}
-        statement = insert(self.on, memories).values(
+        statement = insert(self.on.dialect.name, memories).values(
             session_id=memory.session_id, device_id=memory.device_id, began=memory.began, **said
         )
         self.on.execute(

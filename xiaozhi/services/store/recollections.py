@@ -62,7 +62,7 @@ class RecollectionBook:
             "digests": msgspec.json.encode([Digest(*digest) for digest in digests]).decode(),
             "version": known.version + 1,
         }
-        statement = insert(self.on, recollections).values(device_id=device_id, **told)
+        statement = insert(self.on.dialect.name, recollections).values(device_id=device_id, **told)
         self.on.execute(
             statement.on_conflict_do_update(index_elements=[recollections.c.device_id], set_=told)
         )

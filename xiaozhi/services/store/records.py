@@ -1,4 +1,4 @@
-"""What is kept, as values: devices, activations, tokens, memories of sessions."""
+"""What is kept, as values: devices, activations, tokens, memories of sessions, reminders."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _LONGEST = 200
 
 EXACT = 60.0
 """Seconds to which it is known when a device was last seen: it is no news sooner."""
+
+ReminderKind = Literal["timer", "alarm", "reminder"]
 
 TICK = 0.001
 """Seconds by which times of issue differ: what is to be good is made so much after `not_before`."""
@@ -191,6 +193,26 @@ class Recollection(Record, frozen=True):
     def summary(self) -> str:
         """The earlier talks, a line each."""
         return "\n".join(digest.text for digest in self.digests)
+
+
+class Reminder(Record, frozen=True, kw_only=True):
+    """Something a device is to be told at a time."""
+
+    id: str
+    device_id: str
+    kind: ReminderKind
+    label: str = ""
+    """What for; "" if nothing was said of it."""
+    due: float
+    minutes: int = -1
+    """The local time it was set for, in minutes since midnight; -1 for so long from then."""
+    zone: str = "UTC"
+    """The time zone in which that is."""
+    repeat: str = ""
+    """When it comes again, as `occurrence.REPEATS` calls it; "" if it does not."""
+    language: str = "en"
+    """The language it was set in, as a primary subtag."""
+    made_at: float
 
 
 def printable(text: str) -> str:

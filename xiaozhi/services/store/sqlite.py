@@ -51,6 +51,8 @@ def _prepare(patience: float, connection: sqlite3.Connection, _: Any) -> None:
     # What was acknowledged is on the disk, even if the power fails.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    # What users had erased is not left on free pages.
+    connection.execute("PRAGMA secure_delete=ON")
 
 
 def _begin(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -113,4 +114,21 @@ recollections = Table(
     Column("facts", Text, nullable=False),
     Column("digests", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
+)
+
+reminders = Table(
+    "reminders",
+    metadata,
+    Column("id", String, primary_key=True),
+    _device_id(),
+    Column("kind", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("zone", String, nullable=False),
+    Column("repeat", String, nullable=False),
+    Column("language", String, nullable=False),
+    Column("made_at", Double, nullable=False),
+    Column("held_until", Double, nullable=False, server_default="0"),
+    Index(None, "device_id", "due"),
 )

@@ -37,7 +37,9 @@ class TokenBook:
         values = {"kind": kind, "subject": subject, "label": label, "made_at": now}
         while True:
             name = secrets.token_hex(4)
-            statement = insert(self.on, tokens).values(id=name, digest=digest(secret), **values)
+            statement = insert(self.on.dialect.name, tokens).values(
+                id=name, digest=digest(secret), **values
+            )
             if self.on.execute(statement.on_conflict_do_nothing()).rowcount:
                 return IssuedToken(id=name, secret=secret)
 

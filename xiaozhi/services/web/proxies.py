@@ -49,10 +49,9 @@ class Proxies:
 
     def origin(self, peer: str, headers: Mapping[str, str]) -> Origin:
         """Tell where a request comes from that `peer` has sent (header names in lower case)."""
-        chains = _chains(headers)
         if parse(peer) not in self._trusted:
             return Origin(_written(peer), claimed=tuple(claims(headers)))
-        found = {client for chain in chains if (client := self._client(chain))}
+        found = {client for chain in _chains(headers) if (client := self._client(chain))}
         # Two headers that disagree: the proxy sets one of them, and does not mind the other.
         client = found.pop() if len(found) == 1 else (UNKNOWN if found else _written(peer))
         told = _forwarded(headers)[-1:] or [{}]
