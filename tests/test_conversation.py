@@ -205,6 +205,19 @@ class Roles(Case):
         self.ask(table, "hi")
         self.assertTrue(minds.asked[1][0].content.startswith("You are Xiaozhi"))
 
+    def test_model_and_voice(self) -> None:
+        """A role thinks with its model, speaks with its voice, and has both get ready."""
+        (role,) = roles = (Role(name="Pirate", voice=ROUGH, model=Wish("deep")),)
+        table = self.table(*[["Hello."]] * 2, assistant=Assistant(roles=roles))
+        self.ask(table, "hi")
+        table.talk.become("Pirate")
+        self.ask(table, "hi")
+        self.assertEqual(table.wishes, [None, role.model])
+        self.assertEqual(table.roles, [None, role])
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(0.3))
+        self.assertEqual(table.warmed, [role])
+
     def test_taken_away(self) -> None:
         """A role that the settings have no more is left with the next question."""
         table = self.table(assistant=self.assistant)
