@@ -150,6 +150,16 @@ class StandbyTests(SynchronousTestCase):
         self.failureResultOf(asking, Absent)
         self.assertEqual(self.successResultOf(self.ask("zh")), [b"yes"])  # nobody else is there
 
+    def test_loading(self) -> None:
+        """One that does not know its languages yet says itself how far it is."""
+        loading = ServiceError("tts", "it is loading")
+        self.patch(Engine, "languages", ())
+        self.patch(Engine, "script", (loading,))
+        asking = self.ask()
+        self.work()
+        self.assertIs(self.failureResultOf(asking, ServiceError).value, loading)
+        self.assertEqual(self.standby.languages, ())
+
     def test_given_up(self) -> None:
         """Who gives up waiting leaves the engine to the next."""
         asking = self.ask()

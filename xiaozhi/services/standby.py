@@ -94,7 +94,8 @@ class Standby(MultiService):
         known = self._engine is not None
         try:
             engine = await self._needed()
-            if not (known or languages.can(engine.languages, {language})):
+            able = known or not engine.languages or languages.can(engine.languages, {language})
+            if not able:  # its list could not know; one that does not know yet says so itself
                 raise Absent(self._stage, f"it does no {language}")
             async with aclosing(ask(engine)) as items:
                 async for item in items:
