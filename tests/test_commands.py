@@ -62,7 +62,8 @@ DEVICE = {
     **spoken("control_music", {"action": "previous"}, "上一首 | 播放上一首歌 | previous track"),
     **spoken("control_music", {"action": "stop"}, "停 | 停止播放 | 别放了 | stop | Stop the music!"
              "| turn off the radio | 你能停下来吗？"),
-    **spoken("get_time", {}, "现在几点 | 几点了？ | 现在是什么时间 | What time is it, please?"
+    **spoken("get_time", {}, "现在几点 | 几点了？ | 现在是什么时间"
+             "| 现在几点呢 | What time is it, please?"
              "| what's the time | Tell me what time it is. | What’s the time now?"),
     **spoken("get_date", {"day": "today"}, "今天几号 | 今天是几月几号？ | 今天星期几"
              "| what's the date"
@@ -96,6 +97,14 @@ TIMES = {
              "| 早上七点叫醒我"),
     **alarm({"time": "07:00", "day": "tomorrow"}, "明天早上七点叫我起床 | 明早七点叫我起床"
             "| wake me up tomorrow at 7 | wake me at seven tomorrow | 定一个明天早上七点的闹钟"),
+    **alarm({"time": "08:30", "day": "tomorrow"}, "wake me up tomorrow morning at half past eight"
+            "| set an alarm at 8:30 tomorrow morning | tomorrow at 8:30 am wake me up"),
+    **alarm({"time": "20:00", "day": "today"}, "set an alarm for 8 this evening"
+            "| 今晚八点的闹钟"),
+    **reminder("开会", {"time": "09:00", "day": "monday", "repeat": "weekly"},
+               "每周一早上九点提醒我开会 | 每个星期一上午九点提醒我开会"),
+    **reminder("call mom", {"time": "21:00", "day": "sunday", "repeat": "weekly"},
+               "remind me every sunday at 9 pm to call mom"),
     **alarm({"time": "07:30", "repeat": "daily"}, "每天早上七点半叫我起床"
             "| set an alarm for 7:30 am every day"),
     **alarm({"time": "06:45", "repeat": "weekdays", "either_half": True},
@@ -141,7 +150,7 @@ SUMS = {
     **sum_of("5 ** 2", "五的平方 | five squared"),
     **sum_of("2 ** 10", "2 to the power of 10 | 二的十次方 | 2^10"),
     **sum_of("80 / 2", "八十的一半 | half of 80"),
-    **sum_of("24 / 7", "算一下24/7"),
+    **sum_of("24 / 7", "算一下24/7 | 计算24/7"),
 }  # fmt: skip
 
 NOBODYS = """
@@ -158,6 +167,8 @@ remind me to call mom
 提醒我 | 提醒我开会之前十分钟准备 | 三点提醒我开会然后四点提醒我吃药 | 提醒我三点开会的时候带文件
 remind me in 5 minutes to check the timer | 13月1号七点叫我起床 | 7点99分叫我起床
 remind me at five to call mom and remind dad at six | 取消明天七点的闹钟 | 过十十分钟后提醒我
+set an alarm for this at 7 | 每周一提醒我开会
+next one please | the last one | 明天七点的闹钟吗 | 明天七点的闹钟呢 | 静音吗 | 三加五吗 | 今天几点
 forget it | 忘了 | forget what I said about my dog | 忘掉关于我的狗的事 | forget the last word
 忘掉最近零分钟 | what do you know about the moon | 你知道什么 | forget everything else
 一百 | 3 | what is 24/7 | 2026-11-24 | 555-1234 | what is love | 三的什么 | two plus two makes five

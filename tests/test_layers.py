@@ -107,6 +107,32 @@ class Layers(SynchronousTestCase):
             )
         )
 
+    def test_tools_know_no_session(self) -> None:
+        """A tool knows the scene and the room; never the session, its parts, or another tool."""
+        tools = {
+            f"xiaozhi.tools.{path.stem}"
+            for path in (ROOT / "xiaozhi" / "tools").glob("[a-z]*.py")
+            if path.stem != "kits"
+        }
+        inner = (
+            "session",
+            "turn",
+            "wire",
+            "modes",
+            "protocol",
+            "conversation",
+            "reply",
+            "settings",
+        )
+        self.check(
+            lambda name, what: (
+                name.startswith("tools.")
+                and touches(
+                    what, *(f"xiaozhi.{one}" for one in inner), *(tools - {f"xiaozhi.{name}"})
+                )
+            )
+        )
+
     def test_modes_know_no_wire(self) -> None:
         """Modes never import the wire or the protocol."""
         self.check(

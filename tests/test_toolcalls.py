@@ -230,6 +230,12 @@ class SieveTests(SynchronousTestCase):
         for text in DROPPED[:1] + DROPPED[-2:]:
             self.assertEqual(sift([text, " So."]), (" So.", []), text)
 
+    def test_mentioned(self) -> None:
+        """A marker that is only spoken of takes nothing with it."""
+        for mention in ("`<tool_call>`", "``[TOOL_CALLS]``", "`<function=x>`"):
+            self.check(f"Write {mention} first.", "Write  first.", [])
+            self.check(f"Write {mention}", "Write ", [])
+
     def test_too_long(self) -> None:
         """A value without end is text once it is too long; what is marked in it is none."""
         endless = '{"name": "' + "x" * LONGEST

@@ -20,6 +20,7 @@ from xiaozhi.quantities import (
     HAN_DAY,
     HAN_DURATION,
     REPEATS,
+    WEEKDAYS,
     clock,
     day,
     duration,
@@ -29,6 +30,10 @@ _KINDS: Mapping[str, str] = {
     "timer": "timer", "countdown": "timer", "alarm": "alarm", "reminder": "reminder",
     "倒计时": "timer", "计时器": "timer", "定时器": "timer", "计时": "timer", "定时": "timer",
     "闹钟": "alarm", "闹铃": "alarm", "提醒": "reminder",
+}  # fmt: skip
+_PARTS: Mapping[str, str] = {
+    "morning": "in the morning", "afternoon": "in the afternoon", "evening": "in the evening",
+    "night": "at night",
 }  # fmt: skip
 _MORNING: Final = range(4, 12)
 """Hours at which people get up, unless they say otherwise."""
@@ -70,16 +75,19 @@ def _when(found: Mapping[str, str]) -> dict[str, Any] | None:
     if "span" in found:
         seconds = duration(found["span"])
         return {"seconds": seconds} if seconds else None
-    time, every = clock(found["clock"]), found.get("every")
-    named = "today" if "tonight" in found["clock"] else found.get("day")
-    symbol = day(named) if named else ""
-    if time is None or symbol is None:
+    said = found["clock"]
+    time = clock(f"{said} {_PARTS[found['part']]}" if "part" in found else said)
+    named = "today" if "tonight" in said or "this" in found else found.get("day")
+    symbol = day(found.get("weekly") or named or "")
+    if time is None or (named and symbol is None):
         return None
     when: dict[str, Any] = {"time": str(time)}
     if symbol:
         when["day"] = symbol
-    if every:
-        when["repeat"] = REPEATS[every]
+    if "weekly" in found:
+        when["repeat"] = "weekly"
+    elif "every" in found:
+        when["repeat"] = REPEATS[found["every"]]
     if not time.exact:
         when["either_half"] = True
     return when
@@ -95,19 +103,29 @@ def _about(tool: str) -> Making:
     return make
 
 
-_EVERY = "|".join(name for name in REPEATS if name.isascii())
-_HAN_EVERY = "|".join(name for name in REPEATS if not name.isascii())
+_EVERY = (
+    rf"(?:(?P<every>{'|'.join(name for name in REPEATS if name.isascii())})"
+    rf"|every (?P<weekly>{'|'.join(WEEKDAYS)}))"
+)
+_HAN_EVERY = (
+    rf"(?:(?P<every>{'|'.join(name for name in REPEATS if not name.isascii())})"
+    "|每个?(?P<weekly>(?:星期|礼拜|周)[一二三四五六日天]))"
+)
+_DAY = (
+    rf"(?:(?P<day>{ENGLISH_DAY})|(?P<this>this)(?= (?:morning|afternoon|evening)))"
+    rf"(?: (?P<part>{'|'.join(_PARTS)}))?"
+)
 _IN = rf"in (?P<span>{ENGLISH_DURATION})"
 _AT = rf"(?:at )?(?P<clock>{ENGLISH_CLOCK})"
 _WHEN = (
     _IN,
-    rf"{_AT}(?: (?:(?P<day>{ENGLISH_DAY})|(?P<every>{_EVERY})))?",
-    rf"(?:(?P<day>{ENGLISH_DAY})|(?P<every>{_EVERY})) {_AT}",
+    rf"{_AT}(?: (?:{_DAY}|{_EVERY}))?",
+    rf"(?:{_DAY}|{_EVERY}) {_AT}",
 )
 """The ways to say when, in English."""
 _HAN_WHEN = (
     rf"[过等]?(?P<span>{HAN_DURATION})(?:以后|之后|后)",
-    rf"(?:(?P<every>{_HAN_EVERY})的?)?(?P<day>{HAN_DAY})?的?(?P<clock>{HAN_CLOCK})",
+    rf"(?:{_HAN_EVERY}的?)?(?P<day>{HAN_DAY})?的?(?P<clock>{HAN_CLOCK})",
 )
 _SET = "(?:(?:set|start|make|create) )?"
 _TIMER = "(?:timer|countdown)"
@@ -135,6 +153,7 @@ GRAMMAR = Grammar(
         _alarm,
         [
             *(rf"{_WAKE} {when}" for when in _WHEN),
+            *(rf"{when} {_WAKE}" for when in _WHEN),
             *(rf"{_ALARM} {when}" for when in _WHEN),
             *(rf"{when}(?:准时)?(?P<wake>叫我起床|叫醒我|喊我起床|叫我起来)" for when in _HAN_WHEN),
             *(rf"(?P<wake>[叫喊]我){when}起床" for when in _HAN_WHEN),

@@ -41,9 +41,11 @@ _POLITE: Final = re.compile(
     r"|(?:hey|hi|hello|ok|okay|xiaozhi|please|now) |(?:can|could|would|will) you )+"
 )
 _THANKS: Final = re.compile(
-    r"(?:吧|呀|啊|呢|吗|嘛|谢谢你?|好不好|可不可以|可以|好"
+    r"(?:吧|呀|啊|谢谢你?|好不好|可不可以|(?:好|可以|行)[吗嘛]?"
     r"| (?:please|thanks|thank you|xiaozhi|for me))+$"
 )
+_ASKED: Final = re.compile(r"(.*(?:能|可以).*)[吗嘛]|(.*(?:几|什么|哪些|多久).*)呢")
+"""Where a particle only softens what is said. Elsewhere it makes a question of it."""
 _MARK: Final = re.compile(r"(?<=\d)[.,:](?=\d)|[-+*/×÷=^%'](?!$)|%(?=$)")
 
 
@@ -57,9 +59,12 @@ def plain(text: str) -> str:
     kept = re.sub(r"(?<=[a-z0-9])-(?=[a-z])", " ", kept)
     kept = re.sub(r"\b([ap]) m\b", r"\1m", " ".join(kept.split()))
     kept = re.sub(r"(?<=[^\x00-\xff]) | (?=[^\x00-\xff])", "", kept)
+    kept = _THANKS.sub("", kept).strip()
+    if asked := _ASKED.fullmatch(kept):
+        kept = asked[1] or asked[2]
     if begun := _POLITE.match(kept):
         kept = kept[begun.end() :]
-    return _THANKS.sub("", kept).strip()
+    return kept
 
 
 # -- sound, screen, music, questions about the time --
@@ -95,7 +100,7 @@ _HAN_BRIGHTNESS = r"把?(?:屏幕的?)?亮度"
 _UP = "(?:raise|increase|turn up)"
 _DOWN = "(?:lower|decrease|reduce|turn down)"
 _BIT = r"(?:一点儿?|一些|点儿?)"
-_SONG = r"(?:song|track|one|tune)"
+_SONG = "(?:song|track|tune)"
 _MUSIC = r"(?:the )?(?:music|song|playback|radio)"
 _HAN_DATE = "(?:几号|几月几[号日]|多少号|什么日子|日期)"
 _WEEKDAY = "(?:星期|礼拜|周)几"

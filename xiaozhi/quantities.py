@@ -288,7 +288,7 @@ def _clock(hour: int | None, minute: int | None, half: str, night: bool = True) 
 
 # -- days --
 
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
     "january february march april may june july august september october november december".split()
 )
@@ -296,7 +296,7 @@ _NAMED_DAYS: Mapping[str, str] = {
     "today": "today", "tomorrow": "tomorrow", "the day after tomorrow": "+2", "tonight": "today",
     "今天": "today", "今日": "today", "明天": "tomorrow", "明日": "tomorrow", "后天": "+2",
     "大后天": "+3", "今": "today", "明": "tomorrow",
-    **{name: name for name in _WEEKDAYS},
+    **{name: name for name in WEEKDAYS},
 }  # fmt: skip
 REPEATS: Mapping[str, str] = {
     "every day": "daily", "daily": "daily", "every morning": "daily", "every evening": "daily",
@@ -312,7 +312,7 @@ HAN_DAY: Final = (
     r"|[\d一二三四五六七八九十]{1,3}月[\d一二三四五六七八九十]{1,3}[号日])"
 )
 ENGLISH_DAY: Final = (
-    rf"(?:today|tomorrow|the day after tomorrow|(?:on |next |this )?(?:{'|'.join(_WEEKDAYS)})"
+    rf"(?:today|tomorrow|the day after tomorrow|(?:on |next |this )?(?:{'|'.join(WEEKDAYS)})"
     rf"|(?:on )?(?:{'|'.join(_MONTHS)}) \d{{1,2}}(?:st|nd|rd|th)?)"
 )
 
@@ -326,14 +326,14 @@ def day(text: str) -> str | None:
     if text in _NAMED_DAYS:
         return _NAMED_DAYS[text]
     if said := re.fullmatch(r"(?:这|(下))?个?(?:星期|礼拜|周)([一二三四五六日天])", text):
-        name = _WEEKDAYS["一二三四五六日天".index(said[2]) if said[2] != "天" else 6]
+        name = WEEKDAYS["一二三四五六日天".index(said[2]) if said[2] != "天" else 6]
         return f"next {name}" if said[1] else name
     if said := re.fullmatch(r"([^月]+)月([^月]+)[号日]", text):
         return _date(whole(said[1]), whole(said[2]))
     if said := re.fullmatch(r"(?:on )?([a-z]+) (\d+)(?:st|nd|rd|th)?", text):
         month = _MONTHS.index(said[1]) + 1 if said[1] in _MONTHS else None
         return _date(month, int(said[2]))
-    if said := re.fullmatch(rf"(?:on |this |(next ))?({'|'.join(_WEEKDAYS)})", text):
+    if said := re.fullmatch(rf"(?:on |this |(next ))?({'|'.join(WEEKDAYS)})", text):
         return f"next {said[2]}" if said[1] else said[2]
     return None
 

@@ -13,7 +13,8 @@ from typing import Final
 from xiaozhi.quantities import ENGLISH_NUMBER, HAN_NUMBER, number
 
 _FRAME: Final = re.compile(
-    r"(?P<asked>(?:what is|what's|how much is|what does|计算一下|算一下|算算|算) ?)?(?P<sum>.+?)"
+    r"(?P<asked>(?:what is|what's|how much is|what does"
+    r"|计算一下|算一下|计算|算算|算) ?)?(?P<sum>.+?)"
     r"(?: equals?(?: what)?| make| is|=|等于|是|得)?(?P<how>多少|几| ?=)?"
 )
 _WORDS: Mapping[str, str] = {
@@ -68,7 +69,7 @@ def expression(text: str) -> str | None:
     if frame is None:
         return None
     said = frame["sum"].strip()
-    if re.search(r"\d[-/]\d", said) and not (frame["asked"] or "").startswith("算"):
+    if re.search(r"\d[-/]\d", said) and "算" not in (frame["asked"] or ""):
         return None  # a date, a telephone number, round the clock
     for pattern, form in _FORMS:
         if match := pattern.fullmatch(said):

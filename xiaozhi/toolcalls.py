@@ -106,17 +106,13 @@ class Sieve:
 
     def _try(self) -> Generator[None, None, None]:
         """Read the call at the head of the text, or say that it is none."""
-        while True:
-            found = self._beginning()
-            if found is None or found.match["done"] is not None:
-                break
-            if self._ended:
-                if found.cut(self._names):
-                    self._drop(len(self._text))
-                    return
-                found = None
-                break
+        while (found := self._beginning()) and found.match["done"] is None and not self._ended:
             yield
+        if found and found.match["done"] is None:
+            if found.cut(self._names):
+                self._drop(len(self._text))
+                return
+            found = None
         if found is None and self._ticks and self._text.startswith(self._ticks, 1):
             self._drop(1 + len(self._ticks))
             self._ticks = ""
@@ -181,6 +177,12 @@ class Sieve:
 
     def _marked(self, found: Found) -> Generator[None, None, None]:
         """Read what is between a marker and its end, which some models leave out."""
+        while found.fence and len(self._text) == found.match.end() and not self._ended:
+            yield
+        if found.fence and self._text.startswith("`", found.match.end()):
+            self._ticks = found.fence  # it is only spoken of
+            self._drop(found.match.end())
+            return
         element = stem(found.name) in ("function", "invoke")
         body = Body(found.match.end(), found.kind, found.name)
         while not (end := body.find(self._text[:LONGEST])):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta, timezone
 
 import msgspec
+import tzlocal
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.tools.stage import Stage, call, room
+from tests.tools.stage import NOW, Stage, call, room
+from xiaozhi.errors import Unavailable
 from xiaozhi.tools import _places, clock
 
 
@@ -85,9 +87,24 @@ class Clocks(SynchronousTestCase):
             ("乙巳蛇年闰六月初一", "the 1st day of the 6th leap lunar month, year of the Snake"),
         )
 
+    def zone(self, name: str, hours: float, system: str | None) -> str:
+        """Find the zone where the system's clock is so many hours from UTC."""
+        self.patch(tzlocal, "get_localzone_name", lambda: system)
+        now = NOW.astimezone(timezone(timedelta(hours=hours)))
+        return str(_places.own_zone(name, now))
+
+    def test_own_zone(self) -> None:
+        """The zone is the one that is named, or the system's, however that is told."""
+        self.assertEqual(self.zone("Asia/Tokyo", 8, "Europe/Paris"), "Asia/Tokyo")
+        self.assertEqual(self.zone("", 8, "Asia/Shanghai"), "Asia/Shanghai")
+        self.assertEqual(self.zone("", 8, "Etc/UTC"), "Etc/GMT-8")  # TZ=CST-8
+        self.assertEqual(self.zone("", -3, None), "Etc/GMT+3")
+        for hours, system in ((5.5, None), (8, "no/zone"), (8, "\0")):
+            with self.assertRaises(Unavailable):
+                self.zone("", hours, system)
+
     def test_settings(self) -> None:
-        """The zone is the system's unless one is named, and that must be one."""
-        clock.Kit(clock.Settings(), room())
+        """A zone that is named must be one."""
         _places.check_zone("")
         _places.check_zone("Asia/Tokyo")
         self.assertRaises(ValueError, _places.check_zone, "Mars/Olympus")

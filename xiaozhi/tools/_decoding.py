@@ -21,9 +21,9 @@ PIECE: Final = RATE // 2
 KINDS: Final = frozenset({".mp3", ".flac", ".ogg", ".wav"})
 """Endings of the files that can be played."""
 
-# The decoder reads ahead by 16 KiB, and half a second of MP3 is 20,000 bytes at most (320 kbit/s).
-_FIRST: Final = 24 * 2**10
-_NEXT: Final = 8 * 2**10
+_ENOUGH: Final = 28 * 2**10
+"""Bytes that must have come before a piece is decoded. Half a second of MP3 is 20,000 at most (320
+kbit/s), and a decoder that finds none left takes that for the end."""
 _READ: Final = 4096
 
 _Samples = Generator[Any, Any, None]
@@ -49,19 +49,19 @@ async def of_stream(
     """
     feed = _Feed()
     decoder = _Decoder(pool)
-    enough = _FIRST
+    begun = False
     try:
         async with aclosing(source):
             async for data in source:
                 feed.add(data)
-                while len(feed) >= enough:
-                    if enough == _FIRST:
+                while len(feed) >= _ENOUGH:
+                    if not begun:
                         await decoder.open(feed.decoded)
-                        enough = _NEXT
+                        begun = True
                     if not (piece := await decoder.piece()):
                         return
                     yield piece
-        if enough == _FIRST:  # it was short
+        if not begun:  # it was short
             await decoder.open(feed.decoded)
         while piece := await decoder.piece():
             yield piece

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 import tzlocal
+
+from xiaozhi.errors import Unavailable
 
 _CITIES = """
 Asia/Shanghai: china beijing shanghai guangzhou shenzhen chengdu hangzhou wuhan xian nanjing
@@ -94,9 +97,30 @@ def zone_of(place: str) -> zoneinfo.ZoneInfo | None:
         return None
 
 
-def own_zone(name: str) -> zoneinfo.ZoneInfo:
-    """Find the zone that was configured, or the system's if `name` is empty."""
-    return zoneinfo.ZoneInfo(name or tzlocal.get_localzone_name() or "UTC")
+def own_zone(name: str, now: datetime) -> zoneinfo.ZoneInfo:
+    """Find the zone that was configured, or the system's if `name` is empty.
+
+    It is `now` by the system's clock. Raises Unavailable if nobody can tell.
+    """
+    try:
+        zone = zoneinfo.ZoneInfo(name or tzlocal.get_localzone_name() or "UTC")
+        if name or now.astimezone(zone).utcoffset() == now.utcoffset():
+            return zone
+        # It is told as in TZ=CST-8. The zones called so count west of Greenwich.
+        return zoneinfo.ZoneInfo(f"Etc/GMT{-_hours(now):+d}")
+    except (ValueError, OSError, KeyError) as error:
+        raise Unavailable(
+            f"the system's time zone is not known ({error}): set timezone",
+            f"不知道系统的时区（{error}）：请设置 timezone",
+        ) from error
+
+
+def _hours(now: datetime) -> int:
+    """Tell the offset from UTC, if it is in whole hours; else raise ValueError."""
+    hours, rest = divmod(now.utcoffset() or timedelta(), timedelta(hours=1))
+    if rest:
+        raise ValueError(f"UTC{now:%z}")
+    return hours
 
 
 def check_zone(name: str) -> None:

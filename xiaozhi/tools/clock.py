@@ -50,8 +50,8 @@ class Kit:
     """Tell the time and the date."""
 
     def __init__(self, settings: Settings, room: Room) -> None:
-        """Tell those of the zone in `settings`, or of the system's."""
-        self._zone = own_zone(settings.timezone)
+        """Tell those of the zone in `settings`, or of the system's; raises Unavailable."""
+        self._zone = own_zone(settings.timezone, room.now())
         self._room = room
 
     @property

@@ -76,7 +76,7 @@ class Kit:
         """Use the zone in `settings`; raises Unavailable where nobody can be told anything."""
         if room.reminders is None:
             raise Unavailable("nobody can be told what is due here", "这里无法到时提醒")
-        self._zone = own_zone(settings.timezone)
+        self._zone = own_zone(settings.timezone, room.now())
         self._room = room
         self._reminders = room.reminders
         what = {"type": "string", "description": "What to remind the user of, as told to them."}

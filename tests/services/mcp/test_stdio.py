@@ -22,7 +22,7 @@ class CallTests(McpCase):
         """Tools are listed with their schemas; each kind of result is told to the model."""
         await self.have(demo=ours(env={"WHO": "me"}, timeout_s=7.0, alone=True))
         add = self.tools()["add"]
-        self.assertEqual((add.description, add.patience, add.alone), ("Add two numbers.", 7, True))
+        self.assertEqual((add.description, add.patience, add.alone), ("Add two numbers.", 8, True))
         self.assertEqual(add.schema["required"], ["a", "b"])
         self.assertEqual((await self.call("add", a=1, b=2)).text, "3")
 

@@ -11,15 +11,21 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.services.mcp.case import McpCase
-from tests.websocket import Peer
+from tests.websocket import Peer, set_clock
 from xiaozhi.errors import ServiceError
 from xiaozhi.limits import Crowd
 from xiaozhi.services.auth.refusals import Refusals
 from xiaozhi.services.mcp import EACH
 from xiaozhi.services.mcp.guest import WAITING
+from xiaozhi.services.mcp.link import PATIENCE, PING, TOOLS
 from xiaozhi.services.store import Store, subject_of
 from xiaozhi.services.web.mcp import LARGEST, Endpoint, GuestFactory
 from xiaozhi.services.web.proxies import Proxies
+
+
+def described(name: str) -> dict[str, Any]:
+    """Describe a tool as a server does."""
+    return {"name": name, "inputSchema": {"type": "object"}}
 
 
 class EndpointTests(McpCase):
@@ -29,6 +35,7 @@ class EndpointTests(McpCase):
         self.store.startService()
         self.addCleanup(self.store.stopService)
         self.crowd, self.time = Crowd(20, 20), Clock()
+        self.addCleanup(set_clock, set_clock(self.time))
         refusals = Refusals(self.time)
         house = Endpoint(
             self.servers, self.store, self.crowd, self.counters, refusals, Proxies
@@ -38,7 +45,7 @@ class EndpointTests(McpCase):
         self.factory = factory
         return self.store.ready()
 
-    def begin(self, token: str) -> Peer:
+    def begin(self, token: str, **headers: str) -> Peer:
         """Come with a token; the server hangs up at the end of the test."""
         peer = Peer(self.factory)
         self.addCleanup(peer.vanish)
@@ -49,12 +56,12 @@ class EndpointTests(McpCase):
             self.servers.look()
 
         self.patch(peer.transport, "write", written)  # to see when something is
-        peer.handshake(f"/mcp/?token={token}" if token else "/mcp/")
+        peer.handshake(f"/mcp/?token={token}" if token else "/mcp/", **headers)
         return peer
 
-    async def knock(self, token: str) -> tuple[Peer, str]:
+    async def knock(self, token: str, **headers: str) -> tuple[Peer, str]:
         """Come with a token; give the status of the answer."""
-        peer = self.begin(token)
+        peer = self.begin(token, **headers)
         end = b"\r\n\r\n"
         await self.servers.until(lambda: end in peer.transport.value())
         head = peer.transport.value().partition(end)[0]
@@ -85,6 +92,12 @@ class EndpointTests(McpCase):
         self.assertIn("refused an MCP server from 192.168.1.9", text)
         self.assertNotIn(other.secret, text)
         self.assertEqual(self.crowd.total, 0)
+
+    async def test_header(self) -> None:
+        """The token may be in a header."""
+        bearer = f"Bearer {await self.token()}"
+        self.assertEqual((await self.knock("", Authorization=bearer))[1], "101")
+        self.assertEqual((await self.knock("", Authorization=bearer + "x"))[1], "401")
 
     async def test_no_room(self) -> None:
         """One too many is told to come again, and so is everybody when the store fails."""
@@ -120,8 +133,7 @@ class EndpointTests(McpCase):
         self.assertEqual(status, "101")
         about = {"protocolVersion": "2024-11-05", "capabilities": {"tools": {}}}
         await self.answer(peer, about | {"serverInfo": {"name": "toy", "version": "1"}})
-        listed = [{"name": name, "inputSchema": {"type": "object"}} for name in tools]
-        await self.answer(peer, {"tools": listed})
+        await self.answer(peer, {"tools": [described(name) for name in tools]})
         return peer
 
     async def answer(self, peer: Peer, result: Any) -> Any:
@@ -171,6 +183,46 @@ class EndpointTests(McpCase):
         asked = await self.request(peer)
         peer.send({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -32602, "message": "no"}})
         self.assertIn("paint: no", (await call).text)
+
+    async def test_pages(self) -> None:
+        """A list of tools is read page by page; tools and schemas have bounds."""
+        peer = await self.come(await self.token(), paint=None)
+        await self.servers.until(lambda: "paint" in self.tools())
+        peer.send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        long = described("long") | {"description": "x" * 9999}
+        huge = {
+            "type": "object",
+            "properties": {"a": {"type": "string", "description": "x" * 20_000}},
+        }
+        pages = [
+            [long, described("huge") | {"inputSchema": huge}],
+            [described(f"tool{number}") for number in range(TOOLS)],
+        ]
+        asked = await self.answer(peer, {"tools": pages[0], "nextCursor": "more"})
+        self.assertNotIn("cursor", asked.get("params", {}))
+        asked = await self.answer(peer, {"tools": pages[1]})
+        self.assertEqual(asked["params"]["cursor"], "more")
+        await self.servers.until(lambda: len(self.tools()) == TOOLS)
+        self.assertEqual(len(self.tools()["long"].description), 2000)
+        self.assertNotIn("huge", self.tools())
+
+    async def test_pinged(self) -> None:
+        """Who does not know pings is there all the same."""
+        peer = await self.come(await self.token(), paint=None)
+        await self.servers.until(lambda: "paint" in self.tools())
+        self.clock.advance(PING)
+        asked = await self.request(peer)
+        self.assertEqual(asked["method"], "ping")
+        error = {"code": -32601, "message": "Method not found"}
+        peer.send({"jsonrpc": "2.0", "id": asked["id"], "error": error})
+        call = self.call("paint")
+        await self.answer(peer, {"content": []})
+        self.assertEqual((await call).text, "(no text)")
+        self.clock.advance(PING)
+        await self.request(peer)
+        self.clock.advance(PATIENCE)
+        await self.servers.until(lambda: not self.servers.states())
+        self.assertEqual(peer.frames()[-1], 1001)
 
     async def test_bounds(self) -> None:
         """Messages have a size, and may not wait without end; so are servers counted."""

@@ -29,7 +29,8 @@ from xiaozhi.tooling import Outcome, Scene, Tool
 if TYPE_CHECKING:
     from mcp_types import Tool as Listed
 
-    from xiaozhi.services.mcp.session import Opening, Session, Ways
+    from xiaozhi.services.mcp.session import Session
+    from xiaozhi.services.mcp.ways import Opening, Ways
 
 FAILED: Final = "MCP工具调用失败"
 """What the model is told first when there is no result."""
@@ -83,9 +84,10 @@ def room(clock: Any, counters: Counters, pool: Workers) -> Room:
 
 
 def _import(pool: Workers) -> Library:
-    session = import_module("xiaozhi.services.mcp.session")
-    results = import_module("xiaozhi.services.mcp.results")
-    return Library(session, results, session.Ways(pool, os.environ))
+    session, results, ways = (
+        import_module(f"xiaozhi.services.mcp.{name}") for name in ("session", "results", "ways")
+    )
+    return Library(session, results, ways.Ways(pool, os.environ))
 
 
 @attrs.frozen
@@ -256,7 +258,7 @@ class Link(Service):
             call,
             listed.input_schema,
             self.terms.alone,
-            self.terms.patience,
+            self.terms.patience + 1,  # the link's own deadline comes first, and tells more
         )
 
     # -- calls --

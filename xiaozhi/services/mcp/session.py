@@ -6,17 +6,11 @@ This imports the official client, which takes half a second: `link.py` has it do
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
-import attrs
-import httpx2
 from mcp.client.session import ClientSession
-from mcp.client.sse import sse_client
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     METHOD_NOT_FOUND,
@@ -30,13 +24,7 @@ from mcp_types import (
 from mcp_types import Tool as Listed
 
 from xiaozhi import __version__
-from xiaozhi.services.bridge import to_aio
-from xiaozhi.services.connections import Connections
-from xiaozhi.services.http import preload
-from xiaozhi.services.mcp.child import child
-from xiaozhi.services.mcp.settings import Server
-from xiaozhi.services.mcp.texts import Incoming, Reader, Texts, Writer, parsed
-from xiaozhi.services.pool import Workers
+from xiaozhi.services.mcp.ways import Opening
 
 PAGES: Final = 50
 """Pages of a list of tools that are read."""
@@ -44,13 +32,6 @@ PAGES: Final = 50
 # They would write tracebacks to stderr of what we tell in a line.
 for _name in ("mcp", "client"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
-
-_USELESS: Final = frozenset({401, 403, 404})
-"""Answers of HTTP after which a session is none: 404 is how a server says that it forgot it."""
-
-Opening = Callable[[Callable[[str], None]], AbstractAsyncContextManager[tuple[Any, Any]]]
-"""Opens a connection, and gives its two streams. It is handed what is to be told, with why, when
-the server says no more."""
 
 
 class Session:
@@ -142,76 +123,3 @@ async def _list(client: ClientSession) -> list[Listed]:
         if not cursor:
             break
     return found
-
-
-@attrs.frozen
-class Ways:
-    """Opens connections."""
-
-    pool: Workers
-    environ: Mapping[str, str]
-
-    def to(self, server: Server, say: Callable[[str], None]) -> Opening:
-        """Tell how a configured server is reached; its log is told to `say`."""
-
-        @asynccontextmanager
-        async def started(over: Callable[[str], None]) -> AsyncGenerator[tuple[Any, Any], None]:
-            async with child(server, self.environ, say) as process:
-                yield Reader(parsed(process, self.pool), over), Writer(process)
-
-        @asynccontextmanager
-        async def reached(over: Callable[[str], None]) -> AsyncGenerator[tuple[Any, Any], None]:
-            http = await to_aio(self.pool.run(_client, server))
-
-            async def look(response: httpx2.Response) -> None:
-                # With streamable HTTP only what is posted matters: a server may refuse the rest.
-                matters = server.spoken == "sse" or response.request.method == "POST"
-                if matters and response.status_code in _USELESS:
-                    over(f"it answered {response.status_code} {response.reason_phrase}")
-
-            http.event_hooks["response"].append(look)
-            spoken = _sse if server.spoken == "sse" else _streamable
-            async with spoken(server.url, http) as (reading, writing):
-                yield Reader(_received(reading), over), writing
-
-        return started if server.spoken == "stdio" else reached
-
-    def over(self, texts: Texts) -> Opening:
-        """Tell how a server that has come to us is spoken to."""
-
-        @asynccontextmanager
-        async def come(over: Callable[[str], None]) -> AsyncGenerator[tuple[Any, Any], None]:
-            yield Reader(parsed(texts, self.pool), over), Writer(texts)
-
-        return come
-
-
-def _client(server: Server) -> Connections:
-    """Make a client for HTTP: for a thread."""
-    preload()
-    return Connections(headers=dict(server.headers), timeout=httpx2.Timeout(10, read=300))
-
-
-def _sse(url: str, http: Connections) -> Any:
-    """Speak by server-sent events."""
-    given: Any = partial(_given, http)
-    return sse_client(url, httpx_client_factory=given)
-
-
-def _given(http: Connections, **_: Any) -> Connections:
-    return http
-
-
-@asynccontextmanager
-async def _streamable(url: str, http: Connections) -> AsyncGenerator[Any, None]:
-    """Speak by streamable HTTP."""
-    async with http, streamable_http_client(url, http_client=http) as streams:
-        yield streams
-
-
-def _received(stream: Any) -> Callable[[], Any]:
-    async def receive() -> Incoming | None:
-        message: Incoming | None = await anext(stream, None)
-        return message
-
-    return receive

@@ -13,7 +13,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import Request
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
+from twisted.web.resource import IResource, Resource
 
 from xiaozhi.errors import Refused, ServiceError
 from xiaozhi.identity import Identity
@@ -216,6 +217,10 @@ class McpPages(Resource):
         factory.startFactory()
         self._socket = WebSocketResource(factory)
         self.putChild(b"", _Here(self._socket))
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        """There is nothing else."""
+        return notFound()
 
     def render(self, request: Request) -> Any:
         """Answer for the path without a slash at its end."""
