@@ -12,12 +12,13 @@ from twisted.internet.task import Clock
 from bench.playback import FRAME
 from bench.sounds import FOLDER, MICROPHONE, question
 from xiaozhi.audio import SAMPLE_BYTES, Decoder, Encoder
+from xiaozhi.choices import ENGINES
 from xiaozhi.endpointing import Endpointer, Hush, Limits
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.engine import Workshop
 from xiaozhi.services.vad import Detector
-from xiaozhi.settings import ENGINES, Listen
+from xiaozhi.settings import Listen
 
 SILENCE = Listen().silence_ms / 1000
 """Seconds of silence that end an utterance, by default."""

@@ -24,13 +24,13 @@ from twisted.internet.task import Clock
 from tests import fakes, sounds
 from tests.sounds import RATE, Sound
 from xiaozhi.audio import Decoder, read_wav, resample
+from xiaozhi.choices import ENGINES
 from xiaozhi.device import voice
 from xiaozhi.endpointing import Endpointer, Hush, Limits, Speech
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.vad import Detector
-from xiaozhi.settings import ENGINES
 
 DEBIAN = Path("/usr/share/asterisk")
 RECORDED = ("en_US_f_Allison", "fr_CA_f_June", "ru_RU_f_IvrvoiceRU")

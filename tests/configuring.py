@@ -14,10 +14,11 @@ import msgspec
 from msgspec import Meta
 from twisted.trial.unittest import TestCase
 
+from xiaozhi.choices import ENGINES
 from xiaozhi.config import load
 from xiaozhi.errors import ConfigError
 from xiaozhi.services import engine
-from xiaozhi.settings import ENGINES, Config
+from xiaozhi.settings import Config
 
 
 class Deeper(engine.Settings, frozen=True):

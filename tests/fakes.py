@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 
 from tests.pictures import JPEG
 from xiaozhi.audio import Encoder
+from xiaozhi.choices import Wish
 from xiaozhi.conversation import Conversation, Talk
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
@@ -26,7 +27,7 @@ from xiaozhi.services.counters import Counters
 from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.tts import Sound
 from xiaozhi.session import Session, Staff
-from xiaozhi.settings import Assistant, Audio
+from xiaozhi.settings import Assistant, Audio, Role
 from xiaozhi.tooling import Outcome, Picture, Scene, Source, Tool
 from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
@@ -194,8 +195,8 @@ class FakeHands:
 class Here:
     """A pool that works at once, in this thread."""
 
-    async def run(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return work(*args, **kwargs)
+    def run(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
+        return maybeDeferred(work, *args, **kwargs)
 
 
 class Event(NamedTuple):
@@ -250,15 +251,25 @@ class Table:
         self.clock = reactor or Clock()
         if reactor is None:
             self.clock.advance(1000)
-        self.warmed = 0
+        self.warmed: list[Role | None] = []
+        """In which roles engines were to get ready."""
+        self.wishes: list[Wish | None] = []
+        """The models that were wished for."""
+        self.roles: list[Role | None] = []
+        """In which roles something was said."""
         self.recognition = recognition or FakeRecognition(*["hello"] * 9)
         self.minds = minds or FakeMinds("I am fine. ", "And you?")
         self.speech = speech or FakeSpeech()
         self.counters = Counters()
         self.link = FakeLink(self.clock, self.counters)
         settings = Audio(sample_rate=16000)
+
+        def voice(role: Role | None) -> Voice:
+            self.roles.append(role)
+            return Voice(self.speech, Here(), settings, kept)  # type: ignore[arg-type]
+
         chat = Chat(
-            lambda purpose, name: self.minds,  # type: ignore[arg-type, return-value]
+            self._mind,
             assistant or Assistant(),
             lambda: datetime(2026, 11, 22, 9, 30),
             self.clock,
@@ -267,8 +278,8 @@ class Table:
         staff = Staff(
             self.recognition,  # type: ignore[arg-type]
             talk,
-            lambda name: Voice(self.speech, Here(), settings, kept),  # type: ignore[arg-type]
-            self._warm,
+            voice,
+            self.warmed.append,
             AudioParams("opus", 16000, 1, 60),
             counters=self.counters,
         )
@@ -277,8 +288,9 @@ class Table:
         self.talk = Conversation(talk, "d1", True, language, self.clock)
         self.session = Session(self.link, ears, manners, staff, self.talk, self.clock)
 
-    def _warm(self) -> None:
-        self.warmed += 1
+    def _mind(self, purpose: str, wish: Wish | None) -> Any:
+        self.wishes.append(wish)
+        return self.minds
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, finely enough that every timer finds its moment."""

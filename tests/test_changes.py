@@ -30,9 +30,30 @@ class Changes(FileTestCase):
             ["vad.webrtc.deeper.depth"],
         )
 
+    def test_wishes(self) -> None:
+        """Who is wanted for a purpose is told by the purpose; an alias is a name like others."""
+        modes = "llm: [{use: openai, alias: a}, openai]\nllm_by_mode: "
+        self.assertEqual(
+            self.differ(modes + "{chat: a}", modes + "{chat: {alias: a, threads: 3}, memory: a}"),
+            ["llm_by_mode.chat", "llm_by_mode.memory"],
+        )
+        self.assertEqual(
+            self.differ("tts: [{use: piper, alias: a}]", "tts: [{use: piper, alias: b}]"), ["tts"]
+        )
+        self.assertEqual(
+            self.differ(modes, modes.replace("alias: a", "alias: a, threads: 3")),
+            ["llm.a.threads"],
+        )
+
     def test_live(self) -> None:
         """Some need a restart."""
         for key in ("server.port", "server.state", "server.language", "server.shutdown_grace"):
             self.assertFalse(live(key), key)
-        for key in ("server.secret", "asr", "tts.piper.api_key", "audio.sample_rate"):
+        for key in (
+            "server.secret",
+            "asr",
+            "tts.piper.api_key",
+            "audio.sample_rate",
+            "llm_by_mode.chat",
+        ):
             self.assertTrue(live(key), key)

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import FakeMinds, FakeSpeech, Table, tone
 from tests.scenes import Kit, Steps, call, tool
+from xiaozhi.choices import Wish
 from xiaozhi.errors import ServiceError
 from xiaozhi.events import Due
 from xiaozhi.services.store import Fact, Recollection
@@ -219,8 +220,11 @@ class Music(Case):
         self.assertEqual(told[-2:], ["tts sentence_end: Sorry, I lost my thread.", "tts stop"])
 
 
+ROUGH = Wish("rough")
+
+
 class Roles(Case):
-    assistant = Assistant(roles=(Role(name="Pirate", prompt="Arr, {role}!", voice="rough"),))
+    assistant = Assistant(roles=(Role(name="Pirate", prompt="Arr, {role}!", voice=ROUGH),))
 
     def test_become(self) -> None:
         """A role has its prompt from the next answer on; the usual one comes back by name."""
@@ -228,23 +232,36 @@ class Roles(Case):
         for role, known in (("pirate", True), ("nobody", False)):
             self.assertEqual(table.talk.become(role), known)
         self.ask(table, "hi")
-        self.assertEqual(table.talk.voice, "rough")
+        self.assertIs(table.talk.role, self.assistant.roles[0])
         minds: Any = table.minds
         self.assertTrue(minds.asked[0][0].content.startswith("Arr, Pirate!"))
         self.assertTrue(table.talk.become("Xiaozhi"))
         self.ask(table, "hi")
         self.assertTrue(minds.asked[1][0].content.startswith("You are Xiaozhi"))
 
+    def test_model_and_voice(self) -> None:
+        """A role thinks with its model, speaks with its voice, and has both get ready."""
+        (role,) = roles = (Role(name="Pirate", voice=ROUGH, model=Wish("deep")),)
+        table = self.table(*[["Hello."]] * 2, assistant=Assistant(roles=roles))
+        self.ask(table, "hi")
+        table.talk.become("Pirate")
+        self.ask(table, "hi")
+        self.assertEqual(table.wishes, [None, role.model])
+        self.assertEqual(table.roles, [None, role])
+        table.session.receive(ListenStart("auto"))
+        table.hear(tone(0.3))
+        self.assertEqual(table.warmed, [role])
+
     def test_taken_away(self) -> None:
         """A role that the settings have no more is left with the next question."""
         table = self.table(assistant=self.assistant)
         table.talk.become("Pirate")
         table.talk.engage(table.talk._talk)
-        self.assertEqual(table.talk.voice, "rough")
+        self.assertIs(table.talk.role, self.assistant.roles[0])
         other = Table(minds=FakeMinds("x"), speech=FakeSpeech())
         self.addCleanup(other.session.close)
         table.talk.engage(other.talk._talk)
-        self.assertEqual(table.talk.voice, "")
+        self.assertIsNone(table.talk.role)
 
 
 class Forgetting(Case):

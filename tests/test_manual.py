@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tests.configuring import FileTestCase
 from xiaozhi import manual
+from xiaozhi.choices import ENGINES
 from xiaozhi.config import load
-from xiaozhi.settings import ENGINES, Config
+from xiaozhi.settings import Config
 
 
 class ManualTests(FileTestCase):

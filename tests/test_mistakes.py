@@ -66,6 +66,17 @@ SAID = (
     ),
     ("tts: [helper]", "'helper' is not an engine", "'helper' 不是引擎"),
     ("tts: [needy]", "is required", "必须填写"),
+    ("llm_by_mode: {chat: a b}", "must be an alias: letters", "必须是别名：字母"),
+    (
+        "llm_by_mode: {chat: {speed: 2}}",
+        "a mapping that has it under one of alias, name, module, llm",
+        "或用 alias, name, module, llm 之一给出别名的映射",
+    ),
+    (
+        "tts: [{use: piper, alias: a}, {use: espeak, alias: a}]",
+        "another is called so",
+        "已有同名的引擎",
+    ),
     ("auth: {mode: jwt}", "mode is jwt, which needs", "mode 为 jwt 时需要"),
     (
         "auth: {mode: jwt, jwt: {secret: short}}",

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import cast
 
 from tests.configuring import Deeper, FakeSettings, FileTestCase
+from xiaozhi.choices import ENGINES, Chosen
 from xiaozhi.config import load
 from xiaozhi.errors import ConfigError
 from xiaozhi.services.store.database import locate
-from xiaozhi.settings import ENGINES, Chosen
 
 V = ("yes", "12", "a", "v")
 

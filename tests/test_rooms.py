@@ -176,7 +176,7 @@ class Reading(FileTestCase):
         self.assertEqual(self.rooms._house().staff.downlink.sample_rate, 16000)
         self.assertEqual(staffing.staff(promised).downlink, promised)
         self.assertEqual((prompts.running, staffing._prompts.running), (0, 1))
-        old = staffing.staff(AudioParams("opus", 24000, 1, 60)).voice("")
+        old = staffing.staff(AudioParams("opus", 24000, 1, 60)).voice(None)
         self.assertEqual(old._kept("anything"), ())
 
     def test_staffed_together(self) -> None:

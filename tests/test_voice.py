@@ -182,6 +182,18 @@ class VoiceTests(SynchronousTestCase):
         self.successResultOf(self.say(voice, "Sorry"))
         self.assertEqual((self.packets, speech.sentences), ([b"1", b"2"], []))
 
+    def test_kept_in_another_voice(self) -> None:
+        """Where what is kept is another voice's, it is for when nobody can speak."""
+        speech = FakeSpeech(0.06)
+        voice = Voice(speech, HERE, AUDIO, lambda text: [b"1", b"2"], kept_last=True)
+        speech.failures = [None, ServiceError("tts", "gone"), "half"]
+        self.successResultOf(self.say(voice))
+        (own,) = self.packets
+        self.successResultOf(self.say(voice))
+        self.assertEqual(self.packets, [own, b"1", b"2"])
+        self.failureResultOf(self.say(voice), ServiceError)  # nothing is said twice
+        self.assertEqual(len(self.packets), 4)
+
     def test_seam(self) -> None:
         """Between an answer's sentences and one that was kept there is no crack."""
         encoder = Encoder(16000, 60)

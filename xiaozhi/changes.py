@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
-from xiaozhi.settings import Chosen, Config
+from xiaozhi.choices import Chosen, Wish
+from xiaozhi.settings import Config
 
 LIVE: Final = frozenset(
     {
         "auth", "activation", "audio", "listen", "idle", "end_prompt", "assistant", "metrics",
-        "mcp", "vad", "asr", "llm", "tts", "memory", "tools", "vision", "manager-api",
+        "mcp", "vad", "asr", "llm", "llm_by_mode", "tts", "memory", "tools", "vision",
+        "manager-api",
         "log.format", "log.level", "log.max_message_length", "log.speech",
         "server.public_url", "server.trusted_proxies", "server.secret",
         "server.max_connections", "server.max_connections_per_address",
@@ -39,12 +41,12 @@ def _differences(old: Any, new: Any, key: str) -> Iterator[str]:
     if old == new:
         return
     if _is_engines(old) and _is_engines(new):
-        if [one.name for one in old] != [one.name for one in new]:
+        if [one.called for one in old] != [one.called for one in new]:
             yield key
             return
         for before, after in zip(old, new, strict=True):
-            yield from _differences(before.settings, after.settings, f"{key}.{after.name}")
-    elif isinstance(new, msgspec.Struct) and type(old) is type(new):
+            yield from _differences(before.settings, after.settings, f"{key}.{after.called}")
+    elif isinstance(new, msgspec.Struct) and type(old) is type(new) and not isinstance(new, Wish):
         for field in msgspec.structs.fields(new):
             path = f"{key}.{field.encode_name}" if key else field.encode_name
             yield from _differences(getattr(old, field.name), getattr(new, field.name), path)

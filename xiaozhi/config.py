@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 
 from xiaozhi import manual, mcpfile, yamltext
+from xiaozhi.choosing import Choosing
 from xiaozhi.errors import ConfigError
 from xiaozhi.mistakes import Words, words
-from xiaozhi.reading import Problem, Reading
+from xiaozhi.reading import Problem
 from xiaozhi.settings import Config
 
 _LIMIT = 1 << 18
@@ -42,7 +43,7 @@ def locate(
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """Read the file at `path` (None: the defaults); raises ConfigError with all that is wrong."""
-    reading = Reading(environ)
+    reading = Choosing(environ)
     config = None
     try:
         root = yamltext.compose(_text(path)) if path else None

@@ -153,7 +153,7 @@ class Conversation:
         if self._recollection is None:
             self._recollection = await self._talk.recall(self._device) if self._known else NOTHING
         brief = self._brief(language, self._recollection).text()
-        chat, model = self._talk.chat, self._role.model if self._role else ""
+        chat, model = self._talk.chat, self._role.model if self._role else None
         asked = Asked(self._dialogue.render(), language, brief, self, self._toolbox, model)
         async with aclosing(chat.answer(asked)) as parts:
             async for part in parts:
@@ -229,9 +229,9 @@ class Conversation:
         self._now.clip = clip
 
     @property
-    def voice(self) -> str:
-        """The voice of the role; "" for the usual."""
-        return self._role.voice if self._role else ""
+    def role(self) -> Role | None:
+        """Who answers; None for the usual one."""
+        return self._role
 
     def become(self, role: str) -> bool:
         """Take another role from the next answer on, or the usual one by the assistant's name."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.application.service import MultiService
 
+from xiaozhi.choices import Chosen
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.pool import Workers
-from xiaozhi.settings import Chosen, Config
+from xiaozhi.services.standby import Standby
+from xiaozhi.settings import Config
 
 
 @attrs.frozen
@@ -29,7 +32,7 @@ class Made:
 
     def named(self, kind: str) -> list[tuple[str, Any]]:
         """Give the engines of a `kind` with their names."""
-        return [(chosen.name, made) for chosen, made in self.engines[kind]]
+        return [(chosen.called, made) for chosen, made in self.engines[kind]]
 
 
 @attrs.define
@@ -74,6 +77,13 @@ class Engines:
             raise Unavailable(f"vad: {'; '.join(lacking)}")
         return Made(config, made, lacking)
 
+    def standby(self, chosen: Chosen) -> Any:
+        """Give an engine that is made when it is needed."""
+        kind, name = chosen.kind, chosen.name
+        make = partial(engine.make, kind, name, chosen.settings, self.workshop(kind))
+        writes = getattr(getattr(engine.load(kind, name), engine.KINDS[kind]), "writes", True)
+        return Standby(kind, make, self.workers(kind), self.clock, writes)
+
     def _of(
         self, kind: str, wanted: Sequence[Chosen], lacking: dict[str, list[str]]
     ) -> list[tuple[Chosen, Any]]:
@@ -89,7 +99,7 @@ class Engines:
             try:
                 new = engine.make(kind, chosen.name, chosen.settings, self.workshop(kind))
             except Unavailable as error:
-                lacking.setdefault(error.said(self.language), []).append(f"{kind}.{chosen.name}")
+                lacking.setdefault(error.said(self.language), []).append(f"{kind}.{chosen.called}")
             else:
                 made.append((chosen, new))
         return made

@@ -20,9 +20,10 @@ import msgspec
 from msgspec import inspect as types
 
 from xiaozhi import kinds, yamltext
+from xiaozhi.choices import ENGINES, Wish
 from xiaozhi.errors import Unavailable
 from xiaozhi.services import engine
-from xiaozhi.settings import ENGINES, Config
+from xiaozhi.settings import Config
 
 FILE = Path("etc/xiaozhi.yaml")
 REFERENCE = Path("docs/configuration.md")
@@ -87,6 +88,32 @@ tts:
     api_key: "${OPENAI_API_KEY}"
   - espeak
 ```
+
+### Aliases
+
+Engines of `llm` and `tts` may have an `alias`, by which `llm_by_mode` and `assistant.roles` name
+them; without one they are named by `use`. An engine that is not in the list can be named, too: it
+has its defaults then. Settings beside the alias, or below `overrides`, replace those of the list.
+`name`, `module` and `llm` (for a voice `tts`) stand for `alias` as well.
+
+```yaml
+llm:
+  - {use: openai, alias: fast, model: glm-4-flash}
+  - {use: openai, alias: deep, model: glm-4.5}
+  - offline
+llm_by_mode:
+  default: deep
+  chat: {alias: fast, temperature: 0.3}
+  memory: {name: deep, overrides: {temperature: 0}}
+assistant:
+  roles:
+    - {name: Grandpa, voice: {alias: piper, speed: 0.8}, model: deep}
+```
+
+For a purpose its own model is asked, then the default, then the list, of which the first is asked
+that can. An alias that nobody is called by is warned of, and passed over. Engines with the same
+alias and settings are one, whoever wants them. One that is not in the list is made when it is
+first needed, and ended when nobody has needed it for ten minutes.
 """
 
 _TOOLS_HEAD = """\
@@ -151,6 +178,11 @@ def fields(struct: type[msgspec.Struct]) -> tuple[types.Field, ...]:
     return info.fields
 
 
+def is_wish(kind: types.Type) -> bool:
+    """Say whether a value of `kind` tells which engine is wanted."""
+    return isinstance(kind, types.StructType) and kind.cls is Wish
+
+
 def sections() -> Iterator[tuple[types.Field, type[msgspec.Struct]]]:
     """Yield the keys of the file that are mappings, and their structs; the engines are not."""
     for field in fields(Config):
@@ -194,7 +226,7 @@ def _keys(keys: tuple[types.Field, ...], indent: str) -> Iterator[str]:
     for field in keys:
         yield _comment(_explained(field), indent)
         kind = kinds.bare(field.type)
-        if isinstance(kind, types.StructType):
+        if isinstance(kind, types.StructType) and not is_wish(kind):
             yield f"{indent}{field.encode_name}:"
             yield from _keys(kind.fields, indent + "  ")
         elif default(field) is msgspec.NODEFAULT:
@@ -288,10 +320,10 @@ def _table(keys: tuple[types.Field, ...]) -> str:
 def _cells(keys: tuple[types.Field, ...], path: str) -> Iterator[tuple[str, ...]]:
     for field in keys:
         name, kind = path + field.encode_name, kinds.bare(field.type)
-        if isinstance(kind, types.StructType):
+        if isinstance(kind, types.StructType) and not is_wish(kind):
             yield from _cells(kind.fields, f"{name}.")
             continue
-        words = str(kinds.describe(kind))
+        words = "an alias, perhaps with settings" if is_wish(kind) else str(kinds.describe(kind))
         yield f"`{name}`", words, _usual(default(field)), explanation(field.type)
         if isinstance(each := kinds.named(kind), types.StructType):
             yield from _cells(each.fields, f"{name}.NAME.")

@@ -81,6 +81,15 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "odd_engine": {"en": "is not the name of an engine", "zh": "不是引擎的名字"},
     "engine": {"en": "{why}{meant}", "zh": "{why}{meant}"},
+    "alias_twice": {"en": "another is called so", "zh": "已有同名的引擎"},
+    "odd_alias": {
+        "en": "must be an alias: letters, digits, . _ and -, 60 of them at most",
+        "zh": "必须是别名：字母、数字、. _ -，至多 60 个字符",
+    },
+    "no_alias": {
+        "en": "must be an alias, or a mapping that has it under one of {names}",
+        "zh": "必须是别名，或用 {names} 之一给出别名的映射",
+    },
     "no_tool": {
         "en": "must be true, false or a mapping",
         "zh": "必须是 true、false 或映射",

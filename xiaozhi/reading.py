@@ -13,13 +13,10 @@ import yaml
 from msgspec import inspect as types
 
 from xiaozhi import kinds, manual, yamltext
-from xiaozhi.errors import Unavailable
 from xiaozhi.mistakes import Mistake, Said, Words, why, words
-from xiaozhi.services import engine
-from xiaozhi.settings import ENGINES, Chosen
 from xiaozhi.yamltext import Wrong
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_]\w*)(?::-([^{}]*))?\})?", re.ASCII)
 _LISTS = (types.ListType, types.VarTupleType, types.SetType, types.FrozenSetType)
 _NUMBERS = (types.BoolType, types.IntType, types.FloatType)
@@ -35,7 +32,7 @@ class Problem(NamedTuple):
     what: Said
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """What a mapping has under one key."""
 
     line: int
@@ -92,22 +89,12 @@ class Reading:
     def _filled(
         self,
         cls: type[msgspec.Struct],
-        entries: Mapping[str, _Entry],
+        entries: Mapping[str, Entry],
         key: str,
         line: int | None,
     ) -> Any:
         before = len(self.problems)
-        fields = manual.fields(cls)
-        hints = get_type_hints(cls, include_extras=True)
-        self._refuse_unknown(entries, [field.encode_name for field in fields], key)
-        values = {}
-        for field in fields:
-            at, node = entries.get(field.encode_name, (line, None))
-            path = _join(key, field.encode_name)
-            try:
-                values[field.name] = self._field(field, hints[field.name], node, path, at)
-            except Wrong as error:
-                self.wrong(error.line or at, path, error.why)
+        values = self._values(cls, entries, key, line)
         if len(self.problems) > before:
             return None
         try:
@@ -116,16 +103,40 @@ class Reading:
             self.wrong(line, key, why(error))
             return None
 
-    def _refuse_unknown(self, entries: Mapping[str, _Entry], known: list[str], key: str) -> None:
+    def _values(
+        self,
+        cls: type[msgspec.Struct],
+        entries: Mapping[str, Entry],
+        key: str,
+        line: int | None,
+        whole: bool = True,
+    ) -> dict[str, Any]:
+        """Tell the values of the fields of `cls`; unless it is the `whole`, of those given only."""
+        fields = manual.fields(cls)
+        hints = get_type_hints(cls, include_extras=True)
+        self._refuse_unknown(entries, [field.encode_name for field in fields], key)
+        values = {}
+        for field in fields:
+            if not whole and field.encode_name not in entries:
+                continue
+            at, node = entries.get(field.encode_name, (line, None))
+            path = join(key, field.encode_name)
+            try:
+                values[field.name] = self._field(field, hints[field.name], node, path, at)
+            except Wrong as error:
+                self.wrong(error.line or at, path, error.why)
+        return values
+
+    def _refuse_unknown(self, entries: Mapping[str, Entry], known: list[str], key: str) -> None:
         for name, entry in entries.items():
             if name not in known:
-                what = words("unknown_key", meant=_meant(name, known))
-                self.wrong(entry.line, _join(key, name), what)
+                what = words("unknown_key", meant=meant(name, known))
+                self.wrong(entry.line, join(key, name), what)
 
-    def _entries(self, node: yaml.Node | None, key: str) -> dict[str, _Entry]:
+    def _entries(self, node: yaml.Node | None, key: str) -> dict[str, Entry]:
         """Tell what a mapping has under its keys; what is empty is left out."""
-        found: dict[str, _Entry] = {}
-        if node is None or _is_empty(node):
+        found: dict[str, Entry] = {}
+        if node is None or is_empty(node):
             return found
         if not isinstance(node, yaml.MappingNode):
             instead = words("list" if isinstance(node, yaml.SequenceNode) else "single")
@@ -137,20 +148,16 @@ class Reading:
                 self.wrong(line, key, words("key_no_text"))
             elif name.value in found:
                 what = words("twice", line=found[name.value].line)
-                self.wrong(line, _join(key, name.value), what)
+                self.wrong(line, join(key, name.value), what)
             else:
-                found[name.value] = _Entry(line, content)
-        return {name: entry for name, entry in found.items() if not _is_empty(entry.node)}
+                found[name.value] = Entry(line, content)
+        return {name: entry for name, entry in found.items() if not is_empty(entry.node)}
 
     def _field(
         self, field: types.Field, hint: Any, node: yaml.Node | None, key: str, line: int | None
     ) -> Any:
         """Tell the value of a field; raises Wrong, or notes what is wrong further down."""
         kind = kinds.bare(field.type)
-        if key == manual.TOOLS:
-            return self._tools(node)
-        if key in engine.KINDS:
-            return self._engines(key, node)
         if isinstance(kind, types.StructType):
             return self.struct(kind.cls, node, key, line)
         if isinstance(each := kinds.named(kind), types.StructType) and node is not None:
@@ -177,7 +184,7 @@ class Reading:
     def _named(self, cls: type[msgspec.Struct], node: yaml.Node, key: str) -> dict[str, Any]:
         """Make a `cls` of what a mapping has under each of its keys."""
         return {
-            name: self.struct(cls, entry.node, _join(key, name), entry.line)
+            name: self.struct(cls, entry.node, join(key, name), entry.line)
             for name, entry in self._entries(node, key).items()
         }
 
@@ -216,73 +223,6 @@ class Reading:
         if isinstance(value, dict):
             return {name: self._expanded(item) for name, item in value.items()}
         return value
-
-    def _engines(self, kind: str, node: yaml.Node | None) -> tuple[Chosen | None, ...]:
-        """Tell the engines of `kind`; raises Wrong."""
-        if node is None:
-            chosen = [self._settled(kind, name, {}, None) for name in ENGINES[kind]]
-        elif isinstance(node, yaml.SequenceNode):
-            if not node.value:
-                raise Wrong(yamltext.line(node), words("no_engines"))
-            chosen = [self._chosen(kind, item) for item in node.value]
-        else:
-            chosen = [self._chosen(kind, node)]
-        return tuple(chosen)
-
-    def _tools(self, node: yaml.Node | None) -> tuple[Chosen | None, ...]:
-        """Tell the tools there shall be: all usual ones, but those that are false."""
-        kind = manual.TOOLS
-        entries = self._entries(node, kind)
-        chosen = []
-        for name in dict.fromkeys((*ENGINES[kind], *entries)):
-            line, wanted = entries.get(name, (None, None))
-            settings: Mapping[str, _Entry] = {}
-            if isinstance(wanted, yaml.ScalarNode):
-                on = yamltext.value(wanted.value, wanted.tag)
-                if not isinstance(on, bool):
-                    self.wrong(line, _join(kind, name), words("no_tool"))
-                    continue
-                if not on:
-                    continue
-            elif wanted is not None:
-                settings = self._entries(wanted, _join(kind, name))
-            chosen.append(self._settled(kind, name, settings, line))
-        return tuple(chosen)
-
-    def _chosen(self, kind: str, node: yaml.Node) -> Chosen | None:
-        """Make one entry of an engine list: a name, or a mapping with `use`."""
-        line = yamltext.line(node)
-        entries = {}
-        name: Any = None
-        try:
-            if isinstance(node, yaml.MappingNode):
-                entries = self._entries(node, kind)
-                line, node = entries.pop("use", (line, node))
-            if isinstance(node, yaml.ScalarNode):
-                name = self._plain(node, types.StrType(), kind)
-        except Wrong as error:
-            self.wrong(line, f"{kind}.use", error.why)
-            return None
-        if not isinstance(name, str):
-            self.wrong(line, kind, words("unnamed"))
-            return None
-        return self._settled(kind, name, entries, line)
-
-    def _settled(
-        self, kind: str, name: str, entries: Mapping[str, _Entry], line: int | None
-    ) -> Chosen | None:
-        """Find the engine and read its settings."""
-        if not _NAME.fullmatch(name):
-            self.wrong(line, f"{kind}.use", words("odd_engine"))
-            return None
-        try:
-            module = manual.load(kind, name)
-        except Unavailable as error:
-            what = words("engine", why=error, meant=_meant(name, manual.known(kind)))
-            self.wrong(line, f"{kind}.use", what)
-            return None
-        settings = self._filled(module.Settings, entries, f"{kind}.{name}", line)
-        return Chosen(kind, name, settings) if settings is not None else None
 
 
 def _checked(field: types.Field, hint: Any, value: Any) -> Any:
@@ -324,15 +264,18 @@ def _takes_text(kind: types.Type) -> bool:
     return not isinstance(kind, _NUMBERS)
 
 
-def _is_empty(node: yaml.Node) -> bool:
+def is_empty(node: yaml.Node) -> bool:
+    """Say whether there is nothing where a value could be."""
     return isinstance(node, yaml.ScalarNode) and node.tag == yamltext.NULL
 
 
-def _join(key: str, name: str) -> str:
-    shown = name if _NAME.fullmatch(name) else "..."
+def join(key: str, name: str) -> str:
+    """Tell the whole name of what is under a key; a name that may be anything is not shown."""
+    shown = name if NAME.fullmatch(name) else "..."
     return f"{key}.{shown}" if key else shown
 
 
-def _meant(name: str, known: Iterable[str]) -> Words | str:
+def meant(name: str, known: Iterable[str]) -> Words | str:
+    """Ask whether another name was meant, if one of those `known` is like it."""
     close = difflib.get_close_matches(name, list(known), 1)
     return words("meant", name=close[0]) if close else ""

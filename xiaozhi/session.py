@@ -26,6 +26,7 @@ from xiaozhi.reply import Reply
 from xiaozhi.scope import about
 from xiaozhi.services.asr import Recognition
 from xiaozhi.services.counters import Counters
+from xiaozhi.settings import Role
 from xiaozhi.tally import Tally
 from xiaozhi.timers import Timers
 from xiaozhi.voice import Voice
@@ -37,10 +38,10 @@ class Staff:
 
     recognition: Recognition
     talk: Talk
-    voice: Callable[[str], Voice]
-    """Makes the voice of one answer: the one of that name, or ("") the usual."""
-    warm: Callable[[], None]
-    """Gets the engines ready, since they will be needed soon."""
+    voice: Callable[[Role | None], Voice]
+    """Makes the voice of one answer, in that role or (None) the usual."""
+    warm: Callable[[Role | None], None]
+    """Gets the engines ready for that role, since they will be needed soon."""
     downlink: wire.AudioParams
     """What is sent, as the welcome declares it."""
     farewell: str = ""
@@ -198,7 +199,7 @@ class Session:
                 self._timers.stop()
                 language = self._talk.usual_language
                 self._ears.open(self._staff.recognition, language, now, by_device, resume)
-                self._staff.warm()
+                self._staff.warm(self._talk.role)
                 self._notice(iter(()))
             case e.Wait(number, seconds):
                 self._timers.after("wait", seconds, self._waited, number)
@@ -296,7 +297,7 @@ class Session:
         reply = Reply(
             number,
             self.link,
-            self._staff.voice(self._talk.voice),
+            self._staff.voice(self._talk.role),
             frame,
             language,
             self._timers.clock,

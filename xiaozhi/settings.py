@@ -9,56 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from xiaozhi import languages
+from xiaozhi.choices import ByMode, Chosen, Wish
 from xiaozhi.hosting import ManagerApi, Server, Store
 from xiaozhi.section import Section
-from xiaozhi.services import engine
 from xiaozhi.services.auth.settings import Auth
 from xiaozhi.services.mcp.settings import Mcp
 from xiaozhi.services.vision import Settings as Vision
 from xiaozhi.upkeep import Log, Metrics
-
-ENGINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "vad": ("silero", "webrtc"),
-        "asr": ("openai", "whisper", "pocketsphinx"),
-        "llm": ("openai", "ollama", "llamacpp", "offline"),
-        "tts": ("openai", "piper", "espeak", "gtts"),
-        "memory": ("local",),
-        "tools": (
-            "clock",
-            "sums",
-            "reminders",
-            "device",
-            "talk",
-            "memory",
-            "weather",
-            "news",
-            "search",
-            "music",
-            "home",
-        ),
-    }
-)
-"""The engines used of each kind unless the configuration says otherwise, in order; all tools."""
-
-
-class Chosen(msgspec.Struct, frozen=True):
-    """An engine and its settings, as `engine.make` takes them."""
-
-    kind: str
-    name: str
-    settings: engine.Settings
-
-    def __repr__(self) -> str:
-        """Leave the settings out: there are secrets among them."""
-        return f"Chosen({self.kind!r}, {self.name!r}, ...)"
 
 
 class Activation(Section, frozen=True):
@@ -255,12 +218,20 @@ class Role(Section, frozen=True):
         ),
     ] = ""
     voice: Annotated[
-        str, Meta(description="The voice it speaks with, as under `voices`; if empty, the usual.")
-    ] = ""
+        Wish | None,
+        Meta(
+            description="The voice it speaks with: one of `tts`, by its alias, perhaps with other "
+            "settings; if empty, the usual.",
+            extra={"kind": "tts"},
+        ),
+    ] = None
     model: Annotated[
-        str,
-        Meta(description="The model it thinks with, as in `llm_by_mode`; if empty, that for chat."),
-    ] = ""
+        Wish | None,
+        Meta(
+            description="The model it thinks with, as in `llm_by_mode`; if empty, that for chat.",
+            extra={"kind": "llm"},
+        ),
+    ] = None
 
 
 class Assistant(Section, frozen=True):
@@ -328,31 +299,7 @@ class Assistant(Section, frozen=True):
 class Config(Section, frozen=True, kw_only=True):
     """All settings. Each part is handed down by itself, never the whole."""
 
-    server: Annotated[
-        Server, Meta(description="Where the server listens and how devices reach it.")
-    ] = Server()
-    store: Annotated[
-        Store, Meta(description="Where devices, activations, tokens and memories are kept.")
-    ] = Store()
-    auth: Annotated[Auth, Meta(description="Who may connect.")] = Auth()
-    activation: Annotated[Activation, Meta(description="How a device becomes somebody's.")] = (
-        Activation()
-    )
-    audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
-    listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
-    idle: Annotated[
-        Idle, Meta(description="When a connection on which nothing happens is closed.")
-    ] = Idle()
-    end_prompt: Annotated[
-        EndPrompt, Meta(description="What is said before an idle connection is closed.")
-    ] = EndPrompt()
-    assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
-    mcp: Annotated[Mcp, Meta(description="Tools of MCP servers.")] = Mcp()
-    vision: Annotated[Vision, Meta(description="The model that looks at photos.")] = Vision()
-    log: Annotated[Log, Meta(description="What is written about what happens.")] = Log()
-    metrics: Annotated[
-        Metrics, Meta(description="Numbers about the server, and whether it is well.")
-    ] = Metrics()
+    # The engines come first, since other parts name them.
     vad: Annotated[
         tuple[Chosen, ...],
         Meta(description="Speech or other sound: the first engine that can be had is used."),
@@ -380,6 +327,35 @@ class Config(Section, frozen=True, kw_only=True):
         tuple[Chosen, ...],
         Meta(description="What the assistant can do: each tool with its settings, or false."),
     ]
+    server: Annotated[
+        Server, Meta(description="Where the server listens and how devices reach it.")
+    ] = Server()
+    store: Annotated[
+        Store, Meta(description="Where devices, activations, tokens and memories are kept.")
+    ] = Store()
+    auth: Annotated[Auth, Meta(description="Who may connect.")] = Auth()
+    activation: Annotated[Activation, Meta(description="How a device becomes somebody's.")] = (
+        Activation()
+    )
+    audio: Annotated[Audio, Meta(description="The sound sent to devices.")] = Audio()
+    listen: Annotated[Listen, Meta(description="When an utterance begins and ends.")] = Listen()
+    idle: Annotated[
+        Idle, Meta(description="When a connection on which nothing happens is closed.")
+    ] = Idle()
+    end_prompt: Annotated[
+        EndPrompt, Meta(description="What is said before an idle connection is closed.")
+    ] = EndPrompt()
+    assistant: Annotated[Assistant, Meta(description="Who answers.")] = Assistant()
+    llm_by_mode: Annotated[
+        ByMode,
+        Meta(description="Which language model thinks for which purpose, before those of `llm`."),
+    ] = ByMode()
+    mcp: Annotated[Mcp, Meta(description="Tools of MCP servers.")] = Mcp()
+    vision: Annotated[Vision, Meta(description="The model that looks at photos.")] = Vision()
+    log: Annotated[Log, Meta(description="What is written about what happens.")] = Log()
+    metrics: Annotated[
+        Metrics, Meta(description="Numbers about the server, and whether it is well.")
+    ] = Metrics()
     manager_api: Annotated[ManagerApi, Meta(description="Where a key used to be.")] = msgspec.field(
         default=ManagerApi(), name="manager-api"
     )

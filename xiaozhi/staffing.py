@@ -7,7 +7,7 @@ the new.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -15,21 +15,23 @@ import msgspec
 from twisted.internet.defer import Deferred, DeferredList
 
 from xiaozhi.announcement import Lineup
+from xiaozhi.choices import Wish
 from xiaozhi.conversation import Recall, Talk, know_nothing
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.modes.chat import Chat
 from xiaozhi.phrases import everything
-from xiaozhi.services import engine
+from xiaozhi.preferences import Preferences
+from xiaozhi.services import engine, tts
 from xiaozhi.services.asr import Recognition
-from xiaozhi.services.llm import Minds
+from xiaozhi.services.llm import Minds, Preferring
 from xiaozhi.services.llm.writing import write
 from xiaozhi.services.prompts import Line, Maker, Prompts, Shelf
 from xiaozhi.services.roster import Roster
 from xiaozhi.services.tts import Speaker, Speech, espeak
 from xiaozhi.services.vad import Detector
 from xiaozhi.session import Staff
-from xiaozhi.settings import Audio, Config
+from xiaozhi.settings import Audio, Config, Role
 from xiaozhi.toolbox import See
 from xiaozhi.tooling import Source
 from xiaozhi.tools.kits import Kits
@@ -59,6 +61,8 @@ class Staffing:
         self.recognition = Recognition(made.named("asr"), clock)
         self.minds = Minds(made.named("llm"), clock)
         self.speech = Speech(made.named("tts"), clock)
+        self._models = Preferences(self.minds, engines.standby)
+        self._voices = Preferences(self.speech, engines.standby)
         self.kits = Kits([kit for _, kit in made.engines["tools"]])
         self._resources = attrs.evolve(resources, sources=(self.kits, *resources.sources))
         self._engines = engines
@@ -66,6 +70,7 @@ class Staffing:
         self._audio = engines.workers("audio")
         self._allow(made)
         self._prompts = self._new_prompts()
+        self._prefer(made)
         for roster in self.rosters:
             roster.measure(counters)
         for service in (*self.rosters, self.kits, self._prompts):
@@ -112,14 +117,24 @@ class Staffing:
         """Go on with what was `made`; prompts are made by the new voices."""
         before, self._made = self._made.config, made
         self._engines.here = made
-        for roster in self.rosters:
-            roster.replace(made.named(roster.stage))
+        self.recognition.replace(made.named("asr"))
+        self._prefer(made)
         self.kits.replace([kit for _, kit in made.engines["tools"]])
         self._allow(made)
         if (before.audio, before.tts) != (made.config.audio, made.config.tts):
             self._prompts.disownServiceParent()
             self._prompts = self._new_prompts()
             self._prompts.setServiceParent(self._engines.tree)
+
+    def _prefer(self, made: Made) -> None:
+        """Go on with the models and voices of the settings, those some prefer among them."""
+        config = made.config
+        modes, roles = config.llm_by_mode, config.assistant.roles
+        models = {f"llm_by_mode.{mode}": getattr(modes, mode) for mode in modes.__struct_fields__}
+        models |= {f"assistant.roles: {role.name}: model": role.model for role in roles}
+        voices = {f"assistant.roles: {role.name}: voice": role.voice for role in roles}
+        self._models.replace(made.engines["llm"], _wished(models))
+        self._voices.replace(made.engines["tts"], _wished(voices))
 
     def _allow(self, made: Made) -> None:
         """Let as many answers wait at the encoder as there may be: each has one piece there."""
@@ -140,7 +155,7 @@ class Staffing:
         return Staff(
             self.recognition,
             self._talk(config),
-            lambda name: Voice(self.speech, self._audio, audio, kept),
+            lambda role: self._voice(role, audio, kept),
             self._warm,
             sound,
             config.end_prompt.prompt,
@@ -152,19 +167,38 @@ class Staffing:
         """Tell what talks are made with."""
         engines = self._engines
         return Talk(
-            Chat(lambda purpose, name: self.minds, config.assistant, now, engines.clock),
+            Chat(self.mind, config.assistant, now, engines.clock),
             engines.language,
             self._resources.sources,
             config.listen.exit_commands,
             self._resources.see,
             self._resources.recall,
-            lambda *asked: write(self.minds, *asked),
+            lambda *asked: write(self.mind("memory"), *asked),
             engines.counters,
         )
 
-    def _warm(self) -> None:
-        for roster in self.rosters:
-            roster.warm()
+    def mind(self, purpose: str, wish: Wish | None = None) -> Preferring:
+        """Give the models for a purpose, the one that is wished for first."""
+        chain = self._made.config.llm_by_mode.chain(purpose)
+        return Preferring(self.minds, self._models.members([wish, *chain]))
+
+    def _voice(
+        self, role: Role | None, audio: Audio, kept: Callable[[str], Sequence[bytes]]
+    ) -> Voice:
+        """Make a voice; what is kept was spoken by the usual one."""
+        first = self._voices.members([role.voice if role else None])
+        speaking = tts.Preferring(self.speech, first)
+        return Voice(speaking, self._audio, audio, kept, kept_last=bool(first))
+
+    def _warm(self, role: Role | None) -> None:
+        """Let those get ready who will be asked."""
+        self.recognition.warm()
+        minds = [self.mind("chat", role.model if role else None)]
+        if self._made.config.assistant.intent == "intent_llm":
+            minds.append(self.mind("intent"))
+        for mind in minds:
+            self.minds.warm(mind.first)
+        self.speech.warm(self._voices.members([role.voice if role else None]))
 
     # -- prompts --
 
@@ -199,3 +233,7 @@ class Staffing:
 
 def _nothing(text: str) -> Sequence[bytes]:
     return ()
+
+
+def _wished(wishes: Mapping[str, Wish | None]) -> Mapping[str, Wish]:
+    return {key: wish for key, wish in wishes.items() if wish is not None}

@@ -146,7 +146,7 @@ def build(
     engines.desks["memory"] = lambda usual: Desk(
         **attrs.asdict(usual, recurse=False),
         store=store,
-        think=lambda *asked: write(rooms.staffing.minds, *asked),
+        think=lambda *asked: write(rooms.staffing.mind("memory"), *asked),
         now=time.time,
     )
     engines.desks["tools"] = lambda usual: Room(

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from xiaozhi.audio import SAMPLE_BYTES, Encoder, Resampler
 from xiaozhi.channel import Channel
+from xiaozhi.errors import ServiceError
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.tts import Samples, Sound, Speaker
 from xiaozhi.settings import Audio
@@ -58,11 +59,16 @@ class Voice:
         workers: Workers,
         audio: Audio,
         kept: Callable[[str], Sequence[bytes]] = lambda sentence: (),
+        kept_last: bool = False,
     ) -> None:
-        """Make packets of the format `audio` says; those of some sentences are `kept`."""
+        """Make packets of the format `audio` says; those of some sentences are `kept`.
+
+        If they are in another voice than this one, they are the last resort (`kept_last`).
+        """
         self._speech = speech
         self._workers = workers
         self._kept = kept
+        self._kept_last = kept_last
         self._encoder = Encoder(
             audio.sample_rate, audio.frame_duration, audio.bitrate, audio.complexity
         )
@@ -73,15 +79,23 @@ class Voice:
 
         Raises ServiceError, also after a part of the sentence was yielded.
         """
-        if packets := self._kept(sentence):
-            # They are another encoder's: what comes after them must not build on what was before.
-            self._encoder.reset()
-            for packet in packets:
-                yield packet
-            return
-        async with aclosing(self._packets(self._speech.speak(sentence, language))) as made:
-            async for packet in made:
-                yield packet
+        kept = self._kept(sentence)
+        if self._kept_last or not kept:
+            begun = False
+            try:
+                speaking = self._packets(self._speech.speak(sentence, language))
+                async with aclosing(speaking) as made:
+                    async for packet in made:
+                        begun = True
+                        yield packet
+                return
+            except ServiceError:
+                if begun or not kept:
+                    raise
+        # They are another encoder's: what comes after them must not build on what was before.
+        self._encoder.reset()
+        for packet in kept:
+            yield packet
 
     async def play(self, clip: Clip) -> AsyncGenerator[bytes, None]:
         """Yield the packets of music or the like; raises ServiceError."""

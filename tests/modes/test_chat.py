@@ -41,7 +41,7 @@ class Case(SynchronousTestCase):
         """Ask; `first` is the model for intents. What comes is in `parts`."""
         models: dict[str, Any] = {"chat": minds, "intent": first}
         chat = Chat(
-            lambda purpose, name: models[purpose],
+            lambda purpose, wish: models[purpose],
             Assistant(intent=intent),
             lambda: datetime(2026, 11, 24),
             self.clock,

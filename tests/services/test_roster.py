@@ -279,6 +279,46 @@ class RosterTests(SynchronousTestCase):
             roster.warm()
             self.assertEqual((first.warmed, second.warmed), (1, 1))
 
+    def test_first(self) -> None:
+        """Whoever is preferred is asked first, in that order, if it can and is fit."""
+        able, first, second = Engine("able"), Engine("first"), Engine("second")
+        roster = self.roster(able, second)
+        roster.replace([("e0", able), ("e1", second)], [("g0", first)])
+        preferred = [*roster.guests, roster.members[1]]
+
+        def rank(engine: Engine) -> int:
+            return UNABLE if engine.languages == ("fr",) else int(engine is not able)
+
+        self.assertEqual(self.ask(roster, rank=rank), ["able"])
+        self.assertEqual(self.ask(roster, rank=rank, first=preferred), ["first"])
+        roster.warm(preferred)
+        self.assertEqual((first.warmed, able.warmed), (1, 0))
+        first.languages = ("fr",)
+        self.assertEqual(self.ask(roster, rank=rank, first=preferred), ["second"])
+        roster.failed(preferred[1], GONE)
+        self.assertEqual(self.ask(roster, rank=rank, first=preferred), ["able"])
+        self.assertEqual([member.name for member in roster.order(rank)], ["e0", "e1"])
+
+    def test_guests(self) -> None:
+        """A guest lives, rests, is probed and is measured like a member; others never ask it."""
+        usual, guest = Engine(GONE), Engine(GONE)
+        roster, counters = self.roster(usual), Counters()
+        roster.measure(counters)
+        roster.replace([("e0", usual)], [("g0", guest)])
+        (member,) = roster.guests
+        self.asking(roster).addErrback(lambda failure: failure.trap(ServiceError))
+        self.assertEqual((guest.running, guest.asked), (1, 0))
+        self.asking(roster, first=[member]).addErrback(lambda failure: failure.trap(ServiceError))
+        self.assertEqual((guest.asked, member.fit, roster.able), (1, False, False))
+        told = dict(counters.values("engine_fit"))
+        self.assertEqual(told, {("llm", "e0"): 0, ("llm", "g0"): 0})
+        guest.health = succeed(None)
+        self.advance(1)
+        self.assertEqual((member.fit, roster.able, guest.probed), (True, False, [1.0]))
+        roster.replace([("e0", usual)])
+        self.assertEqual((guest.running, roster.guests), (0, ()))
+        self.assertEqual(list(dict(counters.values("engine_fit"))), [("llm", "e0")])
+
     def test_stop(self) -> None:
         """Stopping ends engines, timers and probes."""
         resting, probed = Engine(GONE), Engine(GONE)

@@ -156,13 +156,13 @@ class Server(MultiService):
         sound = Audio(sample_rate=16000)
         minds: Any = Minds()
         chat = Chat(
-            lambda purpose, name: minds, Assistant(), lambda: datetime(2026, 11, 22), reactor
+            lambda purpose, wish: minds, Assistant(), lambda: datetime(2026, 11, 22), reactor
         )
         staff = Staff(
             Recognition(),  # type: ignore[arg-type]
             Talk(chat, "en"),
-            lambda name: Voice(Speech(), workers, sound),
-            lambda: None,
+            lambda role: Voice(Speech(), workers, sound),
+            lambda role: None,
             AudioParams("opus", 16000, 1, 60),
         )
         terms = Terms(

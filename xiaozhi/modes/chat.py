@@ -12,12 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from xiaozhi.answers import Aside, Part, Pause
+from xiaozhi.choices import Wish
 from xiaozhi.commands import understand
 from xiaozhi.dialogue import Entry
 from xiaozhi.errors import ServiceError
 from xiaozhi.phrases import Key
 from xiaozhi.services.deadline import late
-from xiaozhi.services.llm import Message, Minds
+from xiaozhi.services.llm import Message, Preferring
 from xiaozhi.settings import Assistant
 from xiaozhi.toolbox import Toolbox
 from xiaozhi.tooling import Call, Outcome, Scene, Tool
@@ -44,8 +45,8 @@ class Asked:
     """What the model is told about its part."""
     scene: Scene
     toolbox: Toolbox
-    model: str = ""
-    """The model to think with; "" for the usual."""
+    model: Wish | None = None
+    """The model to think with, before those for chat."""
 
     @property
     def question(self) -> str:
@@ -57,8 +58,8 @@ class Asked:
 class Chat:
     """Free talk with the models for this purpose."""
 
-    minds: Callable[[str, str], Minds]
-    """Gives the models for a purpose ("chat", "intent"), the one of that name first, if any."""
+    minds: Callable[[str, Wish | None], Preferring]
+    """Gives the models for a purpose ("chat", "intent"), with one before them if it is wished."""
     assistant: Assistant
     now: Callable[[], datetime]
     clock: Any
@@ -124,7 +125,7 @@ class _Answering:
 
     async def _intended(self, tools: Sequence[Tool]) -> list[Call]:
         """Ask the model for this purpose what is to be done; what else it says does not count."""
-        minds = self._chat.minds("intent", "")
+        minds = self._chat.minds("intent", None)
         calls: list[Call] = []
         try:
             asking = minds.reply(self._messages, self._asked.language, tools)

@@ -97,6 +97,8 @@ class Roster(MultiService, ABC, Generic[E]):
         self.reactor = reactor
         self.deadlines = deadlines or self.usual
         self.members = tuple(Member(name, engine) for name, engine in engines)
+        self.guests: tuple[Member[E], ...] = ()
+        """Those that are only asked by who prefers them."""
         self._counters = Counters()
         for _, engine in engines:
             self.house(engine)
@@ -107,24 +109,34 @@ class Roster(MultiService, ABC, Generic[E]):
         if IService.providedBy(service) and service.parent is not self:
             service.setServiceParent(self)
 
-    def replace(self, engines: Sequence[tuple[str, E]]) -> None:
-        """Go on with `engines`, in their order; those that were here before are as they were.
+    def replace(
+        self, engines: Sequence[tuple[str, E]], guests: Sequence[tuple[str, E]] = ()
+    ) -> None:
+        """Go on with `engines`, in their order, and `guests`; those here before are as they were.
 
         An engine that is here no more ends when the last that it serves has been served.
         """
-        before: dict[int, Member[E]] = {id(member.engine): member for member in self.members}
-        for member in self.members:
+        before: dict[int, Member[E]] = {id(member.engine): member for member in self.everybody}
+        for member in self.everybody:
             for gauge in _GAUGES:
                 self._counters.forget(gauge, kind=self.stage, engine=member.name)
-        for _, engine in engines:
+        for _, engine in (*engines, *guests):
             self.house(engine)
-        self.members = tuple(
-            before.pop(id(engine)) if id(engine) in before else Member(name, engine)
-            for name, engine in engines
+        self.members, self.guests = (
+            tuple(
+                before.pop(id(engine)) if id(engine) in before else Member(name, engine)
+                for name, engine in some
+            )
+            for some in (engines, guests)
         )
         self.measure(self._counters)
         for member in before.values():
             self._abandon(member)
+
+    @property
+    def everybody(self) -> Sequence[Member[E]]:
+        """The list and its guests."""
+        return (*self.members, *self.guests)
 
     def settled(self) -> Deferred[None]:
         """Wait until every engine is as ready as it will be for now: its model loaded, say."""
@@ -148,7 +160,7 @@ class Roster(MultiService, ABC, Generic[E]):
     def release(self, member: Member[E]) -> None:
         """Note that somebody has been served by `member`."""
         member.users -= 1
-        if member not in self.members:
+        if member not in self.everybody:
             self._end(member)
 
     @abstractmethod
@@ -173,26 +185,31 @@ class Roster(MultiService, ABC, Generic[E]):
     def measure(self, counters: Counters) -> None:
         """Have the metrics tell how the engines do. Two of one name are told as one."""
         self._counters = counters
-        for name in {member.name for member in self.members}:
-            same = [member for member in self.members if member.name == name]
+        for name in {member.name for member in self.everybody}:
+            same = [member for member in self.everybody if member.name == name]
             for gauge, read in _GAUGES.items():
                 counters.gauge(gauge, partial(read, same), kind=self.stage, engine=name)
 
-    def order(self, rank: Callable[[E], int] = lambda _: 0) -> list[Member[E]]:
-        """Tell whom to ask, in order: by `rank` (0 is best, see `UNABLE`), the fit first.
+    def order(
+        self, rank: Callable[[E], int] = lambda _: 0, first: Sequence[Member[E]] = ()
+    ) -> list[Member[E]]:
+        """Tell whom to ask, in order: those who are to be `first`, then by `rank` (0 is best).
 
-        One at rest comes after all others that can do it, but before those that cannot.
+        One at rest comes after all others that can do it, but before those that cannot, whose
+        rank is `UNABLE`.
         """
+        members = dict.fromkeys((*first, *self.members))
 
-        def place(member: Member[E]) -> tuple[bool, bool, int]:
+        def place(member: Member[E]) -> tuple[bool, bool, int, int]:
             ranked = rank(member.engine)
-            return ranked >= UNABLE, not member.fit, ranked
+            preferred = first.index(member) if member in first else len(first)
+            return ranked >= UNABLE, not member.fit, preferred, ranked
 
-        return sorted(self.members, key=place)
+        return sorted(members, key=place)
 
-    def warm(self) -> None:
+    def warm(self, first: Sequence[Member[E]] = ()) -> None:
         """Let whoever will answer get ready: its connection opened, say, or its model loaded."""
-        for member in self.order():
+        for member in self.order(first=first):
             if not member.blamed:  # one that is absent is asked first, and answers nothing
                 getattr(member.engine, "warm", _do_nothing)()
                 return
@@ -270,7 +287,7 @@ class Roster(MultiService, ABC, Generic[E]):
         member.refusals += refused
         # One that is absent says so at once, and one that refuses something is well.
         harmless = isinstance(error, Absent) or (refused and member.refusals < OFTEN)
-        if member.fit and not harmless and member in self.members:
+        if member.fit and not harmless and member in self.everybody:
             member.fit = False
             self._rest(member, error.rest)
 
@@ -283,7 +300,7 @@ class Roster(MultiService, ABC, Generic[E]):
 
     def stopService(self) -> Deferred[None]:
         """Give the probes up, and stop the engines."""
-        for member in self.members:
+        for member in self.everybody:
             recovery, member.recovery = member.recovery, None
             if recovery is not None:
                 recovery.cancel()

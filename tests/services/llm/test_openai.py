@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,21 @@ from xiaozhi.services.engine import Workshop
 from xiaozhi.services.llm import Message, Minds
 from xiaozhi.services.llm.openai import Model, Settings
 from xiaozhi.services.pool import Workers
+from xiaozhi.services.standby import Standby
 from xiaozhi.tooling import Call
 
 KEY = "sk-very-secret"
+
+
+class StandbyTests(contract.ModelContract):
+    """A model that is made by the pool when it is first asked is a model like any."""
+
+    def model(self, **settings: Any) -> Any:
+        server = OpenAIServer("My name is 小智.")
+        self.addCleanup(server.stop)
+        shop = self.workshop()
+        make = partial(Model, Settings(base_url=server.url, **settings), shop)
+        return self.started(Standby("llm", make, shop.pool, reactor))
 
 
 class OpenAITests(contract.ModelContract):

@@ -6,9 +6,9 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from xiaozhi.choices import Chosen
 from xiaozhi.services.llm.openai import Settings as OpenAi
 from xiaozhi.services.logs.masking import Masking, is_secret, secrets_in
-from xiaozhi.settings import Chosen
 
 
 class Masked(SynchronousTestCase):

@@ -18,7 +18,7 @@ from tests.services.streams import StreamTestCase, within
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.deadline import Deadlines
 from xiaozhi.services.learning import SETTLING, Learning
-from xiaozhi.services.llm import Minds, offline, openai
+from xiaozhi.services.llm import Minds, Preferring, offline, openai
 from xiaozhi.services.llm.writing import write
 from xiaozhi.services.memory import Desk, Memories
 from xiaozhi.services.memory import local as module
@@ -56,7 +56,7 @@ class Case(StreamTestCase):
         minds = self.started(Minds(engines, reactor))
 
         def think(*asked: str) -> AsyncGenerator[str, None]:
-            return write(minds, *asked)
+            return write(Preferring(minds), *asked)
 
         desk = Desk(
             **attrs.asdict(shop, recurse=False), store=self.store, think=think, now=lambda: NOON

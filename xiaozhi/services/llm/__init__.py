@@ -72,13 +72,17 @@ class Minds(Roster[Model]):
     usual = DEADLINES
 
     def reply(
-        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+        self,
+        messages: Sequence[Message],
+        language: str,
+        tools: Sequence[Tool] = (),
+        first: Sequence[Member[Model]] = (),
     ) -> AsyncGenerator[Piece, None]:
         """Yield the answer of the first model that has one.
 
-        Models that can do `language` are asked first. One that fails before anything that can
-        be spoken or done is followed by the next at once. Raises ServiceError when one fails
-        after that, or when all have failed.
+        Models that can do `language` are asked first, and among them those of `first`. One that
+        fails before anything that can be spoken or done is followed by the next at once. Raises
+        ServiceError when one fails after that, or when all have failed.
         """
 
         def attempt(member: Member[Model]) -> AsyncGenerator[Piece, None]:
@@ -88,7 +92,7 @@ class Minds(Roster[Model]):
         def rank(model: Model) -> int:
             return 0 if languages.can(model.languages, {language}) else UNABLE
 
-        return self.stream(self.order(rank), attempt)
+        return self.stream(self.order(rank, first), attempt)
 
     async def probe(self, engine: Model) -> None:
         """Have a word with a model."""
@@ -100,6 +104,20 @@ class Minds(Roster[Model]):
                 length += len(piece) if isinstance(piece, str) else 0
                 if length > ENOUGH:
                     return
+
+
+@attrs.frozen
+class Preferring:
+    """The models as somebody asks them who prefers some to the usual order."""
+
+    minds: Minds
+    first: Sequence[Member[Model]] = ()
+
+    def reply(
+        self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield the answer of the first model that has one: see `Minds.reply`."""
+        return self.minds.reply(messages, language, tools, self.first)
 
 
 async def speakable(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple, Protocol
+
+import attrs
 
 from xiaozhi import languages
 from xiaozhi.errors import ServiceError
@@ -73,11 +75,14 @@ class Speech(Roster[Speaker]):
     title = "voice"
     usual = DEADLINES
 
-    def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
+    def speak(
+        self, sentence: str, language: str, first: Sequence[Member[Speaker]] = ()
+    ) -> AsyncGenerator[Sound, None]:
         """Yield `sentence` as sound, in pieces; `language` is the listener's usual one.
 
-        Raises ServiceError if no engine can, or if one fails in the middle: what was heard is
-        not said again.
+        Those of `first` are preferred if they can do the sentence's main language. Raises
+        ServiceError if no engine can, or if one fails in the middle: what was heard is not said
+        again.
         """
         needed = languages.spoken(sentence, language)
         mostly = languages.main(sentence, language)
@@ -91,7 +96,7 @@ class Speech(Roster[Speaker]):
         def attempt(member: Member[Speaker]) -> AsyncGenerator[Sound, None]:
             return self._sounds(member.engine, sentence, mostly, self.patience(member))
 
-        return self.stream(self.order(rank), attempt)
+        return self.stream(self.order(rank, first), attempt)
 
     async def probe(self, engine: Speaker) -> None:
         """Let a voice say a word."""
@@ -119,3 +124,15 @@ class Speech(Roster[Speaker]):
                     yield Sound(speaker.rate, pcm)
         if not length and has_words(sentence):
             raise ServiceError("tts", "no sound")
+
+
+@attrs.frozen
+class Preferring:
+    """The voices as somebody speaks with them who prefers some to the usual order."""
+
+    speech: Speech
+    first: Sequence[Member[Speaker]]
+
+    def speak(self, sentence: str, language: str) -> AsyncGenerator[Sound, None]:
+        """Yield `sentence` as sound: see `Speech.speak`."""
+        return self.speech.speak(sentence, language, self.first)
