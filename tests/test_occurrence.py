@@ -96,6 +96,12 @@ class Moments(SynchronousTestCase):
             following(friday, 1440, "friday", BERLIN).isoformat()[:16], "2026-11-28T00:00"
         )
 
+    def test_left_out(self) -> None:
+        """From within an hour that is left out, the next time is later all the same."""
+        after = datetime(2000, 3, 26, 2, 30, tzinfo=BERLIN)
+        then = following(after, 210, "daily", BERLIN)
+        self.assertGreater(then.timestamp(), after.timestamp())
+
     @given(
         st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(BERLIN)),
         st.integers(0, 1440),

@@ -88,12 +88,17 @@ def at(day: date, minutes: int, zone: tzinfo) -> datetime:
     return datetime.fromtimestamp(wall.timestamp(), zone)
 
 
+def _is_later(moment: datetime, than: datetime) -> bool:
+    # Times of one zone are compared by what clocks show, which an hour that is left out confuses.
+    return moment.timestamp() > than.timestamp()
+
+
 def following(after: datetime, minutes: int, repeat: str, zone: tzinfo) -> datetime:
     """Find the next moment after `after` of what comes again at a local time."""
     today = after.astimezone(zone).date()
     days = (today + timedelta(ahead) for ahead in range(-1, 9))  # 24:00 is of the day before
     moments = (at(day, minutes, zone) for day in days if day.weekday() in REPEATS[repeat])
-    return next(moment for moment in moments if moment > after)
+    return next(moment for moment in moments if _is_later(moment, after))
 
 
 def coming(now: datetime, day: str, minutes: int, either_half: bool, zone: tzinfo) -> datetime:
@@ -109,12 +114,12 @@ def coming(now: datetime, day: str, minutes: int, either_half: bool, zone: tzinf
         moments = [
             at(today + timedelta(ahead), half, zone) for ahead in (-1, 0, 1) for half in halves
         ]
-        return min(moment for moment in moments if moment > now)
+        return min(moment for moment in moments if _is_later(moment, now))
     found = day_named(day, today)
     if either_half and minutes < 420:
         halves.reverse()
     for half in halves:
-        if (moment := at(found, half, zone)) > now:
+        if _is_later(moment := at(found, half, zone), now):
             return moment
     if day.strip().lower() in _WEEKDAYS:
         return at(found + timedelta(7), halves[0], zone)
