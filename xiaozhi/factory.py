@@ -132,6 +132,7 @@ class DeviceFactory(WebSocketServerFactory):
             house.staff,
             talk,
             self.clock,
+            tools.free,
         )
         self.sessions.add(session)
         return Visit(session, identity, house.terms, self.clock, tools)

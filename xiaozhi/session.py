@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -68,13 +68,18 @@ class Session:
         staff: Staff,
         talk: Conversation,
         clock: Any,
+        free: Callable[[], Deferred[None]] = lambda: succeed(None),
     ) -> None:
-        """Serve the device behind `link`; the `talk` with it begins."""
+        """Serve the device behind `link`; the `talk` with it begins.
+
+        It is spoken to when it is `free` to hear that: not while it runs a tool of its own.
+        """
         self.link = link
         self._ears = ears
         self._turn = t.Turn(manners)
         self._staff = staff
         self._talk = talk
+        self._free = free
         self._events: deque[e.Event] | None = deque()
         """What happened and is not dealt with; None once the session is closed."""
         self._work: Deferred[None] | None = None
@@ -300,6 +305,7 @@ class Session:
             frame,
             language,
             self._timers.clock,
+            self._free,
         )
         self._reply = reply
         await reply.perform(parts, self.post)
