@@ -8,7 +8,7 @@ finished as OpenAI does. `called` writes the deltas of a call, as one kind of se
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -43,6 +43,8 @@ class OpenAIServer:
 
     def __init__(self, *script: Any) -> None:
         self.script: tuple[Any, ...] = script
+        self.choose: Callable[[dict[str, Any]], Sequence[Any] | Refusal] = lambda _: self.script
+        """Gives the script for what is asked, or refuses it."""
         self.ends = True
         """Whether the end of an answer is told as such."""
         self.refusal: Refusal | None = None
@@ -83,6 +85,9 @@ class _Completions(Resource):
         of_tools = "tools" in body or any("tool_calls" in told for told in body["messages"])
         if server.toolless is not None and of_tools:
             return self._refuse(request, server.toolless)
+        script = server.choose(body)
+        if isinstance(script, Refusal):
+            return self._refuse(request, script)
         assert body["stream"] is True
         request.notifyFinish().addErrback(lambda _: self._left())
         request.setHeader("content-type", "text/event-stream; charset=utf-8")
@@ -90,7 +95,7 @@ class _Completions(Resource):
         if server.ends:
             first = {"role": "assistant", "content": "", "refusal": None}
             request.write(_event(_chunk(model, first)))
-        for step in server.script:
+        for step in script:
             if step is STALL:
                 return NOT_DONE_YET
             if step is BREAK:
@@ -102,7 +107,7 @@ class _Completions(Resource):
         if not server.ends:
             request.finish()
             return NOT_DONE_YET
-        called = any(isinstance(step, dict) for step in server.script)
+        called = any(isinstance(step, dict) for step in script)
         request.write(_event(_chunk(model, {}, "tool_calls" if called else "stop")))
         usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
         request.write(_event({**_chunk(model, {}), "choices": [], "usage": usage}))

@@ -83,6 +83,29 @@ class Tools(Case):
         self.assertTrue(waiting.called)
         self.assertIn("tts sentence_start: Hello.", self.ask(table, "hi"))
 
+    def test_all_interrupted(self) -> None:
+        """Who interrupts several ends each of them; those that waited for one never begin."""
+        one, two, beside = (Deferred[Any]() for _ in range(3))
+        tools = (tool("one", one, alone=True), tool("two", two, alone=True), tool("x", beside))
+        table = self.table([call("one"), call("two"), call("x")], ["Hello."], tools=tools)
+        self.ask(table, "how much", 1)
+        table.session.receive(Abort())
+        self.assertEqual((one.called, two.called, beside.called), (True, False, True))
+        self.assertEqual(table.told()[-1], "tts stop")
+        self.assertIn("tts sentence_start: Hello.", self.ask(table, "hi"))
+
+    def test_closed(self) -> None:
+        """A close ends whatever an answer waits for: a patient tool, a model in its call."""
+        waiting: Deferred[Any] = Deferred()
+        streaming: Deferred[Any] = Deferred()
+        for steps in ([call("x")], ["Let me ", streaming, call("x")]):
+            table = self.table(steps, tools=(tool("x", waiting, patience=300),))
+            self.ask(table, "how much", 20)
+            table.session.close()
+            self.assertEqual(table.clock.getDelayedCalls(), [])
+            self.assertIsNone(table.session._work)
+        self.assertTrue(waiting.called and streaming.called)
+
     def test_own_tools(self) -> None:
         """What one device's source has is offered to it alone."""
         table = self.table(["Hello."])
@@ -148,13 +171,21 @@ class Goodbye(Case):
 
 
 class Music(Case):
-    def clip(self, seconds: float, over: list[Any], error: bool = False) -> Tool:
-        """Make a tool that plays a tone of so many seconds."""
+    def clip(
+        self,
+        seconds: float,
+        over: list[Any],
+        error: bool = False,
+        stall: Deferred[None] | None = None,
+    ) -> Tool:
+        """Make a tool that plays a tone of so many seconds, and then waits for `stall`."""
 
         async def pcm() -> AsyncGenerator[bytes, None]:
             try:
                 for _ in range(round(seconds * 2)):
                     yield tone(0.5, 24000)
+                if stall is not None:
+                    await stall
                 if error:
                     raise ServiceError("tool", "the radio is off")
             finally:
@@ -218,6 +249,27 @@ class Music(Case):
         table = self.table([call("play")], tools=(self.clip(1, over, error=True),))
         told = self.ask(table, "music", 8)
         self.assertEqual(told[-2:], ["tts sentence_end: Sorry, I lost my thread.", "tts stop"])
+
+    def test_stalls(self) -> None:
+        """A source that says nothing for long is given up: it would keep the turn for ever."""
+        over: list[Any] = []
+        stall: Deferred[None] = Deferred()
+        table = self.table([call("play")], tools=(self.clip(1, over, stall=stall),))
+        self.assertNotIn("tts stop", self.ask(table, "music", 15))
+        table.pass_time(15)
+        self.assertTrue(stall.called)
+        self.assertEqual(
+            table.told()[-2:], ["tts sentence_end: Sorry, I lost my thread.", "tts stop"]
+        )
+        ((seconds, whole),) = (how for how in over if how != "closed")
+        self.assertEqual((round(seconds), whole), (1, True))
+
+    def test_empty(self) -> None:
+        """One without any sound ends like any other."""
+        over: list[Any] = []
+        table = self.table([call("play")], tools=(self.clip(0, over),))
+        self.assertEqual(self.ask(table, "music")[-1], "tts stop")
+        self.assertEqual(over, ["closed", (0.0, True)])
 
 
 ROUGH = Wish("rough")

@@ -323,6 +323,20 @@ class Calling(Case):
         self.successResultOf(free)
         self.successResultOf(called)
 
+    def test_awake(self) -> None:
+        """A device whose user does something runs no tool, though it may never say so."""
+        self.answer = lambda request: None
+        called, free = self.call(PHOTOGRAPH), self.tools.free()
+        self.tools.awake()
+        self.successResultOf(free)
+        self.assertFalse(self.tools.busy)
+        self.reply(1, "a cat")
+        self.successResultOf(called)
+        again = self.call(PHOTOGRAPH)
+        self.assertTrue(self.tools.busy)
+        again.cancel()
+        self.failureResultOf(again, CancelledError)
+
     def test_free_at_the_end(self) -> None:
         """The end of the connection frees whoever waits."""
         self.answer = lambda request: None

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.calendar import FakeCalendar
 from tests.fakes import Table
+from tests.scenes import Steps, call
 from tests.test_protocol import HELLO
 from tests.websocket import FakeStore, Peer, factory, set_clock
 from xiaozhi.device.mcp import Server
@@ -333,6 +334,49 @@ class Tools(Case):
         assert tools is not None
         self.assertEqual(len(tools.tools()), 4)
         self.assertIn("0 messages ignored", peer.protocol.visit.account())
+
+    def at_work(self) -> tuple[Peer, Any]:
+        """Connect a device, and have its model call a tool of its; give the call's request."""
+        minds: Any = Steps([call("self_get_device_status")], ["It is well."])
+        self.table.minds = minds
+        peer = self.ready()
+        for _ in range(2):
+            for request in self.asked(peer):
+                if (reply := Server().answer(request)) is not None:
+                    peer.send({"type": "mcp", "payload": json.loads(str(reply))})
+        peer.send({"type": "listen", "state": "detect", "text": "how is it"})
+        self.table.pass_time(1)
+        (request,) = self.asked(peer)
+        self.assertEqual(request["method"], "tools/call")
+        return peer, request
+
+    def test_no_ear(self) -> None:
+        """While a device runs its tool it is told nothing, even by a reminder that is due."""
+        peer, request = self.at_work()
+        voice: Any = peer.protocol.visit.session
+        voice._say(voice._turn.number, "Tea is ready.")  # as whatever else speaks meanwhile
+        self.table.pass_time(10)
+        self.assertEqual(self.told(peer), [])
+        reply = Server().answer(request)
+        peer.send({"type": "mcp", "payload": json.loads(str(reply))})
+        self.table.pass_time(0.1)
+        self.assertIn("tts start", self.told(peer))
+
+    def test_broken_into(self) -> None:
+        """Whoever breaks into a tool is answered at once: the device is not in it any more."""
+        peer, _ = self.at_work()
+        peer.send({"type": "listen", "state": "detect", "text": "are you there"})
+        self.table.pass_time(1)
+        self.assertIn("tts start", self.told(peer))
+
+    def test_gone_at_work(self) -> None:
+        """No model is told that a tool has failed since its device has gone."""
+        peer, _ = self.at_work()
+        peer.vanish()
+        self.table.pass_time(1)
+        self.assertEqual(len(self.table.minds.asked), 1)
+        self.clock.advance(3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_not_asked(self) -> None:
         """A device that does not say that it can be asked is not."""

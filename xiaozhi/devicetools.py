@@ -78,6 +78,8 @@ class DeviceTools:
         self._learning: Deferred[None] | None = None
         self._freed: list[Deferred[None]] = []
         """Who waits until the device can speak again."""
+        self._awake = False
+        """Whether the device has shown that it does not run what it was asked last."""
         self._closed = False
 
     # -- what the visit tells --
@@ -98,6 +100,14 @@ class DeviceTools:
         else:
             reply.kept.answer.callback(reply.result)
         self._next()
+
+    def awake(self) -> None:
+        """Note that the device has told what its user does: its main loop is not in a tool.
+
+        It never replies to what it does not like, so that this may be the end of a call.
+        """
+        self._awake = True
+        self._release()
 
     def close(self) -> None:
         """Fail whatever is under way: the connection is gone. Idempotent."""
@@ -121,7 +131,7 @@ class DeviceTools:
     @property
     def busy(self) -> bool:
         """Whether the device runs a call, so that it would not hear that speech begins."""
-        return any(asked.method == "tools/call" for asked in self._calls)
+        return not self._awake and any(asked.method == "tools/call" for asked in self._calls)
 
     def free(self) -> Deferred[None]:
         """Wait until the device is not `busy`: the longest call, at most."""
@@ -242,11 +252,16 @@ class DeviceTools:
                 continue  # nobody waits for it any more
             deadline = self._timers.now + asked.seconds
             request = self._calls.call(asked.method, asked.params, asked, deadline)
+            self._awake = False
             self._link.send(wire.Mcp(request))
         if (due := self._calls.next_at()) is None:
             self._timers.cancel("overdue")
         else:
             self._timers.after("overdue", max(0.0, due - self._timers.now), self._overdue)
+        self._release()
+
+    def _release(self) -> None:
+        """Let those go on who want to speak, if they can be heard."""
         if not self.busy:
             freed, self._freed = self._freed, []
             for waiting in freed:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
+from math import inf
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -29,7 +30,7 @@ from xiaozhi.link import Link
 from xiaozhi.pacer import Pacer
 from xiaozhi.phrases import Key, phrase
 from xiaozhi.sentences import Splitter
-from xiaozhi.services.deadline import late
+from xiaozhi.services.deadline import Deadlines, late, timed
 from xiaozhi.speakable import Cleaner
 from xiaozhi.tooling import Clip
 from xiaozhi.voice import Voice
@@ -46,6 +47,9 @@ SETTLE = 0.12
 
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((4.0, "thinking"), (8.0, "still_thinking"))
 """Seconds without an answer, and what the user is told then."""
+
+CLIP: Final = Deadlines(first=20.0, gap=20.0, whole=inf)
+"""How long the source of a clip may say nothing: a turn that never ends keeps its connection."""
 
 LONGEST = 3000
 """Characters of an answer that are spoken: some minutes. Then it is closed."""
@@ -94,7 +98,13 @@ class Reply:
     log = Logger()
 
     def __init__(
-        self, turn: int, link: Link, voice: Voice, frame: float, language: str, clock: Any
+        self,
+        turn: int,
+        link: Link,
+        voice: Voice,
+        frame: float,
+        language: str,
+        clock: Any,
     ) -> None:
         """Answer turn `turn` in `language`; frames last `frame` seconds."""
         self._turn = turn
@@ -254,7 +264,10 @@ class Reply:
         """Have a sentence spoken; it is shown all the same where no voice can."""
         clip = track.clip
         try:
-            made = self._voice.play(clip) if clip else self._voice.speak(track.text, self._language)
+            if clip:
+                made = timed(self._voice.play(clip), self._clock, "tool", CLIP)
+            else:
+                made = self._voice.speak(track.text, self._language)
             async with aclosing(made) as packets:
                 async for packet in packets:
                     await track.packets.put(packet)

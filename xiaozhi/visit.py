@@ -136,7 +136,13 @@ class Visit:
                 if not known and self._ignored == 1:
                     self.log.info("unknown message type {kind!r}, ignored", kind=kind[:40])
             case _:
-                self.session.receive(message)
+                self._hear(message)
+
+    def _hear(self, message: wire.Message) -> None:
+        """Take what concerns the turn."""
+        if not isinstance(message, wire.Sound):  # which comes while a tool runs, too
+            self.tools.awake()
+        self.session.receive(message)
 
     def ring(self, notice: Notice) -> None:
         """Tell the user of a reminder, when nobody is interrupted."""
@@ -174,9 +180,9 @@ class Visit:
         if self._registering is not None:
             self._registering.cancel()
         self._terms.presence.leave(self)
-        self.tools.close()
         self._leave_reminders()
-        self.session.close()
+        self.session.close()  # before its tools fail, or a model would be told of that
+        self.tools.close()
         offset = self._terms.wall() - self._timers.now
         said = tuple(
             Entry(role, text, round(at + offset, 3)) for role, text, at in self.session.said()

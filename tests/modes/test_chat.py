@@ -78,7 +78,26 @@ class Grammar(Case):
         """What the grammar understands needs no model."""
         clock = tool("get_time", Outcome("09:30", say="It is half past nine."))
         parts = self.answer(Steps(), clock, question="what time is it")
-        self.assertEqual(parts, ["It is half past nine."])
+        self.assertEqual(parts, [Pause.WORKING, "It is half past nine."])
+
+    def test_quiet(self) -> None:
+        """A tool during which nothing may be spoken is waited for in silence here, too."""
+        waiting: Deferred[Any] = Deferred()
+        volume = tool("set_volume", waiting, quiet=True)
+        self.ask(Steps(), volume, question="set the volume to 50")
+        self.clock.advance(10)
+        self.assertEqual(self.parts, [Pause.WORKING])
+
+    def test_slow(self) -> None:
+        """Where there is nothing against it, the user is told that it takes a while."""
+        waiting: Deferred[Any] = Deferred()
+        asking = self.ask(Steps(), tool("get_time", waiting), question="what time is it")
+        self.clock.advance(2)
+        self.assertEqual(self.words(), [Aside("looking")])
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        self.assertTrue(waiting.called)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_no_tool(self) -> None:
         """Where the tool is missing, or fails, the model is asked."""
@@ -86,7 +105,7 @@ class Grammar(Case):
         self.answer(minds, question="what time is it")
         broken = tool("get_time", ServiceError("tool", "stopped"))
         self.answer(minds, broken, question="what time is it")
-        self.assertEqual(self.parts, ["No idea.", "Sorry."])
+        self.assertEqual(self.words(), ["No idea.", "Sorry."])
 
     def test_nointent(self) -> None:
         """Without intents there is no grammar, and there are no tools."""

@@ -43,6 +43,10 @@ class DeviceTests(ToolCase):
         }
         return Listener(language=language, own=own)
 
+    def test_quiet(self) -> None:
+        """Nothing is spoken meanwhile: the device that turns its knob has no ear for us."""
+        self.assertTrue(all(tool.quiet and tool.alone for tool in self.kit.tools))
+
     async def test_level(self) -> None:
         """A level is set as it was said, and said."""
         for name, level, language, said in (

@@ -66,16 +66,19 @@ class Chat:
 
     async def answer(self, asked: Asked) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts, as they come; raises ServiceError."""
-        sentence = await self._settled(asked)
-        if sentence:
-            yield sentence
+        settled = False
+        async with aclosing(self._settled(asked)) as parts:
+            async for part in parts:
+                settled = settled or isinstance(part, str)
+                yield part
+        if settled:
             return
         answering = _Answering(self, asked)
         async with aclosing(answering.parts()) as parts:
             async for part in parts:
                 yield part
 
-    async def _settled(self, asked: Asked) -> str:
+    async def _settled(self, asked: Asked) -> AsyncGenerator[Part, None]:
         """Answer what a grammar understands: without a model, and without a network."""
         command = (
             None
@@ -83,10 +86,37 @@ class Chat:
             else understand(asked.question, asked.language)
         )
         if command is None or asked.toolbox.find(asked.scene.device, command.tool) is None:
-            return ""
-        call = Call("", command.tool, command.arguments)
-        outcome = await asked.toolbox.call(call, asked.scene)
-        return outcome.say  # if there is none, the model may find another way
+            return
+        calls = [Call("", command.tool, command.arguments)]
+        outcomes: list[Outcome] = []
+        async with aclosing(self.have_done(calls, asked, outcomes)) as parts:
+            async for part in parts:
+                yield part
+        # If there is nothing to say, the model may find another way.
+        yield outcomes[0].say or Pause.THINKING
+
+    async def have_done(
+        self, calls: Sequence[Call], asked: Asked, outcomes: list[Outcome], said: bool = False
+    ) -> AsyncGenerator[Part, None]:
+        """Have `calls` done, and add what comes of each to `outcomes`.
+
+        Meanwhile, unless nothing may be spoken, the user is told that it takes a while; not at
+        once, if something was `said` before.
+        """
+        yield Pause.WORKING
+        failures: list[Failure] = []
+        doing = Deferred.fromCoroutine(asked.toolbox.run(calls, asked.scene))
+        doing.addCallbacks(outcomes.extend, failures.append)  # raised below, if anybody waits
+        try:
+            if not asked.toolbox.quiet(calls):
+                for patience, key in PATIENCE[said:]:
+                    if await late(doing, self.clock, patience):
+                        yield Aside(key)
+            await doing
+        finally:
+            doing.cancel()
+        for failure in failures:
+            failure.raiseException()
 
 
 class _Answering:
@@ -175,22 +205,11 @@ class _Answering:
             for number, call in enumerate(calls)
         ]
         self._messages.append(Message("assistant", words, tuple(named)))
-        yield Pause.WORKING
         outcomes: list[Outcome] = []
-        failures: list[Failure] = []
-        toolbox, scene = self._asked.toolbox, self._asked.scene
-        doing = Deferred.fromCoroutine(toolbox.run(named, scene))
-        doing.addCallbacks(outcomes.extend, failures.append)  # raised below, if anybody waits
-        try:
-            if not toolbox.quiet(named):
-                for patience, key in PATIENCE[bool(words.strip()) :]:
-                    if await late(doing, self._chat.clock, patience):
-                        yield Aside(key)
-            await doing
-        finally:
-            doing.cancel()
-        for failure in failures:
-            failure.raiseException()
+        said = bool(words.strip())
+        async with aclosing(self._chat.have_done(named, self._asked, outcomes, said)) as parts:
+            async for part in parts:
+                yield part
         for call, outcome in zip(named, outcomes, strict=True):
             self._messages.append(Message("tool", outcome.text or "done", call_id=call.id))
         self._clumsy += any(outcome.bad_arguments for outcome in outcomes)

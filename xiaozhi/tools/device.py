@@ -74,6 +74,7 @@ def _tool(name: str, knob: _Knob) -> Tool:
         },
         alone=True,
         patience=15.0,
+        quiet=True,  # as the device's own tools are
     )
 
 
