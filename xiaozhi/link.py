@@ -7,9 +7,10 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
+from xiaozhi.messages import Down
 from xiaozhi.scope import Scope
 from xiaozhi.services.counters import Counters
-from xiaozhi.wire import Down, encode, encode_binary
+from xiaozhi.wire import encode, encode_binary
 
 PATIENCE = 20.0
 """Seconds after which a device that does not read what it is sent is let go."""

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xiaozhi import wire
+from xiaozhi import messages, wire
 from xiaozhi.errors import BadMessage
 from xiaozhi.identity import identify
 from xiaozhi.link import Link
@@ -283,12 +283,12 @@ class DeviceProtocol(WebSocketServerProtocol):
         else:
             message = wire.decode_text(payload)
         self._malformed = 0
-        if isinstance(message, wire.Hello):
+        if isinstance(message, messages.Hello):
             self._welcome(message, visit)
         elif self._strangled is None:
             visit.receive(message)  # what comes before the hello is not for us
 
-    def _welcome(self, hello: wire.Hello, visit: Visit) -> None:
+    def _welcome(self, hello: messages.Hello, visit: Visit) -> None:
         """Answer the first hello; a second answer would poison the firmware's next talk."""
         if self._strangled is None:
             return
@@ -296,7 +296,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         link = visit.session.link
         if hello.version is not None:
             link.version = _framing(str(hello.version))
-        link.send(wire.Welcome.declaring(1, visit.session.downlink))
+        link.send(messages.Welcome.declaring(1, visit.session.downlink))
         visit.arrive(hello, self._address)
 
     def _hello_came(self) -> None:

@@ -26,6 +26,7 @@ from xiaozhi.dialogue import cut
 from xiaozhi.errors import ServiceError
 from xiaozhi.events import Plays, Speaks
 from xiaozhi.link import Link
+from xiaozhi.messages import Llm, Tts
 from xiaozhi.pacer import Pacer
 from xiaozhi.phrases import Key, phrase
 from xiaozhi.sentences import Splitter
@@ -33,7 +34,6 @@ from xiaozhi.services.deadline import late
 from xiaozhi.speakable import Cleaner
 from xiaozhi.tooling import Clip
 from xiaozhi.voice import Voice
-from xiaozhi.wire import Llm, Tts
 
 T = TypeVar("T")
 

@@ -17,6 +17,7 @@ from xiaozhi.errors import Unavailable
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
 from xiaozhi.limits import Crowd
+from xiaozhi.messages import Obeyed, Order
 from xiaozhi.presence import Presence
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth import Gate, make_gate
@@ -42,7 +43,6 @@ from xiaozhi.staffing import Resources, Staffing
 from xiaozhi.tooling import Picture
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
-from xiaozhi.wire import Obeyed, Order
 
 
 @attrs.frozen
