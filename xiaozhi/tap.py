@@ -51,7 +51,7 @@ from xiaozhi.services.reminders import Reminders  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
-from xiaozhi.services.web.api import Api, Verbs  # noqa: E402
+from xiaozhi.services.web.api import Api, Means  # noqa: E402
 from xiaozhi.services.web.health import Alive, Condition, Ready  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
 from xiaozhi.services.web.mcp import Endpoint, McpPages  # noqa: E402
@@ -177,7 +177,7 @@ def build(
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
     operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
-    verbs = Verbs(
+    means = Means(
         store,
         rooms.enrolment,
         time.time,
@@ -192,7 +192,7 @@ def build(
     photos = rooms.explain()
     pages = {
         **walls.pages,
-        "api": Api(operators, verbs),
+        "api": Api(operators, means),
         "mcp": McpPages(endpoint),
         PHOTOS: photos,
     }
