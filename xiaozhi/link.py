@@ -54,9 +54,8 @@ class Link:
         counters: Counters | None = None,
     ) -> None:
         """Send through `socket`, as session `session_id` of `device`; tell `counters`."""
-        self.session_id = session_id
         self.scope = Scope(session_id, device)
-        """Of whom the log speaks."""
+        """The session and its device, as the log speaks of them."""
         self.version = 1
         """The device's binary framing."""
         self.badge = False
@@ -77,7 +76,7 @@ class Link:
 
     def send(self, message: Down) -> bool:
         """Tell the device; say whether the message went."""
-        return self.text(encode(message, self.session_id))
+        return self.text(encode(message, self.scope.session))
 
     def text(self, payload: bytes) -> bool:
         """Send a text frame as it is; say whether it went."""

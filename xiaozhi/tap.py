@@ -236,12 +236,11 @@ def _site(
         return rooms.offer.proxies
 
     guests = Endpoint(rooms.mcp, kept.store, walls.crowd, counters, Refusals(clock), proxies)
-    photos = rooms.explain()
     pages = {
         **walls.pages,
         "api": Api(Operators(kept.store, proxies, counters, clock), means),
         "mcp": McpPages(guests),
-        PHOTOS: photos,
+        PHOTOS: rooms.photos,
     }
     return site(
         rooms.factory,
@@ -251,7 +250,7 @@ def _site(
         pages,
         walls.crowd.most,
         lambda limit: counters.count("connections_refused", reason=limit),
-        {f"/{PHOTOS}": photos.allows},
+        {f"/{PHOTOS}": rooms.photos.allows},
     )
 
 

@@ -184,7 +184,7 @@ class Visit:
         if said and self.identity.known:
             self._terms.remember(
                 SessionMemory(
-                    session_id=self.session.link.session_id,
+                    session_id=self.session.link.scope.session,
                     device_id=self.identity.device,
                     began=self._began,
                     ended=self._terms.wall(),
