@@ -21,6 +21,8 @@ from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
 from xiaozhi.mcpvalues import FAILED
+from xiaozhi.messages import AudioParams
+from xiaozhi.messages import Sound as Packet
 from xiaozhi.modes.chat import Chat
 from xiaozhi.services.asr import Transcript
 from xiaozhi.services.counters import Counters
@@ -31,8 +33,6 @@ from xiaozhi.settings import Assistant, Audio, Role
 from xiaozhi.tooling import Outcome, Picture, Scene, Source, Tool
 from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
-from xiaozhi.wire import AudioParams
-from xiaozhi.wire import Sound as Packet
 
 
 def tone(seconds: float, rate: int = 16000, volume: int = 12000) -> bytes:

@@ -22,13 +22,13 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 
 from tests.fakes import Table, packets, silence, tone
 from tests.services.streams import StreamTestCase, within
+from xiaozhi.messages import ListenStart, Sound
 from xiaozhi.phrases import Key, everything, phrase
 from xiaozhi.services.asr import Recognition, Transcript
 from xiaozhi.services.deadline import Deadlines
 from xiaozhi.services.llm import Message, Minds, Piece
 from xiaozhi.services.tts import Speech
 from xiaozhi.tooling import Tool
-from xiaozhi.wire import ListenStart, Sound
 
 SHORT: Final = 0.4
 """Seconds an engine has, and a list a bit more."""

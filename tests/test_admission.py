@@ -299,7 +299,7 @@ class Handshake(SynchronousTestCase):
         lines = ["GET / HTTP/1.1", "Device-Id: Ä1"]
         lines += [f"{name}: {text}" for name, text in HANDSHAKE.items()]
         peer.protocol.dataReceived("\r\n".join([*lines, "", ""]).encode())
-        self.assertEqual(peer.protocol._caller.identity, Identity("ä1", "ä1", "header"))
+        self.assertEqual(peer.protocol._approach.caller.identity, Identity("ä1", "ä1", "header"))
 
 
 class _Line(Protocol):

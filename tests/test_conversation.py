@@ -14,10 +14,10 @@ from tests.scenes import Kit, Steps, call, tool
 from xiaozhi.choices import Wish
 from xiaozhi.errors import ServiceError
 from xiaozhi.events import Due
+from xiaozhi.messages import Abort, Detect, ListenStart
 from xiaozhi.services.store import Fact, Recollection
 from xiaozhi.settings import Assistant, Role
 from xiaozhi.tooling import Clip, Outcome, Scene, Tool
-from xiaozhi.wire import Abort, Detect, ListenStart
 
 LONG = "is a thing that takes many words to tell, " * 4
 

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import FakeLink
-from xiaozhi import wire
+from xiaozhi import messages, wire
 from xiaozhi.device.mcp import Server
 from xiaozhi.device.mcp import Tool as Own
 from xiaozhi.devicetools import ANSWER, CALL, PAGES, PHOTO, QUEUE, TOOLS, WAIT, DeviceTools, Late
@@ -56,7 +56,7 @@ class Case(SynchronousTestCase):
         """Reply, through the wire."""
         frame = '{"session_id":"","type":"mcp","payload":' + answer + "}"
         message = wire.decode_text(frame.encode())
-        assert isinstance(message, wire.Mcp)
+        assert isinstance(message, messages.Mcp)
         self.tools.receive(message.payload)
 
     def reply(self, number: int, result: Any) -> None:

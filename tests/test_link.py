@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from xiaozhi.link import PATIENCE, Link
-from xiaozhi.wire import TTS_START, Pong
+from xiaozhi.messages import TTS_START, Pong
 
 
 class FakeSocket:

@@ -12,13 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import Here
 from xiaozhi.errors import ConfigError
+from xiaozhi.messages import Order
 from xiaozhi.mistakes import words
 from xiaozhi.operating import NOTICE, Operator, Process
 from xiaozhi.scope import Scope, about
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.sparing import EACH, WINDOW
 from xiaozhi.services.systemd import Manager
-from xiaozhi.wire import Order
 
 
 class FakePlan:

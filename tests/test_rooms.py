@@ -22,6 +22,7 @@ from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.factory import AT_ONCE
 from xiaozhi.identity import Identity
 from xiaozhi.limits import Crowd
+from xiaozhi.messages import AudioParams, Obeyed, Order
 from xiaozhi.presence import Presence
 from xiaozhi.rooms import Prepared, Rooms, Walls
 from xiaozhi.services import engine
@@ -34,7 +35,6 @@ from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.web.health import Alive
 from xiaozhi.staffing import SETTLING
 from xiaozhi.upkeep import Log as LogSettings
-from xiaozhi.wire import AudioParams, Obeyed, Order
 
 FIRST = "asr: [{use: whisper, model: a}, pocketsphinx]\n"
 

@@ -25,10 +25,16 @@ from tests.fakes import (
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
+from xiaozhi.messages import (
+    Abort,
+    Detect,
+    ListenStart,
+    ListenStop,
+    Sound,
+)
 from xiaozhi.scope import Scope, current
 from xiaozhi.services.asr import Transcript
 from xiaozhi.turn import Manners
-from xiaozhi.wire import Abort, Detect, ListenStart, ListenStop, Sound
 
 ANSWER = [
     "stt: hello",

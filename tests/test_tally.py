@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import FakeRecognition, Table, silence, tone
-from xiaozhi.wire import Abort, Detect, ListenStart
+from xiaozhi.messages import Abort, Detect, ListenStart
 
 
 class Told(SynchronousTestCase):

@@ -14,7 +14,7 @@ from tests.turn_table import documented, table
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
-from xiaozhi.wire import (
+from xiaozhi.messages import (
     CANCEL_TONE,
     TTS_START,
     TTS_STOP,

@@ -17,11 +17,11 @@ from tests.websocket import FakeStore, Peer, factory, set_clock
 from xiaozhi.device.mcp import Server
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory
+from xiaozhi.messages import Obeyed, Order
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store.records import Entry, Reminder, SessionMemory
 from xiaozhi.services.web.address import Arrival, seen
 from xiaozhi.turn import Manners
-from xiaozhi.wire import Obeyed, Order
 
 BADGE = HELLO | {"features": {"badge": True}}
 PATH = "/xiaozhi/v1/?device-id=AA%3A01"

@@ -10,7 +10,18 @@ from typing import get_args
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
-from xiaozhi.wire import Abort, Alert, Control, Down, ListenStart, ListenStop, Mode, Sound, Stt, Tts
+from xiaozhi.messages import (
+    Abort,
+    Alert,
+    Control,
+    Down,
+    ListenStart,
+    ListenStop,
+    Mode,
+    Sound,
+    Stt,
+    Tts,
+)
 
 DOCUMENT = Path(__file__).parent.parent / "ARCHITECTURE.md"
 BEGIN, END = "<!-- turn table: make docs -->\n", "<!-- end of the turn table -->\n"

@@ -17,7 +17,7 @@ from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xiaozhi import __version__, wire
+from xiaozhi import __version__, messages
 from xiaozhi.errors import ServiceError
 from xiaozhi.jsonrpc import Calls, Fault, notification
 from xiaozhi.link import Link
@@ -167,7 +167,7 @@ class DeviceTools:
         for last in (False, True):
             try:
                 await self._ask("initialize", self._introduction(), ANSWER)
-                self._link.send(wire.Mcp(notification("notifications/initialized")))
+                self._link.send(messages.Mcp(notification("notifications/initialized")))
                 await self._list()
             except ServiceError as error:
                 if last:
@@ -253,7 +253,7 @@ class DeviceTools:
             deadline = self._timers.now + asked.seconds
             request = self._calls.call(asked.method, asked.params, asked, deadline)
             self._awake = False
-            self._link.send(wire.Mcp(request))
+            self._link.send(messages.Mcp(request))
         if (due := self._calls.next_at()) is None:
             self._timers.cancel("overdue")
         else:

@@ -11,7 +11,13 @@ from collections.abc import Callable
 import attrs
 
 from xiaozhi.endpointing import Hush, Speech
-from xiaozhi.wire import Abort, Down, ListenStart, ListenStop, Sound
+from xiaozhi.messages import (
+    Abort,
+    Down,
+    ListenStart,
+    ListenStop,
+    Sound,
+)
 
 # -- events --
 

@@ -11,7 +11,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall, deferLater
 
-from xiaozhi import wire
+from xiaozhi import messages
 from xiaozhi.conversation import Conversation
 from xiaozhi.devicetools import DeviceTools
 from xiaozhi.ears import Ears
@@ -85,7 +85,7 @@ class DeviceFactory(WebSocketServerFactory):
         self.options = {name: getattr(self, name) for name in WebSocketServerProtocol.CONFIG_ATTRS}
         """What each protocol is given."""
 
-    async def furnish(self, house: House, staff: Callable[[wire.AudioParams], Staff]) -> None:
+    async def furnish(self, house: House, staff: Callable[[messages.AudioParams], Staff]) -> None:
         """Serve as `house` says from now on.
 
         Sessions there are go on with `staff`, made for the sound each was promised. That is done
@@ -93,7 +93,7 @@ class DeviceFactory(WebSocketServerFactory):
         """
         self._house = house
         # One for each sound there is, of which there are few.
-        made: dict[wire.AudioParams, Staff] = {}
+        made: dict[messages.AudioParams, Staff] = {}
         before = list(self.sessions)  # those that come meanwhile are made with the new house
         for first in range(0, len(before), AT_ONCE):
             if first:

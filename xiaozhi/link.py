@@ -7,9 +7,10 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
+from xiaozhi.messages import Down
 from xiaozhi.scope import Scope
 from xiaozhi.services.counters import Counters
-from xiaozhi.wire import Down, encode, encode_binary
+from xiaozhi.wire import encode, encode_binary
 
 PATIENCE = 20.0
 """Seconds after which a device that does not read what it is sent is let go."""
@@ -53,9 +54,8 @@ class Link:
         counters: Counters | None = None,
     ) -> None:
         """Send through `socket`, as session `session_id` of `device`; tell `counters`."""
-        self.session_id = session_id
         self.scope = Scope(session_id, device)
-        """Of whom the log speaks."""
+        """The session and its device, as the log speaks of them."""
         self.version = 1
         """The device's binary framing."""
         self.badge = False
@@ -76,7 +76,7 @@ class Link:
 
     def send(self, message: Down) -> bool:
         """Tell the device; say whether the message went."""
-        return self.text(encode(message, self.session_id))
+        return self.text(encode(message, self.scope.session))
 
     def text(self, payload: bytes) -> bool:
         """Send a text frame as it is; say whether it went."""

@@ -16,12 +16,12 @@ from twisted.python.failure import Failure
 
 from xiaozhi.changes import live
 from xiaozhi.errors import ConfigError, ServiceError, Unavailable
+from xiaozhi.messages import Obeyed, Order
 from xiaozhi.scope import about, current
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.sparing import Sparing
 from xiaozhi.services.systemd import Manager
-from xiaozhi.wire import Obeyed, Order
 
 NOTICE: Final = 1.0
 """Seconds between the answer to a restart and the restart."""

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall, ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xiaozhi import wire
+from xiaozhi import messages, wire
 from xiaozhi.errors import BadMessage
 from xiaozhi.identity import identify
 from xiaozhi.link import Link
@@ -49,6 +50,15 @@ _REFUSALS = {
 }
 
 
+@attrs.frozen
+class Approach:
+    """How somebody comes to the door, as the request says."""
+
+    caller: Caller
+    arrival: Arrival
+    framing: int
+
+
 class DeviceProtocol(WebSocketServerProtocol):
     """One device's WebSocket."""
 
@@ -62,13 +72,11 @@ class DeviceProtocol(WebSocketServerProtocol):
     def __init__(self) -> None:
         super().__init__()
         self.visit: Visit | None = None
-        self._caller: Caller | None = None
-        self._arrival: Arrival | None = None
+        self._approach: Approach | None = None
         self._address = ""
         """Where the device is, once it has a place among the connections."""
         self._admission: Deferred[Verdict] | None = None
         self._how = ""
-        self._version = 1
         self._malformed = 0
         self._complained = False
         self._strangled: IDelayedCall | None = None
@@ -85,21 +93,21 @@ class DeviceProtocol(WebSocketServerProtocol):
 
         That is the Deferred that is returned, of which Autobahn's annotations know nothing.
         """
-        if self._caller is not None:
+        if self._approach is not None:
             # Autobahn reads on meanwhile, and would let this one in by the first one's right.
             self._give_up()
             raise ConnectionDeny(400, "Bad Request")
         headers = _decoded(request.headers)
         identity = identify(request.params, headers)
         gate = self.factory.gate
-        self._arrival = arrival = _arrival(self.transport, headers)
-        self._caller = gate.caller(identity, arrival.peer, request.params, headers)
-        self._enter(self._caller)
-        self._version = _framing(headers.get("protocol-version", ""))
+        arrival = _arrival(self.transport, headers)
+        caller = gate.caller(identity, arrival.peer, request.params, headers)
+        self._approach = Approach(caller, arrival, _framing(headers.get("protocol-version", "")))
+        self._enter(caller)
         if not self.factory.answers_pings(identity):
             self.autoPingInterval = 0
         answer: Deferred[None] = Deferred()
-        admission = self._admission = gate.admit(self._caller)
+        admission = self._admission = gate.admit(caller)
         admission.addCallbacks(
             self._decided, self._undecided, callbackArgs=(answer,), errbackArgs=(answer,)
         )
@@ -132,18 +140,18 @@ class DeviceProtocol(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         """The handshake is done: the device may speak."""
-        assert self._caller is not None, "Autobahn opens only after onConnect"
-        assert self._arrival is not None, "and that sets both"
-        identity, clock = self._caller.identity, self.factory.clock
+        approach, clock = self._approach, self.factory.clock
+        assert approach is not None, "Autobahn opens only after onConnect"
+        identity = approach.caller.identity
         link = Link(self, secrets.token_hex(6), clock, identity.device, self.factory.counters)
-        link.version = self._version
+        link.version = approach.framing
         # HTTP was this transport's producer until now; who writes must know of slow readers.
         self.transport.unregisterProducer()
         self.transport.registerProducer(link, True)
         with about(link.scope):
-            self.visit = self.factory.admit(link, identity, self._arrival)
+            self.visit = self.factory.admit(link, identity, approach.arrival)
             self._strangled = clock.callLater(PATIENCE, self.say_goodbye, 1002, "no hello came")
-            self._report(self._caller)
+            self._report(approach)
         self.factory.counters.count("connections_opened")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -227,8 +235,8 @@ class DeviceProtocol(WebSocketServerProtocol):
         if not isinstance(verdict, Admitted):
             answer.errback(ConnectionDeny(401, "Unauthorized"))
         elif self.factory.crowd.closed:  # since it was asked
-            assert self._caller is not None, "it was asked about"
-            answer.errback(self._no_room(self._caller, "closed"))
+            assert self._approach is not None, "it was asked about"
+            answer.errback(self._no_room(self._approach.caller, "closed"))
         else:
             self._how = verdict.how
             answer.callback(None)
@@ -245,9 +253,9 @@ class DeviceProtocol(WebSocketServerProtocol):
         if self._admission is not None:
             self._admission.cancel()
 
-    def _report(self, caller: Caller) -> None:
+    def _report(self, approach: Approach) -> None:
         """Say who has connected, and how."""
-        identity = caller.identity
+        caller, identity = approach.caller, approach.caller.identity
         self.logger.info(
             "{device} connected from {peer} to {path} "
             "(id from {source}, let in by {how}, framing {version})",
@@ -256,7 +264,7 @@ class DeviceProtocol(WebSocketServerProtocol):
             path=masked(self.http_request_uri),
             source=identity.source,
             how=self._how,
-            version=self._version,
+            version=approach.framing,
         )
         if not identity.known:
             self.logger.warn(
@@ -283,12 +291,12 @@ class DeviceProtocol(WebSocketServerProtocol):
         else:
             message = wire.decode_text(payload)
         self._malformed = 0
-        if isinstance(message, wire.Hello):
+        if isinstance(message, messages.Hello):
             self._welcome(message, visit)
         elif self._strangled is None:
             visit.receive(message)  # what comes before the hello is not for us
 
-    def _welcome(self, hello: wire.Hello, visit: Visit) -> None:
+    def _welcome(self, hello: messages.Hello, visit: Visit) -> None:
         """Answer the first hello; a second answer would poison the firmware's next talk."""
         if self._strangled is None:
             return
@@ -296,7 +304,7 @@ class DeviceProtocol(WebSocketServerProtocol):
         link = visit.session.link
         if hello.version is not None:
             link.version = _framing(str(hello.version))
-        link.send(wire.Welcome.declaring(1, visit.session.downlink))
+        link.send(messages.Welcome.declaring(1, visit.session.downlink))
         visit.arrive(hello, self._address)
 
     def _hello_came(self) -> None:

@@ -27,6 +27,7 @@ from xiaozhi.dialogue import cut
 from xiaozhi.errors import ServiceError
 from xiaozhi.events import Plays, Speaks
 from xiaozhi.link import Link
+from xiaozhi.messages import Llm, Tts
 from xiaozhi.pacer import Pacer
 from xiaozhi.phrases import Key, phrase
 from xiaozhi.sentences import Splitter
@@ -34,7 +35,6 @@ from xiaozhi.services.deadline import Deadlines, late, timed
 from xiaozhi.speakable import Cleaner
 from xiaozhi.tooling import Clip
 from xiaozhi.voice import Voice
-from xiaozhi.wire import Llm, Tts
 
 T = TypeVar("T")
 

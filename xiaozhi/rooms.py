@@ -17,6 +17,7 @@ from xiaozhi.errors import Unavailable
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
 from xiaozhi.limits import Crowd
+from xiaozhi.messages import Obeyed, Order
 from xiaozhi.presence import Presence
 from xiaozhi.services.activation import Enrolment
 from xiaozhi.services.auth import Gate, make_gate
@@ -42,7 +43,6 @@ from xiaozhi.staffing import Resources, Staffing
 from xiaozhi.tooling import Picture
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
-from xiaozhi.wire import Obeyed, Order
 
 
 @attrs.frozen
@@ -105,8 +105,10 @@ class Rooms:
         self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
         self.mcp.replace(config.mcp)
         self.mcp.setServiceParent(engines.tree)
-        self.vision = Vision(config.vision, engines.workshop("vision"))
-        self.vision.setServiceParent(engines.tree)
+        vision = Vision(config.vision, engines.workshop("vision"))
+        vision.setServiceParent(engines.tree)
+        self.photos = Explain(vision, Passes(), self._language)
+        """The page that looks at photos."""
         memories = walls.memories
         recall = know_nothing if memories is None else memories.recall
         resources = Resources((self.mcp,), self._see, recall)
@@ -128,7 +130,6 @@ class Rooms:
             time.time,
         )
         self.enrolment.setServiceParent(engines.tree)
-        self.passes = Passes()
         self.factory = DeviceFactory(self._house(), gate, engines.clock, walls.crowd)
 
     @property
@@ -173,7 +174,7 @@ class Rooms:
             self.factory.gate.mint, config.auth, config.activation, config.server.max_devices
         )
         if config.vision != before.vision:
-            self.vision.heed(config.vision)
+            self.photos.vision.heed(config.vision)
         self.offer.public = public(config.server.public_url)
         self.offer.framing = config.audio.framing
         self.offer.proxies = prepared.proxies
@@ -188,7 +189,7 @@ class Rooms:
 
     def _see(self, picture: Picture, language: str) -> Deferred[str]:
         """Look at a picture that a tool gave."""
-        return self.vision.describe(picture, "", language)
+        return self.photos.vision.describe(picture, "", language)
 
     def _admit_by(self, gate: Gate) -> None:
         """Have another gate judge who comes from now on."""
@@ -236,17 +237,12 @@ class Rooms:
     def _photos(self, device: str, arrival: Arrival) -> Mapping[str, str]:
         """Tell a device where its photos go, and with which token."""
         url = self.offer.address(arrival).http(f"/{PATH}")
-        return {"url": url, "token": self.passes.mint(device)}
+        return {"url": url, "token": self.photos.passes.mint(device)}
 
-    def explain(self) -> Explain:
-        """Make the page that looks at photos."""
-        presence = self._walls.presence
-
-        def language(device: str) -> str:
-            guest = presence.find(device)
-            return "" if guest is None else guest.language
-
-        return Explain(self.vision, self.passes, language)
+    def _language(self, device: str) -> str:
+        """Tell what a connected device speaks; "" of any other."""
+        guest = self._walls.presence.find(device)
+        return "" if guest is None else guest.language
 
 
 def _limits(listen: ListenSettings) -> Limits:

@@ -13,7 +13,6 @@ from twisted.python.failure import Failure
 
 from xiaozhi import events as e
 from xiaozhi import turn as t
-from xiaozhi import wire
 from xiaozhi.answers import Part
 from xiaozhi.conversation import Conversation, Talk
 from xiaozhi.dialogue import Entry
@@ -21,6 +20,17 @@ from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
+from xiaozhi.messages import (
+    Abort,
+    AudioParams,
+    Detect,
+    Heard,
+    ListenStart,
+    ListenStop,
+    Message,
+    Sound,
+    Stt,
+)
 from xiaozhi.phrases import phrase
 from xiaozhi.reply import Reply
 from xiaozhi.scope import about
@@ -42,7 +52,7 @@ class Staff:
     """Makes the voice of one answer, in that role or (None) the usual."""
     warm: Callable[[Role | None], None]
     """Gets the engines ready for that role, since they will be needed soon."""
-    downlink: wire.AudioParams
+    downlink: AudioParams
     """What is sent, as the welcome declares it."""
     farewell: str = ""
     """What is said to who has not spoken for long; "" for a phrase in their language."""
@@ -85,11 +95,11 @@ class Session:
         self._tally = Tally(staff.counters, self._turn.state)
         self.stirred: float = clock.seconds()
         """When anything last happened but sound in which nobody speaks."""
-        self._latest: tuple[wire.Message | None, float] = (None, 0.0)
+        self._latest: tuple[Message | None, float] = (None, 0.0)
         """The message before this one, and when it came."""
 
     @property
-    def downlink(self) -> wire.AudioParams:
+    def downlink(self) -> AudioParams:
         """The sound that is sent, as it is declared once and for all."""
         return self._staff.downlink
 
@@ -115,18 +125,18 @@ class Session:
 
     # -- in --
 
-    def receive(self, message: wire.Message) -> None:
+    def receive(self, message: Message) -> None:
         """Take a message of the device's that concerns the turn."""
-        if isinstance(message, wire.Detect) and self._repeats(message):
+        if isinstance(message, Detect) and self._repeats(message):
             return
         self._latest = message, self._timers.now
         match message:
-            case wire.Sound() | wire.ListenStart() | wire.ListenStop() | wire.Abort():
+            case Sound() | ListenStart() | ListenStop() | Abort():
                 self.post(message)
-            case wire.Detect(text):
+            case Detect(text):
                 self.post(e.Detected(text, self._ears.follows_sound(self._timers.now)))
 
-    def _repeats(self, message: wire.Message) -> bool:
+    def _repeats(self, message: Message) -> bool:
         """Say whether the device stutters: the same message again, at once."""
         before, when = self._latest
         return message == before and self._timers.now - when < STUTTER
@@ -135,7 +145,7 @@ class Session:
         """Let the turn decide on `event`; what comes of it meanwhile waits its turn."""
         if self._events is None:
             return
-        if not isinstance(event, wire.Sound | e.Lapsed):
+        if not isinstance(event, Sound | e.Lapsed):
             self.stirred = self._timers.now
         self._events.append(event)
         if len(self._events) > 1:
@@ -188,7 +198,7 @@ class Session:
                 self._ears.keep(packet, now)
             case e.Feed(packet):
                 self._notice(self._ears.feed(packet, now))
-            case e.Send(wire.Stt()) if self.link.badge and not self._staff.subtitles:
+            case e.Send(Stt()) if self.link.badge and not self._staff.subtitles:
                 pass  # it would speak them
             case e.Send(message):
                 self.link.send(message)
@@ -279,7 +289,7 @@ class Session:
         self.log.info("heard {speech!r}", speech=transcript.text)
         if self.link.badge and transcript.text:
             now = self._staff.talk.chat.now().timestamp()
-            self.link.send(wire.Heard.at(now, transcript.text))
+            self.link.send(Heard.at(now, transcript.text))
         return e.Heard(number, transcript.text, transcript.language)
 
     def _say(self, number: int, text: str, language: str = "") -> None:

@@ -19,6 +19,7 @@ from xiaozhi.choices import Wish
 from xiaozhi.conversation import Recall, Talk, know_nothing
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
+from xiaozhi.messages import AudioParams
 from xiaozhi.modes.chat import Chat
 from xiaozhi.phrases import everything
 from xiaozhi.preferences import Preferences
@@ -36,7 +37,6 @@ from xiaozhi.toolbox import See
 from xiaozhi.tooling import Source
 from xiaozhi.tools.kits import Kits
 from xiaozhi.voice import Solo, Voice
-from xiaozhi.wire import AudioParams
 
 SETTLING: Final = 30.0
 """Seconds that engines have to load until they are asked all the same: others stand in."""

@@ -46,17 +46,18 @@ from xiaozhi.services.llm.writing import write  # noqa: E402
 from xiaozhi.services.logs import Log  # noqa: E402
 from xiaozhi.services.logs.masking import secrets_in  # noqa: E402
 from xiaozhi.services.logs.twistd import Logged, make_log  # noqa: E402
-from xiaozhi.services.memory import Desk, Memories  # noqa: E402
+from xiaozhi.services.memory import Desk, Memories, Thinking  # noqa: E402
 from xiaozhi.services.reminders import Reminders  # noqa: E402
 from xiaozhi.services.roster import Roster  # noqa: E402
 from xiaozhi.services.store import Store  # noqa: E402
 from xiaozhi.services.systemd import Manager, Watchdog, environment, handed  # noqa: E402
-from xiaozhi.services.web.api import Api, Verbs  # noqa: E402
+from xiaozhi.services.web.api import Api, Means  # noqa: E402
 from xiaozhi.services.web.health import Alive, Condition, Ready  # noqa: E402
 from xiaozhi.services.web.listening import Listening  # noqa: E402
 from xiaozhi.services.web.mcp import Endpoint, McpPages  # noqa: E402
 from xiaozhi.services.web.metrics import Metrics  # noqa: E402
 from xiaozhi.services.web.operators import Operators  # noqa: E402
+from xiaozhi.services.web.proxies import Proxies  # noqa: E402
 from xiaozhi.services.web.site import site  # noqa: E402
 from xiaozhi.services.web.tls import certificates  # noqa: E402
 from xiaozhi.services.web.vision import PATH as PHOTOS  # noqa: E402
@@ -127,42 +128,33 @@ def make_folder(state: Path, uid: int | None, gid: int | None) -> None:
         ) from error
 
 
+@attrs.frozen
+class Kept:
+    """What outlives the server, and who keeps it."""
+
+    store: Store
+    journal: Journal
+    memories: Memories
+    reminders: Reminders
+
+
 def build(
     config: Config, path: Path | None, clock: Any, ending: Ending, log: Log | None = None
 ) -> Server:
     """Put the server together, as the `config` of the file `path` says, for the reactor `clock`."""
     settings, tree, counters = config.server, MultiService(), Counters()
     state, language = config.state_path(os.environ), config.language(os.environ)
-    store = Store(clock, config.store.url or state / "xiaozhi.db")
-    journal = Journal(state / "journal", store, counters, clock)
-    memories = Memories(clock, store, journal.moved)
-    learning = Learning(memories, store, clock, time.time)
-    journal.stored = learning.stir
-    reminders = Reminders(store, clock, time.time)
-    for first in (store, journal, memories, learning, reminders):  # to start, and last to stop
-        first.setServiceParent(tree)
+    kept = _keep(tree, config.store.url or state / "xiaozhi.db", state, clock, counters)
     manager = Manager(os.environ, os.getpid())
     engines = Engines(tree, language, state, clock, counters, settings.threadpool_max_workers)
-    engines.desks["memory"] = lambda usual: Desk(
-        **attrs.asdict(usual, recurse=False),
-        store=store,
-        think=lambda *asked: write(rooms.staffing.mind("memory"), *asked),
-        now=time.time,
-    )
-    engines.desks["tools"] = lambda usual: Room(
-        **attrs.asdict(usual, recurse=False),
-        store=store,
-        now=now,
-        memories=memories,
-        reminders=reminders,
-    )
+    _furnish(engines, kept, lambda *asked: write(rooms.staffing.mind("memory"), *asked))
     operator = Operator(clock, engines.workers("operator"), manager, counters)
     crowd = Crowd(settings.max_connections, settings.max_connections_per_address)
     conditions: dict[str, Condition] = {}
     walls = Walls(
-        store,
-        Presence(store, settings.max_devices, counters, clock, time.time),
-        journal.add,
+        kept.store,
+        Presence(kept.store, settings.max_devices, counters, clock, time.time),
+        kept.journal.add,
         operator.obey,
         crowd,
         Devices(),
@@ -172,49 +164,20 @@ def build(
             "metrics": Metrics(config.metrics.open_to, counters),
         },
         log,
-        reminders,
-        memories,
+        kept.reminders,
+        kept.memories,
     )
     rooms = Rooms(walls, engines, config, partial(configuration.load, path, os.environ))
-    operators = Operators(store, lambda: rooms.offer.proxies, counters, clock)
-    verbs = Verbs(
-        store,
-        rooms.enrolment,
-        time.time,
-        walls.presence.send_away,
-        servers=rooms.mcp,
-        hands=walls.presence.tools,
-        remembered=memories,
-        interrupt=walls.presence.forget,
-    )
-    refusals = Refusals(clock)
-    endpoint = Endpoint(rooms.mcp, store, crowd, counters, refusals, lambda: rooms.offer.proxies)
-    photos = rooms.explain()
-    pages = {
-        **walls.pages,
-        "api": Api(operators, verbs),
-        "mcp": McpPages(endpoint),
-        PHOTOS: photos,
-    }
-    doors = site(
-        rooms.factory,
-        rooms.offer,
-        walls.devices,
-        rooms.enrolment,
-        pages,
-        settings.max_connections,
-        lambda limit: counters.count("connections_refused", reason=limit),
-        {f"/{PHOTOS}": photos.allows},
-    )
-    listening = _listening(settings, doors, clock, counters)
+    spoken = _site(rooms, walls, kept, clock, counters)
+    listening, doors = _listening(settings, spoken, clock, counters), Doors(rooms.factory, clock)
     conditions.update(_conditions(rooms.staffing.rosters, listening[0], crowd))
-    parts = Parts(tree, listening, Doors(rooms.factory, clock), journal, rooms.staffing.settled)
+    parts = Parts(tree, listening, doors, kept.journal, rooms.staffing.settled)
     operator.serve(rooms, _process(parts, ending, manager, clock))
     _tell_of_itself(counters, log)
     lineup, lacking = rooms.staffing.lineup, rooms.made.lacking
     for service in (
         Lag(counters, clock),
-        parts.doors,
+        doors,
         *listening,
         operator,
         Watchdog(manager, clock),
@@ -223,6 +186,72 @@ def build(
         service.setServiceParent(tree)
     cause = partial(_cause, clock, ending)
     return Server(parts, clock, settings.shutdown_grace, ending, manager, cause)
+
+
+def _keep(
+    tree: MultiService, database: str | Path, state: Path, clock: Any, counters: Counters
+) -> Kept:
+    """Make what outlives the server: in the `tree` the first to start, and the last to stop."""
+    store = Store(clock, database)
+    journal = Journal(state / "journal", store, counters, clock)
+    memories = Memories(clock, store, journal.moved)
+    learning = Learning(memories, store, clock, time.time)
+    journal.stored = learning.stir
+    reminders = Reminders(store, clock, time.time)
+    for first in (store, journal, memories, learning, reminders):
+        first.setServiceParent(tree)
+    return Kept(store, journal, memories, reminders)
+
+
+def _furnish(engines: Engines, kept: Kept, think: Thinking) -> None:
+    """Give the engines that need more than a workshop what they need."""
+    engines.desks["memory"] = lambda usual: Desk(
+        **attrs.asdict(usual, recurse=False), store=kept.store, think=think, now=time.time
+    )
+    engines.desks["tools"] = lambda usual: Room(
+        **attrs.asdict(usual, recurse=False),
+        store=kept.store,
+        now=now,
+        memories=kept.memories,
+        reminders=kept.reminders,
+    )
+
+
+def _site(
+    rooms: Rooms, walls: Walls, kept: Kept, clock: Any, counters: Counters
+) -> IProtocolFactory:
+    """Make what speaks on a connection: the devices' WebSocket, and all the pages."""
+    means = Means(
+        kept.store,
+        rooms.enrolment,
+        time.time,
+        walls.presence.send_away,
+        servers=rooms.mcp,
+        hands=walls.presence.tools,
+        remembered=kept.memories,
+        interrupt=walls.presence.forget,
+    )
+
+    def proxies() -> Proxies:
+        return rooms.offer.proxies
+
+    guests = Endpoint(rooms.mcp, kept.store, walls.crowd, counters, Refusals(clock), proxies)
+    pages = {
+        **walls.pages,
+        "api": Api(Operators(kept.store, proxies, counters, clock), means),
+        "mcp": McpPages(guests),
+        PHOTOS: rooms.photos,
+    }
+    return site(
+        rooms.factory,
+        rooms.offer,
+        walls.devices,
+        rooms.enrolment,
+        pages,
+        walls.crowd.most,
+        lambda limit: counters.count("connections_refused", reason=limit),
+        {f"/{PHOTOS}": rooms.photos.allows},
+    )
 
 
 def _listening(

@@ -59,8 +59,7 @@ from xiaozhi.events import (
     Wait,
     Waited,
 )
-from xiaozhi.wakewords import cut, same
-from xiaozhi.wire import (
+from xiaozhi.messages import (
     CANCEL_TONE,
     TTS_START,
     TTS_STOP,
@@ -72,6 +71,7 @@ from xiaozhi.wire import (
     Sound,
     Stt,
 )
+from xiaozhi.wakewords import cut, same
 
 State = Literal["idle", "waking", "listening", "hearing", "tail", "thinking", "speaking"]
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xiaozhi import wire
+from xiaozhi import messages
 from xiaozhi.devicetools import DeviceTools
 from xiaozhi.events import Due, Farewell, Lapsed
 from xiaozhi.identity import Identity
@@ -38,8 +38,8 @@ UNREGISTERED = "设备注册失败".encode()
 """What a device is told that may not stay: this text as it is, no JSON."""
 
 
-def _obey_nobody(order: wire.Order) -> Deferred[wire.Obeyed]:
-    return succeed(wire.Obeyed.to(order, "orders are not taken here"))
+def _obey_nobody(order: messages.Order) -> Deferred[messages.Obeyed]:
+    return succeed(messages.Obeyed.to(order, "orders are not taken here"))
 
 
 @attrs.frozen
@@ -57,7 +57,7 @@ class Terms:
     """Has the user told what is due."""
     rate: int = 200
     """Messages a device may send in a second, on average."""
-    obey: Callable[[wire.Order], Deferred[wire.Obeyed]] = _obey_nobody
+    obey: Callable[[messages.Order], Deferred[messages.Obeyed]] = _obey_nobody
     """Does what an operator asks for, and answers always."""
 
 
@@ -96,7 +96,7 @@ class Visit:
         # A large one is as much work as many: 64 KB of JSON take four milliseconds.
         return self._bucket.take(self._timers.now, 1 + size // LARGE)
 
-    def arrive(self, hello: wire.Hello, address: str) -> None:
+    def arrive(self, hello: messages.Hello, address: str) -> None:
         """Take the route of the device, which was just welcomed; find out whether it may stay."""
         self._stage = "here"
         self.session.link.badge = hello.badge
@@ -112,23 +112,23 @@ class Visit:
             self._await_reminders()
         self._look()
 
-    def receive(self, message: wire.Message) -> None:
+    def receive(self, message: messages.Message) -> None:
         """Take a message of the device's, except its hello."""
         self._idling.came = self._timers.now
         if self._stage != "here":
             return  # a newer connection is the one that is heard
         match message:
-            case wire.Ping():
-                self.session.link.send(wire.Pong())
-            case wire.Number(value):
+            case messages.Ping():
+                self.session.link.send(messages.Pong())
+            case messages.Number(value):
                 self.session.link.text(b"%d" % value)
-            case wire.Order():
+            case messages.Order():
                 self._terms.obey(message).addCallback(self.session.link.send)
-            case wire.ConfigUpdate():
-                self.session.link.send(wire.CONFIG_UPDATED)
-            case wire.Mcp(payload):
+            case messages.ConfigUpdate():
+                self.session.link.send(messages.CONFIG_UPDATED)
+            case messages.Mcp(payload):
                 self.tools.receive(payload)
-            case wire.Other(kind, known):
+            case messages.Other(kind, known):
                 self._ignored += 1
                 if message.badge and not self.session.link.badge:
                     self.session.link.badge = True
@@ -157,7 +157,7 @@ class Visit:
         self._leave_reminders()
         with about(self.session.link.scope):  # it is the newer one's message that brings this
             self.log.info("another connection of the device has taken over")
-            self._tell(wire.System(self._notice("replaced")))
+            self._tell(messages.System(self._notice("replaced")))
             self._timers.stop()
             self._timers.after("overlap", OVERLAP, self.dismiss, 1000, "taken over")
 
@@ -190,7 +190,7 @@ class Visit:
         if said and self.identity.known:
             self._terms.remember(
                 SessionMemory(
-                    session_id=self.session.link.session_id,
+                    session_id=self.session.link.scope.session,
                     device_id=self.identity.device,
                     began=self._began,
                     ended=self._terms.wall(),
@@ -258,20 +258,20 @@ class Visit:
     def _act(self, step: Step) -> None:
         match step:
             case "pong":
-                self.session.link.send(wire.Pong())
+                self.session.link.send(messages.Pong())
             case "warn":
-                self._tell(wire.System(self._notice("idle")))
+                self._tell(messages.System(self._notice("idle")))
             case "farewell":
                 self.log.info("nobody has spoken for long")
                 self.session.post(Farewell())
             case "alarm":
-                self.session.link.send(wire.System(self._notice("silent"), "timeout_warning"))
+                self.session.link.send(messages.System(self._notice("silent"), "timeout_warning"))
             case "expire":
                 self.dismiss(1000, "no message came for long")
             case "lapse":
                 self.session.post(Lapsed())
 
-    def _tell(self, message: wire.Down) -> None:
+    def _tell(self, message: messages.Down) -> None:
         """Tell the device, if it is one that takes such messages."""
         if self.session.link.badge:
             self.session.link.send(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from tests.fuzz.dice import Dice, garbled, message
-from xiaozhi import wire
+from xiaozhi import messages, wire
 from xiaozhi.errors import BadMessage
 
 
@@ -45,9 +45,9 @@ def _decode(payload: bytes, version: int | None) -> None:
     except BadMessage as error:
         str(error).encode("utf-8", "strict")  # it goes into the log
         return
-    if isinstance(told, wire.Hello):
+    if isinstance(told, messages.Hello):
         audio = told.audio
         numbers = (audio.sample_rate, audio.channels, audio.frame_duration, told.version or 1)
         assert all(type(number) is int and 0 <= number < 2**31 for number in numbers), numbers
-    elif isinstance(told, wire.Sound):
+    elif isinstance(told, messages.Sound):
         assert len(told.packet) <= len(payload)

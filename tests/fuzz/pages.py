@@ -41,7 +41,7 @@ from xiaozhi.services.mcp import Servers
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store import Store
 from xiaozhi.services.store.database import Database, locate
-from xiaozhi.services.web.api import Api, Verbs
+from xiaozhi.services.web.api import Api, Means
 from xiaozhi.services.web.health import Alive, Ready
 from xiaozhi.services.web.mcp import Endpoint, McpPages
 from xiaozhi.services.web.metrics import Metrics
@@ -206,7 +206,7 @@ def _world() -> _World:
         "metrics": Metrics(open_to, counters),
         "api": Api(
             Operators(store, lambda: proxies, counters, clock),
-            Verbs(store, enrolment, wall, hands={DEVICE: FakeHands()}.get),
+            Means(store, enrolment, wall, hands={DEVICE: FakeHands()}.get),
         ),
         "mcp": McpPages(
             Endpoint(servers, store, Crowd(10, 10), counters, Refusals(clock), lambda: proxies)

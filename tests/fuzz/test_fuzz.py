@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fuzz import decoding, talks
 from tests.fuzz.driver import PARTS, run
 from xiaozhi import events as e
-from xiaozhi import wire
+from xiaozhi import messages, wire
 from xiaozhi.services.web.activate import Activate
 from xiaozhi.session import Session
 from xiaozhi.timers import Timers
@@ -91,7 +91,7 @@ class Seeing(SynchronousTestCase):
 
     def test_unfinished(self) -> None:
         """So is speech that does not end."""
-        receive, stop = Turn.receive, e.Send(wire.TTS_STOP)
+        receive, stop = Turn.receive, e.Send(messages.TTS_STOP)
 
         def forgetful(turn: Turn, event: e.Event) -> list[e.Command]:
             return [command for command in receive(turn, event) if command != stop]

@@ -30,7 +30,7 @@ from xiaozhi.services.memory import Desk, Memories
 from xiaozhi.services.memory.local import Memory, Settings
 from xiaozhi.services.pool import Workers
 from xiaozhi.services.store import Entry, SessionMemory, Store
-from xiaozhi.services.web.api import Api, Hands, Verbs
+from xiaozhi.services.web.api import Api, Hands, Means
 from xiaozhi.services.web.operators import Operators
 from xiaozhi.services.web.ota import Offer
 from xiaozhi.services.web.proxies import Proxies
@@ -103,7 +103,7 @@ class ServerCase(TestCase):
         memories = Memories(self.clock, self.store, lambda: succeed(None))
         memories.use(self.memory())
         self.servers = FakeServers()
-        verbs = Verbs(
+        means = Means(
             self.store,
             enrolment,
             lambda: self.now,
@@ -113,7 +113,7 @@ class ServerCase(TestCase):
             remembered=memories,
             interrupt=lambda *told: self.interrupted.append(told),
         )
-        api = Api(Operators(self.store, lambda: proxies, self.counters, self.clock), verbs)
+        api = Api(Operators(self.store, lambda: proxies, self.counters, self.clock), means)
         offer = Offer(None, 1, lambda: LOCAL, proxies)
         self.site: Site = site(WebSocketServerFactory(), offer, Devices(), enrolment, {"api": api})
 

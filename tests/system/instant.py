@@ -25,6 +25,7 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
 from xiaozhi.limits import Crowd
+from xiaozhi.messages import AudioParams
 from xiaozhi.modes.chat import Chat
 from xiaozhi.presence import Presence
 from xiaozhi.services.asr import Transcript
@@ -47,7 +48,6 @@ from xiaozhi.tooling import Tool
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.voice import Voice
-from xiaozhi.wire import AudioParams
 
 reactor: Any = the_reactor
 

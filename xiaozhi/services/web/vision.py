@@ -79,15 +79,15 @@ class Explain(Resource):
     def __init__(self, vision: Vision, passes: Passes, language: Callable[[str], str]) -> None:
         """Have `vision` look. `language` tells a connected device's, and "" of any other."""
         super().__init__()
-        self._vision = vision
-        self._passes = passes
+        self.vision = vision
+        self.passes = passes
         self._language = language
         self._looking: set[str] = set()
         """Devices whose photos are looked at."""
 
     def allows(self, request: Request) -> int:
         """Tell how many bytes may be sent: nothing much by those who may not."""
-        return self._vision.settings.max_size + _FRAME if self._device(request) else 0
+        return self.vision.settings.max_size + _FRAME if self._device(request) else 0
 
     def render_OPTIONS(self, request: Request) -> bytes:
         """Let pages of other origins ask."""
@@ -97,7 +97,7 @@ class Explain(Resource):
         """Tell people what this is for."""
         let_pages_ask(request)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        state = "a model is set up" if self._vision.able else "no model is set up (vision)"
+        state = "a model is set up" if self.vision.able else "no model is set up (vision)"
         return (
             "xiaozhi vision: devices POST a form with `question` and `file` here, with the token "
             f"they were told when they connected; {state}\n"
@@ -134,7 +134,7 @@ class Explain(Resource):
         if not mime:
             return _unsaid(notice("no_picture", language))
         question = form.get("question", b"").decode("utf-8", "replace")[:_QUESTION]
-        looking: Deferred[str] = self._vision.describe(Picture(mime, data), question, language)
+        looking: Deferred[str] = self.vision.describe(Picture(mime, data), question, language)
         try:
             return Answer({"success": True, "response": await looking})
         except ServiceError as error:
@@ -144,7 +144,7 @@ class Explain(Resource):
     def _device(self, request: Request) -> str:
         """Tell which connected device asks; "" if none, or if it shows another's token."""
         heads = headers(request)
-        device = self._passes.holder(credential({}, heads))
+        device = self.passes.holder(credential({}, heads))
         told = identify({}, heads)
         named = told.device if told.known else ""
         own = device if Identity(device, "", "").known else ""
