@@ -107,6 +107,11 @@ TIMES = {
                "remind me every sunday at 9 pm to call mom"),
     **alarm({"time": "07:30", "repeat": "daily"}, "每天早上七点半叫我起床"
             "| set an alarm for 7:30 am every day"),
+    **alarm({"time": "20:00", "repeat": "daily"}, "每天晚上八点的闹钟"
+            "| set an alarm for 8 every evening | every evening at 8 pm wake me up"),
+    **alarm({"time": "00:30"}, "晚上十二点半叫醒我 | 今晚十二点半的闹钟"
+            "| wake me up at half past 12 tonight"),
+    **alarm({"time": "02:00", "repeat": "daily"}, "每天夜里两点的闹钟"),
     **alarm({"time": "06:45", "repeat": "weekdays", "either_half": True},
             "set an alarm for 6:45 every weekday | 工作日六点四十五的闹钟"),
     **alarm({"time": "19:00"}, "set an alarm for 7 pm | 闹钟晚上七点"

@@ -75,19 +75,23 @@ def _when(found: Mapping[str, str]) -> dict[str, Any] | None:
     if "span" in found:
         seconds = duration(found["span"])
         return {"seconds": seconds} if seconds else None
-    said = found["clock"]
-    time = clock(f"{said} {_PARTS[found['part']]}" if "part" in found else said)
+    said, every = found["clock"], found.get("every", "")
+    part = found.get("part") or every.removeprefix("every ")
+    time = clock(f"{said} {_PARTS[part]}" if part in _PARTS else said) or clock(said)
     named = "today" if "tonight" in said or "this" in found else found.get("day")
     symbol = day(found.get("weekly") or named or "")
     if time is None or (named and symbol is None):
         return None
+    repeat = "weekly" if "weekly" in found else REPEATS[every] if every else ""
+    if time.late:
+        if symbol not in (None, "today") or repeat not in ("", "daily"):
+            return None  # of which of two nights?
+        symbol = None  # the next there is, also for who says "tonight" after midnight
     when: dict[str, Any] = {"time": str(time)}
     if symbol:
         when["day"] = symbol
-    if "weekly" in found:
-        when["repeat"] = "weekly"
-    elif "every" in found:
-        when["repeat"] = REPEATS[found["every"]]
+    if repeat:
+        when["repeat"] = repeat
     if not time.exact:
         when["either_half"] = True
     return when

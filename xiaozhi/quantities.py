@@ -211,6 +211,9 @@ class Clock:
     """Since midnight; 1440 is the midnight that ends the day."""
     exact: bool = True
     """If not, it may as well be twelve hours later."""
+    late: bool = False
+    """Whether it is called by the night before it: half past twelve at night, on Monday, is on
+    Tuesday's date."""
 
     def __str__(self) -> str:
         """Write it: "07:30", up to "24:00"."""
@@ -218,7 +221,9 @@ class Clock:
 
 
 _HAN_MORNING = ("凌晨", "清晨", "早上", "早晨", "上午", "早")
-_HAN_EVENING = ("下午", "傍晚", "晚上", "夜里", "晚")
+_HAN_NIGHT: Mapping[str, int] = {"晚上": 5, "夜里": 6, "晚": 5}
+"""With the first hour that is not one of the next morning's."""
+_HAN_EVENING = ("下午", "傍晚", *_HAN_NIGHT)
 _HAN_HALF = "|".join((*_HAN_MORNING, *_HAN_EVENING, "中午"))
 HAN_CLOCK: Final = (
     rf"(?:(?:{_HAN_HALF})?(?:{HAN_NUMBER}点(?:钟|整|半|[一三]刻|{HAN_NUMBER}分?)?|\d{{1,2}}:\d\d)"
@@ -230,6 +235,7 @@ _HAN_CLOCK = re.compile(
 _HAN_MINUTES = {"半": 30, "一刻": 15, "三刻": 45, "钟": 0, "整": 0}
 _SMALL = rf"(?:{'|'.join((*_ONES, *_TENS))})"
 _HOUR = rf"(?:\d{{1,2}}|{'|'.join(list(_ONES)[1:13])})"
+_NIGHT: Mapping[str, int] = {"at night": 5, "tonight": 5}
 _AFTER = r"am|a m|pm|p m|in the morning|in the afternoon|in the evening|at night|tonight"
 ENGLISH_CLOCK: Final = (
     r"(?:noon|midday|midnight|(?:half past|(?:a )?quarter (?:past|to)"
@@ -253,8 +259,12 @@ def clock(text: str) -> Clock | None:
     if said := _HAN_CLOCK.fullmatch(text):
         minute = _HAN_MINUTES.get(said[3] or "整")
         minute = whole(said[4] or said[3]) if minute is None or said[4] else minute
-        half = "" if not said[1] else "am" if said[1] in _HAN_MORNING else "pm"
-        return _clock(whole(said[2]), minute, "noon" if said[1] == "中午" else half)
+        hour, half = whole(said[2]), "" if not said[1] else "pm"
+        if said[1] == "中午" or (said[1] == "上午" and hour == 12):
+            half = "noon"
+        elif said[1] in _HAN_MORNING:
+            half = "am"
+        return _clock(hour, minute, half, _HAN_NIGHT.get(said[1], 0))
     if said := _ENGLISH_CLOCK.fullmatch(text):
         shift, direction, hour, digits, words, after = said.groups()
         minute = whole(digits or words or "0")
@@ -265,11 +275,12 @@ def clock(text: str) -> Clock | None:
                 return None
             minute = offset if direction == "past" else -offset
         half = "" if not after else "am" if after in ("am", "a m", "in the morning") else "pm"
-        return _clock(whole(hour), minute, half, night=after in ("at night", "tonight"))
+        return _clock(whole(hour), minute, half, _NIGHT.get(after, 0))
     return None
 
 
-def _clock(hour: int | None, minute: int | None, half: str, night: bool = True) -> Clock | None:
+def _clock(hour: int | None, minute: int | None, half: str, night: int) -> Clock | None:
+    """Make a time of day; at `night`, if it is not 0, hours below that are the next morning's."""
     if hour is None or minute is None or hour > 24 or not -60 < minute < 60:
         return None
     minutes = 60 * hour + minute
@@ -279,7 +290,11 @@ def _clock(hour: int | None, minute: int | None, half: str, night: bool = True) 
         return Clock(minutes % 720 if hour == 12 and minute >= 0 else minutes)
     if half == "pm":
         if hour == 12 and minute >= 0:
-            return Clock(1440 if night and not minute else minutes)
+            if night and minute:
+                return Clock(minute, late=True)
+            return Clock(1440 if night else minutes)
+        if minutes < 60 * night:
+            return Clock(minutes, late=True)
         return Clock(minutes + 720)
     if half == "noon":
         return Clock(minutes if hour > 10 else minutes + 720)
