@@ -236,6 +236,25 @@ class SieveTests(SynchronousTestCase):
             self.check(f"Write {mention} first.", "Write  first.", [])
             self.check(f"Write {mention}", "Write ", [])
 
+    def test_other_elements(self) -> None:
+        """Elements and types of other languages that are called so take nothing with them."""
+        for text in (
+            "In Maven you add a <plugin> element. Then run `mvn install`.",
+            "C# 里的 Array<function> 是函数的列表。很常用。",
+            'Ant has <invoke name="x"> as well. It is old.',
+            "```xml\n<plugin>\nwell\n</plugin>\n",
+            "std::vector<Function> f(3), g",
+        ):
+            self.check(text, text.replace("</plugin>", ""), [])
+        for text in (
+            f"<function>{PLAIN}</function>",
+            f"<function>\n```json\n{PLAIN}\n```\n</function>",
+            f"<function>get_time{GIVEN}</function>",
+            "<function=get_time>\ncity: x\n</function>",
+        ):
+            (call,) = self.check(f"Well. {text} So.", "Well.  So.")
+            self.assertEqual(call.name, "get_time")
+
     def test_too_long(self) -> None:
         """A value without end is text once it is too long; what is marked in it is none."""
         endless = '{"name": "' + "x" * LONGEST

@@ -27,6 +27,8 @@ _NAMES: Final = tuple(
 _CLOSERS: Final = tuple(
     "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id call".split()
 )
+WORDS: Final = ("function", "invoke", "plugin")
+"""Names that elements and types of other languages have as well."""
 THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
 _SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
 """What some models put before the names of elements."""

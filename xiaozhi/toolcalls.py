@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Generator
 from typing import Final
 
-from xiaozhi.callforms import WRAPPERS, broken, calls_in, shaped
+from xiaozhi.callforms import WRAPPERS, broken, calls_in, on_offer, shaped
 from xiaozhi.callmarks import (
     APPLIED,
     ELEMENTS,
@@ -29,6 +29,7 @@ from xiaozhi.callmarks import (
     PYTHON,
     TAG,
     THOUGHTS,
+    WORDS,
     Body,
     Found,
     stem,
@@ -40,6 +41,11 @@ LONGEST: Final = 8000
 """Characters of a call. What is longer is dropped if it was marked as one, else it is text."""
 
 _TAIL: Final = re.compile(r"(?<![\w.])[A-Za-z_][\w.]{0,70}\Z")
+_OWN: Final = re.compile(r"=\s?[\"']?(?P<name>[\w.:-]+)")
+_INSIDE: Final = re.compile(
+    r"(?:\s|`{3}\w{0,20}|`)*+(?:(?P<sign>[{\[<])|(?P<name>[\w.-]{1,80}+)(?=[^\w.-])|[^\s`\w.-])"
+)
+"""What an element begins with: a value, another element, a name, or what is none of a call's."""
 _BEHIND: Final = re.compile(r"(?P<braces>\}{0,3})\s{0,40}(?P<ticks>`{0,3})")
 _SHORT: Final = 40
 """Characters of an unfinished value that are not worth to be said."""
@@ -183,7 +189,10 @@ class Sieve:
             self._ticks = found.fence  # it is only spoken of
             self._drop(found.match.end())
             return
-        element = stem(found.name) in ("function", "invoke")
+        element = stem(found.name) in ("function", "invoke") and "=" in found.match[0]
+        if not (yield from self._holds(found)):
+            self._say(2)
+            return
         body = Body(found.match.end(), found.kind, found.name)
         while not (end := body.find(self._text[:LONGEST])):
             if len(self._text) >= LONGEST:
@@ -199,6 +208,18 @@ class Sieve:
             self._out.extend(calls_in(self._text[start:inside], self._names, bool(end)))
         self._drop(behind)
         yield from self._behind(found.fence)
+
+    def _holds(self, found: Found) -> Generator[None, None, bool]:
+        """Say whether a marker is one. A word of other languages, too, must have a call in it."""
+        if found.kind is not TAG or found.match["name"].lower() not in WORDS:
+            return True
+        if (own := _OWN.search(found.match[0])) and on_offer(own["name"], self._names):
+            return True
+        while not (inside := _INSIDE.match(self._text, found.match.end())) and not self._ended:
+            yield
+        if inside is None:  # the answer is over
+            return True
+        return inside["sign"] is not None or bool(on_offer(inside["name"] or "", self._names))
 
     def _bare(self, found: Found) -> Generator[None, None, None]:
         """Read a value, or an application of a name, that stands without a marker."""
