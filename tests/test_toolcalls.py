@@ -66,6 +66,9 @@ ONE: Final = {
     "in backticks": f"`{PLAIN}`",
     "fenced, with tags": f"```xml\n<tool_call>{PLAIN}</tool_call>\n```",
     "Python": '[get_time(city="x", days=[1, "]"])]',
+    "Gemma": '```tool_code\nprint(default_api.get_time(city="x"))\n```',
+    "OpenAI's, made up": f'{{"tool_uses": [{{"recipient_name": "functions.get_time",'
+    f' "parameters": {GIVEN}}}]}}',
     "fenced Python": '```tool_code\nget_time(city="x")\n```',
 }
 """A call of get_time in every form, which ends where its text does."""
@@ -254,6 +257,31 @@ class SieveTests(SynchronousTestCase):
         ):
             (call,) = self.check(f"Well. {text} So.", "Well.  So.")
             self.assertEqual(call.name, "get_time")
+
+    def test_on_a_line(self) -> None:
+        """A name with its arguments is a call where it has a line for itself."""
+        for text in (
+            f"get_time {GIVEN}",
+            f"get_time\n{GIVEN}",
+            f"get_time({GIVEN})",
+            'get_time(city="x")',
+            'print(get_time(city="x"))',
+            'default_api.get_time(city="x")',
+        ):
+            for behind in ("", "\n", "\nSo."):
+                (call,) = self.check(f"Well.\n{text}{behind}", f"Well.\n{behind}")
+                self.assertEqual(call.name, "get_time")
+                self.assertIn("city", str(call.arguments))
+        for text in (
+            'get_time(city="x") is a function.\nSo',
+            "get_time (or so)",
+            "get_time",
+            "`get_time()` 是一个函数。",
+            'print(get_times(city="x"))',
+            "print it",
+            "print(",
+        ):
+            self.check(f"Well.\n{text}", f"Well.\n{text}", [])
 
     def test_too_long(self) -> None:
         """A value without end is text once it is too long; what is marked in it is none."""

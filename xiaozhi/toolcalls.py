@@ -15,6 +15,7 @@ from typing import Final
 
 from xiaozhi.callforms import WRAPPERS, broken, calls_in, on_offer, shaped
 from xiaozhi.callmarks import (
+    API,
     APPLIED,
     ELEMENTS,
     HARMONY,
@@ -26,6 +27,7 @@ from xiaozhi.callmarks import (
     MARGIN,
     MARKED,
     OBJECT,
+    PRINTED,
     PYTHON,
     TAG,
     THOUGHTS,
@@ -40,12 +42,16 @@ from xiaozhi.tooling import Call
 LONGEST: Final = 8000
 """Characters of a call. What is longer is dropped if it was marked as one, else it is text."""
 
-_TAIL: Final = re.compile(r"(?<![\w.])[A-Za-z_][\w.]{0,70}\Z")
+_OPENING: Final = re.compile(r"[<{\[`]|(?<![\w.])functions\.|(?<=\n)[A-Za-z_]")
+"""Where a call may begin."""
+_TAIL: Final = re.compile(r"(?<![\w.])[a-z.]{1,10}\Z")
 _OWN: Final = re.compile(r"=\s?[\"']?(?P<name>[\w.:-]+)")
 _INSIDE: Final = re.compile(
     r"(?:\s|`{3}\w{0,20}|`)*+(?:(?P<sign>[{\[<])|(?P<name>[\w.-]{1,80}+)(?=[^\w.-])|[^\s`\w.-])"
 )
 """What an element begins with: a value, another element, a name, or what is none of a call's."""
+_LINE: Final = re.compile(r"[ \t;,`]*+(?:(?P<end>\n)|.)")
+"""What is behind something on its line."""
 _BEHIND: Final = re.compile(r"(?P<braces>\}{0,3})\s{0,40}(?P<ticks>`{0,3})")
 _SHORT: Final = 40
 """Characters of an unfinished value that are not worth to be said."""
@@ -61,9 +67,7 @@ class Sieve:
         """Take the `names` of the tools on offer, as the model was told them."""
         self._names = frozenset(names)
         self._keys = (*KEYS, *sorted(self._names))
-        some = "|".join(map(re.escape, sorted(self._names)))
-        lines = rf"|(?<=\n)(?:{some})\(" if some else ""
-        self._opening = re.compile(rf"[<{{\[`]|(?<![\w.])functions\.{lines}")
+        self._applied = (PRINTED, *self._names, *(f"{API}{name}" for name in self._names))
         self._out: list[str | Call] = []
         self._text = "\n"
         """What is not decided, behind the character that stood before it."""
@@ -101,13 +105,11 @@ class Sieve:
 
     def _next(self) -> int:
         """Return where a call may begin next, or the end of the text."""
-        if opening := self._opening.search(self._text, 1):
+        if opening := _OPENING.search(self._text, 1):
             return opening.start()
         tail = _TAIL.search(self._text, 1)
-        if tail and not self._ended:
-            lines = self._names if self._text[tail.start() - 1] == "\n" else ()
-            if any(word.startswith(tail[0]) for word in ("functions.", *lines)):
-                return tail.start()
+        if tail and not self._ended and "functions.".startswith(tail[0]):
+            return tail.start()
         return len(self._text)
 
     def _try(self) -> Generator[None, None, None]:
@@ -162,8 +164,13 @@ class Sieve:
         if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
-        if found.kind in (TAG, LIST, OBJECT):
-            choices = {TAG: ELEMENTS, LIST: LISTS, OBJECT: self._keys}[found.kind]
+        if found.kind in (TAG, LIST, OBJECT, APPLIED):
+            choices = {
+                TAG: ELEMENTS,
+                LIST: LISTS,
+                OBJECT: self._keys,
+                APPLIED: self._applied,
+            }[found.kind]
         if found.match.end("name") < len(self._text):
             return found.name in choices
         return any(choice.startswith(found.name) for choice in choices)
@@ -224,6 +231,8 @@ class Sieve:
     def _bare(self, found: Found) -> Generator[None, None, None]:
         """Read a value, or an application of a name, that stands without a marker."""
         first = found.start if found.kind in (OBJECT, PYTHON) else found.match.start("done")
+        if self._text.startswith(PRINTED, found.start):
+            first = found.start + len(PRINTED) - 1
         extent, end = Extent(first), 0
         while True:
             try:
@@ -231,6 +240,11 @@ class Sieve:
             except Unreadable:
                 break
             if end or self._ended or len(self._text) >= LONGEST:
+                break
+            yield
+        while end and found.kind is APPLIED and len(found.fence) < 3 and not self._ended:
+            if line := _LINE.match(self._text, end):
+                end = end if line["end"] else 0
                 break
             yield
         cut = self._ended and not end and len(self._text) < LONGEST
