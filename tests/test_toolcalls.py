@@ -66,6 +66,9 @@ ONE: Final = {
     "in backticks": f"`{PLAIN}`",
     "fenced, with tags": f"```xml\n<tool_call>{PLAIN}</tool_call>\n```",
     "Python": '[get_time(city="x", days=[1, "]"])]',
+    "Gemma": '```tool_code\nprint(default_api.get_time(city="x"))\n```',
+    "OpenAI's, made up": f'{{"tool_uses": [{{"recipient_name": "functions.get_time",'
+    f' "parameters": {GIVEN}}}]}}',
     "fenced Python": '```tool_code\nget_time(city="x")\n```',
 }
 """A call of get_time in every form, which ends where its text does."""
@@ -235,6 +238,50 @@ class SieveTests(SynchronousTestCase):
         for mention in ("`<tool_call>`", "``[TOOL_CALLS]``", "`<function=x>`"):
             self.check(f"Write {mention} first.", "Write  first.", [])
             self.check(f"Write {mention}", "Write ", [])
+
+    def test_other_elements(self) -> None:
+        """Elements and types of other languages that are called so take nothing with them."""
+        for text in (
+            "In Maven you add a <plugin> element. Then run `mvn install`.",
+            "C# 里的 Array<function> 是函数的列表。很常用。",
+            'Ant has <invoke name="x"> as well. It is old.',
+            "```xml\n<plugin>\nwell\n</plugin>\n",
+            "std::vector<Function> f(3), g",
+        ):
+            self.check(text, text.replace("</plugin>", ""), [])
+        for text in (
+            f"<function>{PLAIN}</function>",
+            f"<function>\n```json\n{PLAIN}\n```\n</function>",
+            f"<function>get_time{GIVEN}</function>",
+            "<function=get_time>\ncity: x\n</function>",
+        ):
+            (call,) = self.check(f"Well. {text} So.", "Well.  So.")
+            self.assertEqual(call.name, "get_time")
+
+    def test_on_a_line(self) -> None:
+        """A name with its arguments is a call where it has a line for itself."""
+        for text in (
+            f"get_time {GIVEN}",
+            f"get_time\n{GIVEN}",
+            f"get_time({GIVEN})",
+            'get_time(city="x")',
+            'print(get_time(city="x"))',
+            'default_api.get_time(city="x")',
+        ):
+            for behind in ("", "\n", "\nSo."):
+                (call,) = self.check(f"Well.\n{text}{behind}", f"Well.\n{behind}")
+                self.assertEqual(call.name, "get_time")
+                self.assertIn("city", str(call.arguments))
+        for text in (
+            'get_time(city="x") is a function.\nSo',
+            "get_time (or so)",
+            "get_time",
+            "`get_time()` 是一个函数。",
+            'print(get_times(city="x"))',
+            "print it",
+            "print(",
+        ):
+            self.check(f"Well.\n{text}", f"Well.\n{text}", [])
 
     def test_too_long(self) -> None:
         """A value without end is text once it is too long; what is marked in it is none."""

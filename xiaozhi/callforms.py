@@ -13,12 +13,21 @@ from typing import Any, Final
 from xiaozhi.laxjson import Unreadable, past, read_at
 from xiaozhi.tooling import Call, legal
 
-NAMES: Final = ("name", "tool", "tool_name", "function", "function_name", "action")
+NAMES: Final = (
+    "name tool tool_name function function_name action recipient_name".split()
+)  # fmt: skip
 """Keys under which the name stands."""
 ARGUMENTS: Final = (
     "arguments parameters params args kwargs input tool_input action_input".split()
 )  # fmt: skip
-WRAPPERS: Final = ("tool_calls", "tool_call", "function_call", "function_calls", "function")
+WRAPPERS: Final = (
+    "tool_calls",
+    "tool_call",
+    "function_call",
+    "function_calls",
+    "tool_uses",
+    "function",
+)
 """Keys under which a call stands, or several."""
 BESIDE: Final = ("id", "type", "index", "call_id", "thought", "thoughts")
 """Keys that stand before those."""
@@ -42,7 +51,7 @@ _NAMED: Final = re.compile(
     (?:\s|<[^<>]{0,60}>(?:json)?|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
 )
 _VALUE: Final = re.compile(r"\{|\[\s*[{\[]")
-_APPLIED: Final = re.compile(r"\s*\[?\s*(?P<name>[A-Za-z_][\w.]*)\s*\(\s*")
+_APPLIED: Final = re.compile(r"\s*\[?\s*(?:print\()?(?P<name>[A-Za-z_][\w.]*)\s*\(\s*")
 _KEYWORD: Final = re.compile(r"(?P<key>[A-Za-z_]\w*)\s*=\s*")
 _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
 _COMMA: Final = re.compile(r"\s*,?\s*")
@@ -55,7 +64,13 @@ _GIVEN: Final = re.compile(rf"""["']?\b(?:{"|".join(ARGUMENTS)})["']?\s*[:=]\s*"
 
 def on_offer(name: str, names: Collection[str]) -> str:
     """Return which of the tools' `names` a name means; "" if none."""
-    plain = name.strip().removeprefix("functions.").removesuffix(".call").partition(":")[0]
+    plain = (
+        name.strip()
+        .removeprefix("functions.")
+        .removeprefix("default_api.")
+        .removesuffix(".call")
+        .partition(":")[0]
+    )
     return next((known for known in (name, plain, legal(plain)) if known in names), "")
 
 
@@ -161,6 +176,8 @@ def _python(text: str, names: Collection[str]) -> Iterator[Call]:
     while applied := _APPLIED.match(text, at):
         arguments: dict[str, Any] = {}
         at = applied.end()
+        if text.startswith("{", at):
+            arguments, at = read_at(text, at)
         while keyword := _KEYWORD.match(text, at):
             arguments[keyword["key"]], at = read_at(text, keyword.end())
             at = past(_COMMA, text, at)

@@ -27,6 +27,8 @@ _NAMES: Final = tuple(
 _CLOSERS: Final = tuple(
     "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id call".split()
 )
+WORDS: Final = ("function", "invoke", "plugin")
+"""Names that elements and types of other languages have as well."""
 THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
 _SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
 """What some models put before the names of elements."""
@@ -34,6 +36,9 @@ ELEMENTS: Final = (
     *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
     *THOUGHTS,
 )
+PRINTED: Final = "print("
+API: Final = "default_api."
+"""What Gemma writes around a call, and before its name."""
 LISTS: Final = ("TOOL_CALLS", "TOOL_CALL")
 KEYS: Final = (*NAMES, *ARGUMENTS, *WRAPPERS, *BESIDE)
 _PLAIN: Final = str.maketrans("｜▁", "|_")
@@ -86,7 +91,11 @@ HARMONY: Final = re.compile(
         r"(?P<done>\{)",
     )
 )
-APPLIED: Final = re.compile(_FENCE + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()"))
+APPLIED: Final = re.compile(
+    _FENCE
+    + r"(?:print\()?"
+    + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"\s{0,3}", r"(?P<done>(?<!\s)\(|\{)")
+)
 MARKED: Final = (TAG, LIST)
 """What is a call whatever stands in it."""
 KINDS: Final = {
@@ -143,7 +152,9 @@ class Found:
 
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
-        if self.kind in (PYTHON, APPLIED):
+        if self.kind is APPLIED:
+            return False
+        if self.kind is PYTHON:
             return self.name in names
         return len(self.name) > 2
 

@@ -13,8 +13,9 @@ import re
 from collections.abc import Collection, Generator
 from typing import Final
 
-from xiaozhi.callforms import WRAPPERS, broken, calls_in, shaped
+from xiaozhi.callforms import WRAPPERS, broken, calls_in, on_offer, shaped
 from xiaozhi.callmarks import (
+    API,
     APPLIED,
     ELEMENTS,
     HARMONY,
@@ -26,9 +27,11 @@ from xiaozhi.callmarks import (
     MARGIN,
     MARKED,
     OBJECT,
+    PRINTED,
     PYTHON,
     TAG,
     THOUGHTS,
+    WORDS,
     Body,
     Found,
     stem,
@@ -39,7 +42,16 @@ from xiaozhi.tooling import Call
 LONGEST: Final = 8000
 """Characters of a call. What is longer is dropped if it was marked as one, else it is text."""
 
-_TAIL: Final = re.compile(r"(?<![\w.])[A-Za-z_][\w.]{0,70}\Z")
+_OPENING: Final = re.compile(r"[<{\[`]|(?<![\w.])functions\.|(?<=\n)[A-Za-z_]")
+"""Where a call may begin."""
+_TAIL: Final = re.compile(r"(?<![\w.])[a-z.]{1,10}\Z")
+_OWN: Final = re.compile(r"=\s?[\"']?(?P<name>[\w.:-]+)")
+_INSIDE: Final = re.compile(
+    r"(?:\s|`{3}\w{0,20}|`)*+(?:(?P<sign>[{\[<])|(?P<name>[\w.-]{1,80}+)(?=[^\w.-])|[^\s`\w.-])"
+)
+"""What an element begins with: a value, another element, a name, or what is none of a call's."""
+_LINE: Final = re.compile(r"[ \t;,`]*+(?:(?P<end>\n)|.)")
+"""What is behind something on its line."""
 _BEHIND: Final = re.compile(r"(?P<braces>\}{0,3})\s{0,40}(?P<ticks>`{0,3})")
 _SHORT: Final = 40
 """Characters of an unfinished value that are not worth to be said."""
@@ -55,9 +67,7 @@ class Sieve:
         """Take the `names` of the tools on offer, as the model was told them."""
         self._names = frozenset(names)
         self._keys = (*KEYS, *sorted(self._names))
-        some = "|".join(map(re.escape, sorted(self._names)))
-        lines = rf"|(?<=\n)(?:{some})\(" if some else ""
-        self._opening = re.compile(rf"[<{{\[`]|(?<![\w.])functions\.{lines}")
+        self._applied = (PRINTED, *self._names, *(f"{API}{name}" for name in self._names))
         self._out: list[str | Call] = []
         self._text = "\n"
         """What is not decided, behind the character that stood before it."""
@@ -95,13 +105,11 @@ class Sieve:
 
     def _next(self) -> int:
         """Return where a call may begin next, or the end of the text."""
-        if opening := self._opening.search(self._text, 1):
+        if opening := _OPENING.search(self._text, 1):
             return opening.start()
         tail = _TAIL.search(self._text, 1)
-        if tail and not self._ended:
-            lines = self._names if self._text[tail.start() - 1] == "\n" else ()
-            if any(word.startswith(tail[0]) for word in ("functions.", *lines)):
-                return tail.start()
+        if tail and not self._ended and "functions.".startswith(tail[0]):
+            return tail.start()
         return len(self._text)
 
     def _try(self) -> Generator[None, None, None]:
@@ -156,8 +164,13 @@ class Sieve:
         if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
-        if found.kind in (TAG, LIST, OBJECT):
-            choices = {TAG: ELEMENTS, LIST: LISTS, OBJECT: self._keys}[found.kind]
+        if found.kind in (TAG, LIST, OBJECT, APPLIED):
+            choices = {
+                TAG: ELEMENTS,
+                LIST: LISTS,
+                OBJECT: self._keys,
+                APPLIED: self._applied,
+            }[found.kind]
         if found.match.end("name") < len(self._text):
             return found.name in choices
         return any(choice.startswith(found.name) for choice in choices)
@@ -183,7 +196,10 @@ class Sieve:
             self._ticks = found.fence  # it is only spoken of
             self._drop(found.match.end())
             return
-        element = stem(found.name) in ("function", "invoke")
+        element = stem(found.name) in ("function", "invoke") and "=" in found.match[0]
+        if not (yield from self._holds(found)):
+            self._say(2)
+            return
         body = Body(found.match.end(), found.kind, found.name)
         while not (end := body.find(self._text[:LONGEST])):
             if len(self._text) >= LONGEST:
@@ -200,9 +216,23 @@ class Sieve:
         self._drop(behind)
         yield from self._behind(found.fence)
 
+    def _holds(self, found: Found) -> Generator[None, None, bool]:
+        """Say whether a marker is one. A word of other languages, too, must have a call in it."""
+        if found.kind is not TAG or found.match["name"].lower() not in WORDS:
+            return True
+        if (own := _OWN.search(found.match[0])) and on_offer(own["name"], self._names):
+            return True
+        while not (inside := _INSIDE.match(self._text, found.match.end())) and not self._ended:
+            yield
+        if inside is None:  # the answer is over
+            return True
+        return inside["sign"] is not None or bool(on_offer(inside["name"] or "", self._names))
+
     def _bare(self, found: Found) -> Generator[None, None, None]:
         """Read a value, or an application of a name, that stands without a marker."""
         first = found.start if found.kind in (OBJECT, PYTHON) else found.match.start("done")
+        if self._text.startswith(PRINTED, found.start):
+            first = found.start + len(PRINTED) - 1
         extent, end = Extent(first), 0
         while True:
             try:
@@ -210,6 +240,11 @@ class Sieve:
             except Unreadable:
                 break
             if end or self._ended or len(self._text) >= LONGEST:
+                break
+            yield
+        while end and found.kind is APPLIED and len(found.fence) < 3 and not self._ended:
+            if line := _LINE.match(self._text, end):
+                end = end if line["end"] else 0
                 break
             yield
         cut = self._ended and not end and len(self._text) < LONGEST
