@@ -138,9 +138,9 @@ class Visit:
             case _:
                 self._hear(message)
 
-    def _hear(self, message: wire.Message) -> None:
+    def _hear(self, message: messages.Message) -> None:
         """Take what concerns the turn."""
-        if not isinstance(message, wire.Sound):  # which comes while a tool runs, too
+        if not isinstance(message, messages.Sound):  # which comes while a tool runs, too
             self.tools.awake()
         self.session.receive(message)
 
