@@ -113,6 +113,7 @@ TIMES = {
             "| set an alarm for 7:30 am every day"),
     **alarm({"time": "06:45", "repeat": "weekdays", "either_half": True},
             "set an alarm for 6:45 every weekday | 工作日六点四十五的闹钟"),
+    **alarm({"time": "01:00"}, "半夜一点叫我起床 | set an alarm for 1 at night"),
     **alarm({"time": "19:00"}, "set an alarm for 7 pm | 闹钟晚上七点"
              "| remind me at 7 in the evening"),
     **alarm({"time": "20:00", "day": "monday"}, "wake me up at 8 in the evening on monday"),
@@ -176,6 +177,7 @@ remind me to call mom
 remind me in 5 minutes to check the timer | 13月1号七点叫我起床 | 7点99分叫我起床
 remind me at five to call mom and remind dad at six | 取消明天七点的闹钟 | 过十十分钟后提醒我
 set an alarm for this at 7 | 每周一提醒我开会
+今晚一点叫我 | 明天晚上两点半的闹钟 | wake me up at 1 tonight | tomorrow night at 2 wake me up
 next one please | the last one | 明天七点的闹钟吗 | 明天七点的闹钟呢 | 静音吗 | 三加五吗 | 今天几点
 forget it | 忘了 | forget what I said about my dog | 忘掉关于我的狗的事 | forget the last word
 忘掉最近零分钟 | what do you know about the moon | 你知道什么 | forget everything else

@@ -55,6 +55,10 @@ CLOCKS = {
     "ten past seven": ("07:10", EITHER), "noon": ("12:00", SURE), "midnight": ("24:00", SURE),
     "7 pm": ("19:00", SURE), "7pm": ("19:00", SURE), "7 o'clock": ("07:00", EITHER),
     "7 in the morning": ("07:00", SURE), "12 am": ("00:00", SURE), "12 pm": ("12:00", SURE),
+    "晚上一点": ("01:00", SURE), "夜里两点半": ("02:30", SURE), "晚上十二点半": ("00:30", SURE),
+    "下午十二点": ("12:00", SURE), "下午一点": ("13:00", SURE), "2 at night": ("02:00", SURE),
+    "half past 12 at night": ("00:30", SURE), "quarter to 1 at night": ("00:45", SURE),
+    "quarter to 12 at night": ("23:45", SURE), "晚上六点": ("18:00", SURE),
     "10 at night": ("22:00", SURE), "12 at night": ("24:00", SURE), "0:15": ("00:15", SURE),
 }  # fmt: skip
 NO_CLOCKS = (

@@ -37,6 +37,9 @@ _PARTS: Mapping[str, str] = {
 }  # fmt: skip
 _MORNING: Final = range(4, 12)
 """Hours at which people get up, unless they say otherwise."""
+_SMALL_HOURS: Final = 300
+"""Minutes after midnight that still are of the night before to who says "at night"."""
+_NIGHT: Final = re.compile("[晚夜]|night")
 _MORE: Final = re.compile(
     r"\b(?:remind|and then|timer|alarm|every|before|when|unless|if)\b"
     r"|提醒|然后|闹钟|每天|倒计时|之前|时候|如果"
@@ -75,12 +78,14 @@ def _when(found: Mapping[str, str]) -> dict[str, Any] | None:
     if "span" in found:
         seconds = duration(found["span"])
         return {"seconds": seconds} if seconds else None
-    said = found["clock"]
-    time = clock(f"{said} {_PARTS[found['part']]}" if "part" in found else said)
+    said = f"{found['clock']} {_PARTS[found['part']]}" if "part" in found else found["clock"]
+    time = clock(said)
     named = "today" if "tonight" in said or "this" in found else found.get("day")
     symbol = day(found.get("weekly") or named or "")
     if time is None or (named and symbol is None):
         return None
+    if symbol and time.minutes < _SMALL_HOURS and _NIGHT.search(said):
+        return None  # the night of that day: it is in the next one by then
     when: dict[str, Any] = {"time": str(time)}
     if symbol:
         when["day"] = symbol

@@ -218,8 +218,8 @@ class Clock:
 
 
 _HAN_MORNING = ("凌晨", "清晨", "早上", "早晨", "上午", "早")
-_HAN_EVENING = ("下午", "傍晚", "晚上", "夜里", "晚")
-_HAN_HALF = "|".join((*_HAN_MORNING, *_HAN_EVENING, "中午"))
+_HAN_NIGHT = ("晚上", "夜里", "半夜", "深夜", "晚")
+_HAN_HALF = "|".join((*_HAN_MORNING, "下午", "傍晚", *_HAN_NIGHT, "中午"))
 HAN_CLOCK: Final = (
     rf"(?:(?:{_HAN_HALF})?(?:{HAN_NUMBER}点(?:钟|整|半|[一三]刻|{HAN_NUMBER}分?)?|\d{{1,2}}:\d\d)"
     r"|中午|正午|午夜)"
@@ -254,7 +254,8 @@ def clock(text: str) -> Clock | None:
         minute = _HAN_MINUTES.get(said[3] or "整")
         minute = whole(said[4] or said[3]) if minute is None or said[4] else minute
         half = "" if not said[1] else "am" if said[1] in _HAN_MORNING else "pm"
-        return _clock(whole(said[2]), minute, "noon" if said[1] == "中午" else half)
+        half = "noon" if said[1] == "中午" else half
+        return _clock(whole(said[2]), minute, half, night=said[1] in _HAN_NIGHT)
     if said := _ENGLISH_CLOCK.fullmatch(text):
         shift, direction, hour, digits, words, after = said.groups()
         minute = whole(digits or words or "0")
@@ -269,7 +270,7 @@ def clock(text: str) -> Clock | None:
     return None
 
 
-def _clock(hour: int | None, minute: int | None, half: str, night: bool = True) -> Clock | None:
+def _clock(hour: int | None, minute: int | None, half: str, night: bool) -> Clock | None:
     if hour is None or minute is None or hour > 24 or not -60 < minute < 60:
         return None
     minutes = 60 * hour + minute
@@ -278,6 +279,8 @@ def _clock(hour: int | None, minute: int | None, half: str, night: bool = True) 
     if half == "am":
         return Clock(minutes % 720 if hour == 12 and minute >= 0 else minutes)
     if half == "pm":
+        if night and (hour < 5 or (hour == 12 and minute > 0)):
+            return Clock(minutes % 720)  # midnight is past
         if hour == 12 and minute >= 0:
             return Clock(1440 if night and not minute else minutes)
         return Clock(minutes + 720)
