@@ -64,10 +64,11 @@ DEVICE = {
              "| play the next track"),
     **spoken("control_music", {"action": "previous"}, "上一首 | 播放上一首歌 | previous track"),
     **spoken("control_music", {"action": "stop"}, "停 | 停止播放 | 别放了 | stop | Stop the music!"
-             "| turn off the radio | 你能停下来吗？ | 停一下 | 把音乐关了"),
+             "| turn off the radio | 你能停下来吗？ | 停一下 | 把音乐关了"
+             "| 好的，停吧"),
     **spoken("get_time", {}, "现在几点 | 几点了？ | 现在是什么时间"
              "| 现在几点呢 | 请问现在几点了 | 请问一下现在几点 | 你好小智，告诉我现在几点"
-             "| 你知道现在几点吗 | What time is it, please?"
+             "| 你知道现在几点吗 | 现在几点啦小智 | What time is it, please?"
              "| what's the time | Tell me what time it is. | What’s the time now?"),
     **spoken("get_date", {"day": "today"}, "今天几号 | 今天是几月几号？ | 今天星期几"
              "| what's the date"
@@ -164,7 +165,7 @@ SUMS = {
 
 NOBODYS = """
 set the volume of debate | what time is it in Paris | 巴黎现在几点 | 音量是什么意思 | volume
-turn it up | 再大一点 | 告诉我你几岁 | 你好 | 你知道现在几点下班吗 | 音量调高一百零一 | 那个怎么样
+turn it up | 再大一点 | 告诉我你几岁 | 你好 | 你知道现在几点下班吗 | 音量调高一百零一 | 那个怎么样 | 好大声 | 好的
 set the volume to 150 | set the volume to eleventy | 声音大一点的音箱多少钱 | the next song is nice
 stop being so polite | next | 继续 | continue | 停车场在哪里 | 不要停 | 暂停营业是什么意思
 what is time

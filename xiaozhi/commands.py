@@ -38,11 +38,11 @@ def understand(text: str, language: str) -> Command | None:
 
 _POLITE: Final = re.compile(
     r"(?:小智|请问一?下?|请你|请|麻烦你?|帮我|帮忙|给我|能不能|可不可以|可以|能|你(?:好小智)?"
-    r"|嗯+|呃+|那个|(?:告诉|我想知道)(?:一下)?我?(?=.*(?:几|什么时间))"
+    r"|嗯+|呃+|那个|好的|(?:告诉|我想知道)(?:一下)?我?(?=.*(?:几|什么时间))"
     r"|(?:hey|hi|hello|ok|okay|xiaozhi|please|now|um+|uh+|well) |(?:can|could|would|will) you )+"
 )
 _THANKS: Final = re.compile(
-    r"(?:吧|呀|啊|谢谢你?|好不好|可不可以|(?:好|可以|行)[吗嘛]?"
+    r"(?:吧|呀|啊|啦|小智|谢谢你?|好不好|可不可以|(?:好|可以|行)[吗嘛]?"
     r"| (?:please|thanks|thank you|xiaozhi|for me))+$"
 )
 _ASKED: Final = re.compile(r"(.*(?:能|可以).*)[吗嘛]|(.*(?:几|什么|哪些|多久).*)呢")
