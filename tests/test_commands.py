@@ -41,9 +41,12 @@ DEVICE = {
              "| volume fifty | turn the volume up to 50 percent | 音量50% | 音量设为50"),
     **spoken("set_volume", {"change": 10}, "声音大一点 | 大声点 | 小智，请把声音调大一点吧"
              "| Louder, please!"
-             "| turn up the volume | turn the volume up | 调大音量 | 声音再大点 | speak up"),
+             "| turn up the volume | turn the volume up | 调大音量 | 声音再大点 | speak up"
+             "| 嗯，声音大一点 | 音量加大 | 再大声一点 | um, turn the volume up a bit"
+             "| make it a little louder | volume up by ten | 音量增加十"),
     **spoken("set_volume", {"change": -10}, "声音小一点 | 小声一点 | 调低音量 | quieter"
-             "| lower the volume | Could you turn the volume down?"),
+             "| lower the volume | Could you turn the volume down? | 声音关小一点 | a bit quieter"
+             "| volume down 10 | 音量降低百分之十"),
     **spoken("set_volume", {"level": 0}, "静音 | 关掉声音 | mute | Mute the sound."),
     **spoken("set_volume", {"level": 100}, "声音调到最大 | 最大音量 | maximum volume"
              "| set the volume to max"),
@@ -61,9 +64,11 @@ DEVICE = {
              "| play the next track"),
     **spoken("control_music", {"action": "previous"}, "上一首 | 播放上一首歌 | previous track"),
     **spoken("control_music", {"action": "stop"}, "停 | 停止播放 | 别放了 | stop | Stop the music!"
-             "| turn off the radio | 你能停下来吗？"),
+             "| turn off the radio | 你能停下来吗？ | 停一下 | 把音乐关了"
+             "| 好的，停吧"),
     **spoken("get_time", {}, "现在几点 | 几点了？ | 现在是什么时间"
-             "| 现在几点呢 | What time is it, please?"
+             "| 现在几点呢 | 请问现在几点了 | 请问一下现在几点 | 你好小智，告诉我现在几点"
+             "| 你知道现在几点吗 | 现在几点啦小智 | What time is it, please?"
              "| what's the time | Tell me what time it is. | What’s the time now?"),
     **spoken("get_date", {"day": "today"}, "今天几号 | 今天是几月几号？ | 今天星期几"
              "| what's the date"
@@ -114,6 +119,7 @@ TIMES = {
     **alarm({"time": "02:00", "repeat": "daily"}, "每天夜里两点的闹钟"),
     **alarm({"time": "06:45", "repeat": "weekdays", "either_half": True},
             "set an alarm for 6:45 every weekday | 工作日六点四十五的闹钟"),
+    **alarm({"time": "01:00"}, "半夜一点叫我起床 | set an alarm for 1 at night"),
     **alarm({"time": "19:00"}, "set an alarm for 7 pm | 闹钟晚上七点"
              "| remind me at 7 in the evening"),
     **alarm({"time": "20:00", "day": "monday"}, "wake me up at 8 in the evening on monday"),
@@ -129,6 +135,8 @@ TIMES = {
                "| remind me at 5pm to call mom"),
     **reminder("call mom", {"time": "09:00", "day": "tomorrow", "either_half": True},
                "remind me tomorrow at nine to call mom"),
+    **reminder("去医院", {"time": "08:00", "day": "tomorrow"}, "提醒我明天早上八点去医院"
+               "| 明天早上八点提醒我要去医院"),
     **reminder("吃药", {"time": "20:00", "day": "today"}, "今晚八点提醒我吃药"),
     **reminder("take out the trash", {"time": "22:00", "day": "today"},
                "remind me to take out the trash at 10 tonight"),
@@ -139,7 +147,9 @@ TIMES = {
     **spoken("list_reminders", {"kind": "reminder"}, "list my reminders | 有什么提醒"),
     **spoken("cancel_reminder", {"kind": "timer"}, "cancel the timer | 取消倒计时"
              "| stop the timer"),
-    **spoken("cancel_reminder", {"kind": "alarm", "all": True}, "取消所有闹钟 | cancel all alarms"),
+    **spoken("cancel_reminder", {"kind": "alarm"}, "关掉闹钟 | 把闹钟关了 | 把那个闹钟取消掉"),
+    **spoken("cancel_reminder", {"kind": "alarm", "all": True}, "取消所有闹钟 | 把所有闹钟都关了"
+             "| cancel all alarms"),
 }  # fmt: skip
 
 SUMS = {
@@ -160,7 +170,8 @@ SUMS = {
 
 NOBODYS = """
 set the volume of debate | what time is it in Paris | 巴黎现在几点 | 音量是什么意思 | volume
-turn it up
+turn it up | 再大一点 | 告诉我你几岁 | 你好 | 你知道现在几点下班吗 | 音量调高一百零一 | 那个怎么样
+好大声 | 好的
 set the volume to 150 | set the volume to eleventy | 声音大一点的音箱多少钱 | the next song is nice
 stop being so polite | next | 继续 | continue | 停车场在哪里 | 不要停 | 暂停营业是什么意思
 what is time
@@ -173,6 +184,7 @@ remind me to call mom
 remind me in 5 minutes to check the timer | 13月1号七点叫我起床 | 7点99分叫我起床
 remind me at five to call mom and remind dad at six | 取消明天七点的闹钟 | 过十十分钟后提醒我
 set an alarm for this at 7 | 每周一提醒我开会
+明天晚上两点半的闹钟 | tomorrow night at 2 wake me up
 next one please | the last one | 明天七点的闹钟吗 | 明天七点的闹钟呢 | 静音吗 | 三加五吗 | 今天几点
 forget it | 忘了 | forget what I said about my dog | 忘掉关于我的狗的事 | forget the last word
 忘掉最近零分钟 | what do you know about the moon | 你知道什么 | forget everything else

@@ -225,6 +225,21 @@ class Forget(SynchronousTestCase):
         talk.forget(since=8.0)
         self.assertEqual(talk.summary, "The weather.")
 
+    def test_retracted_after_it_was_condensed(self) -> None:
+        """What is asked in the place of questions that were retracted is summed up, too."""
+        for late in (False, True):
+            talk = Dialogue(20)
+            for number, word in enumerate(("one", "two", "three")):
+                talk.ask(f"{word} " * 20, "", number)
+            excess = talk.excess
+            assert excess is not None
+            for step in (talk.retract, talk.retract, talk.condense)[:: -1 if late else 1]:
+                step(*(excess, "one, two") if step == talk.condense else ())
+            talk.ask("four", "", 4)
+            talk.ask("five " * 20, "", 5)
+            assert talk.excess is not None
+            self.assertEqual([entry.text for entry in talk.excess.entries], ["four"])
+
 
 class Language(SynchronousTestCase):
     def test_device_setting(self) -> None:

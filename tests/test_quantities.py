@@ -59,6 +59,9 @@ CLOCKS = {
     "晚上五点": ("17:00", SURE), "下午十二点半": ("12:30", SURE), "上午十二点": ("12:00", SURE),
     "quarter to one at night": ("00:45", SURE), "quarter to 12 at night": ("23:45", SURE),
     "half past 12 at night": ("00:30", SURE), "1 tonight": ("01:00", SURE),
+    "晚上一点": ("01:00", SURE), "夜里两点半": ("02:30", SURE), "下午十二点": ("12:00", SURE),
+    "下午一点": ("13:00", SURE), "2 at night": ("02:00", SURE),
+    "quarter to 1 at night": ("00:45", SURE), "晚上六点": ("18:00", SURE),
     "10 at night": ("22:00", SURE), "12 at night": ("24:00", SURE), "0:15": ("00:15", SURE),
 }  # fmt: skip
 NO_CLOCKS = (

@@ -172,10 +172,10 @@ GRAMMAR = Grammar(
             *(rf"remind me {_ME} (?P<what>.+?) {when}" for when in _WHEN),
             *(rf"{when} remind me {_ME} (?P<what>.+)" for when in _WHEN),
             *(
-                rf"{when}记?得?(?:提醒|[叫喊])我(?:一下|一声)?[要去]?(?P<what>.+)?"
+                rf"{when}记?得?(?:提醒|[叫喊])我(?:一下|一声)?要?(?P<what>.+)?"
                 for when in _HAN_WHEN
             ),
-            *(rf"提醒我{when}[要去]?(?P<what>.+)" for when in _HAN_WHEN),
+            *(rf"提醒我{when}要?(?P<what>.+)" for when in _HAN_WHEN),
         ],
     ),
     (
@@ -196,6 +196,8 @@ GRAMMAR = Grammar(
             rf"(?:(?P<every>all(?: of)?(?: the| my)?) |the |my )?{_KIND}s?",
             r"(?:取消|删除|删掉|关掉|关闭|清除|清空)"
             rf"(?:(?P<every>所有|全部)的?)?(?:这个|那个|我的)?{_HAN_KIND}",
+            rf"把(?:(?P<every>所有|全部)的?)?(?:这个|那个|我的)?{_HAN_KIND}[都全]?"
+            "(?:关|取消|删)(?:掉|了|掉了)",
         ],
     ),
 )

@@ -37,11 +37,12 @@ def understand(text: str, language: str) -> Command | None:
 # -- what is peeled off --
 
 _POLITE: Final = re.compile(
-    r"(?:小智|请你|请|麻烦你?|帮我|帮忙|给我|能不能|可不可以|可以|能|你"
-    r"|(?:hey|hi|hello|ok|okay|xiaozhi|please|now) |(?:can|could|would|will) you )+"
+    r"(?:小智|请问一?下?|请你|请|麻烦你?|帮我|帮忙|给我|能不能|可不可以|可以|能|你(?:好小智)?"
+    r"|嗯+|呃+|那个|好的|(?:告诉|我想知道)(?:一下)?我?(?=.*(?:几|什么时间))"
+    r"|(?:hey|hi|hello|ok|okay|xiaozhi|please|now|um+|uh+|well) |(?:can|could|would|will) you )+"
 )
 _THANKS: Final = re.compile(
-    r"(?:吧|呀|啊|谢谢你?|好不好|可不可以|(?:好|可以|行)[吗嘛]?"
+    r"(?:吧|呀|啊|啦|小智|谢谢你?|好不好|可不可以|(?:好|可以|行)[吗嘛]?"
     r"| (?:please|thanks|thank you|xiaozhi|for me))+$"
 )
 _ASKED: Final = re.compile(r"(.*(?:能|可以).*)[吗嘛]|(.*(?:几|什么|哪些|多久).*)呢")
@@ -80,6 +81,14 @@ def _level(tool: str) -> Making:
     return make
 
 
+def _louder(found: Mapping[str, str]) -> Command | None:
+    """Make a command of a change of the volume by a number."""
+    change = whole(found["change"])
+    if change is None or not 0 < change <= 100:
+        return None
+    return Command("set_volume", {"change": change if "up" in found else -change})
+
+
 def _date(found: Mapping[str, str]) -> Command | None:
     symbol = day(found["day"])
     return Command("get_date", {"day": symbol}) if symbol else None
@@ -90,7 +99,7 @@ def _minutes(found: Mapping[str, str]) -> Command | None:
     return Command("forget", {"what": "last_minutes", "minutes": minutes}) if minutes else None
 
 
-_LEVEL = rf"(?: up| down)?(?: to| at)? (?P<level>{ENGLISH_NUMBER})(?: ?%| percent)?"
+_LEVEL = rf"(?:(?: up| down)? to| at)? (?P<level>{ENGLISH_NUMBER})(?: ?%| percent)?"
 _HAN_LEVEL = rf"(?:设置?|调节?|开)?[到成为]?(?:百分之)?(?P<level>{HAN_NUMBER})%?"
 _VOLUME = r"(?:the )?(?:volume|sound)"
 _BRIGHTNESS = r"(?:the )?(?:screen )?brightness"
@@ -100,6 +109,7 @@ _HAN_BRIGHTNESS = r"把?(?:屏幕的?)?亮度"
 _UP = "(?:raise|increase|turn up)"
 _DOWN = "(?:lower|decrease|reduce|turn down)"
 _BIT = r"(?:一点儿?|一些|点儿?)"
+_LITTLE = "(?: a (?:bit|little(?: bit)?))"
 _SONG = "(?:song|track|tune)"
 _MUSIC = r"(?:the )?(?:music|song|playback|radio)"
 _HAN_DATE = "(?:几号|几月几[号日]|多少号|什么日子|日期)"
@@ -115,25 +125,35 @@ _DEVICE = Grammar(
         [rf"(?:(?:set|turn|change) )?{_BRIGHTNESS}{_LEVEL}", _HAN_BRIGHTNESS + _HAN_LEVEL],
     ),
     (
+        _louder,
+        [
+            rf"(?:turn )?{_VOLUME} (?:(?P<up>up)|down)(?: by)? (?P<change>{ENGLISH_NUMBER})"
+            r"(?: ?%| percent)?",
+            rf"{_HAN_VOLUME}(?:(?P<up>增?加|[提调]高|调大)|减少?|[降调]低|调小)(?:百分之)?"
+            rf"(?P<change>{HAN_NUMBER})%?",
+        ],
+    ),
+    (
         fixed("set_volume", change=10),
         [
-            rf"louder|speak up|speak louder|volume up|{_UP} {_VOLUME}|turn {_VOLUME} up",
-            rf"{_HAN_VOLUME}[再调放开]*[大高]{_BIT}?|[调放开]?大{_BIT}?(?:音量|声音|声)",
-            rf"(?:调[高大]|提高|增大|加大){_BIT}?(?:音量|声音)|(?:说话)?大声{_BIT}?",
+            rf"(?:make it )?(?:a (?:bit|little) )?louder|speak up|speak louder|volume up"
+            rf"|(?:{_UP} {_VOLUME}|turn {_VOLUME} up){_LITTLE}?",
+            rf"{_HAN_VOLUME}[再调放开加]*[大高]{_BIT}?|[调放开]?大{_BIT}?(?:音量|声音|声)",
+            rf"(?:调[高大]|提高|增大|加大){_BIT}?(?:音量|声音)|再?(?:说话)?大声{_BIT}?",
         ],
     ),
     (
         fixed("set_volume", change=-10),
         [
-            rf"quieter|softer|speak more quietly|volume down|{_DOWN} {_VOLUME}",
-            rf"turn {_VOLUME} down",
-            rf"{_HAN_VOLUME}[再调放开]*[小低]{_BIT}?|[调放开]?小{_BIT}?(?:音量|声音|声)",
-            rf"(?:调[低小]|降低|减小){_BIT}?(?:音量|声音)|(?:说话)?小声{_BIT}?",
+            rf"(?:make it )?(?:a (?:bit|little) )?(?:quieter|softer)|speak more quietly"
+            rf"|volume down|(?:{_DOWN} {_VOLUME}|turn {_VOLUME} down){_LITTLE}?",
+            rf"{_HAN_VOLUME}[再调放开关减]*[小低]{_BIT}?|[调放开关]?小{_BIT}?(?:音量|声音|声)",
+            rf"(?:调[低小]|降低|减小){_BIT}?(?:音量|声音)|再?(?:说话)?小声{_BIT}?",
         ],
     ),
     (
         fixed("set_volume", level=0),
-        [rf"mute|mute {_VOLUME}|mute yourself", "静音|把?声音关[掉了]?|关掉?声音"],
+        [rf"mute|mute {_VOLUME}|mute yourself", "静音(?:一下)?|把?声音关[掉了]?|关掉?声音"],
     ),
     (
         fixed("set_volume", level=100),
@@ -160,7 +180,7 @@ _DEVICE = Grammar(
     ),
     (
         fixed("control_music", action="pause"),
-        [rf"pause(?: {_MUSIC}| it)?", "暂停(?:播放|音乐)?|(?:音乐|歌)暂停"],
+        [rf"pause(?: {_MUSIC}| it)?", "暂停(?:一下|播放|音乐)?|(?:音乐|歌)暂停"],
     ),
     (
         fixed("control_music", action="resume"),
@@ -172,7 +192,7 @@ _DEVICE = Grammar(
     (
         fixed("control_music", action="next"),
         [
-            rf"(?:play |skip to )?(?:the )?next {_SONG}|skip(?: (?:this|the) {_SONG})?",
+            rf"(?:play |skip to )?(?:the )?next {_SONG}|skip(?: (?:this|it|(?:this|the) {_SONG}))?",
             "(?:播放|[放听换])?下一[首曲]歌?|切歌|换一?首歌?",
         ],
     ),
@@ -187,7 +207,8 @@ _DEVICE = Grammar(
         fixed("control_music", action="stop"),
         [
             rf"stop(?: it| playing)?|stop (?:playing )?{_MUSIC}|turn off {_MUSIC}",
-            "停|停下来?|停止|停止(?:播放|音乐)|(?:别|不要)[放播]了",
+            "把(?:音乐|歌|收音机|广播)[关停](?:掉|了|掉了)",
+            "停|停一下|停下来?|停止|停止(?:播放|音乐)|(?:别|不要)[放播]了",
             "(?:关掉|关闭|停掉)(?:音乐|收音机|广播)",
         ],
     ),
@@ -196,7 +217,7 @@ _DEVICE = Grammar(
         [
             r"what time is it(?: right)?(?: now)?|what(?:'s| is) the (?:current )?time(?: now)?",
             r"(?:tell me|do you know) (?:what time it is|the time)|do you have the time",
-            "(?:现在|当前)?(?:是|都)?几点[钟了]*|(?:现在|当前)是?(?:什么)?时间|报时|报个时",
+            "知道现在几点[钟了]*吗|(?:现在|当前)?(?:是|都)?几点[钟了]*|(?:现在|当前)是?(?:什么)?时间|报时|报个时",
         ],
     ),
     (
@@ -204,7 +225,7 @@ _DEVICE = Grammar(
         [
             r"what(?:'s| is) (?:the|today's) (?:date|day)(?: today)?|what(?:'s| is) today",
             r"what (?:date|day)(?: of the week)? is (?:it|today)(?: today)?",
-            rf"(?:今天|今日)?是?(?:{_HAN_DATE})",
+            rf"(?:今天|今日)?(?:是|的)?(?:{_HAN_DATE})",
         ],
     ),
     (

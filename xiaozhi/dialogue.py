@@ -153,7 +153,7 @@ class Dialogue:
         until = excess.until - self._dropped
         if excess.era == self._era and until >= self._until:
             self._condensed = shorten(" ".join(summary.split()), self._budget // 4)
-            self._until = until
+            self._until = min(until, self._start)
 
     # -- what is kept --
 
@@ -209,6 +209,7 @@ class Dialogue:
         self._held -= sum(tokens(entry.text) for entry in self._said[max(first, self._start) :])
         del self._said[first:]
         self._start = min(self._start, first)
+        self._until = min(self._until, first)
 
 
 def extract(summary: str, newest_first: Iterable[Entry], most: int) -> str:

@@ -221,7 +221,7 @@ class Clock:
 
 
 _HAN_MORNING = ("凌晨", "清晨", "早上", "早晨", "上午", "早")
-_HAN_NIGHT: Mapping[str, int] = {"晚上": 5, "夜里": 6, "晚": 5}
+_HAN_NIGHT: Mapping[str, int] = {"晚上": 5, "夜里": 6, "半夜": 6, "深夜": 6, "晚": 5}
 """With the first hour that is not one of the next morning's."""
 _HAN_EVENING = ("下午", "傍晚", *_HAN_NIGHT)
 _HAN_HALF = "|".join((*_HAN_MORNING, *_HAN_EVENING, "中午"))
@@ -259,12 +259,12 @@ def clock(text: str) -> Clock | None:
     if said := _HAN_CLOCK.fullmatch(text):
         minute = _HAN_MINUTES.get(said[3] or "整")
         minute = whole(said[4] or said[3]) if minute is None or said[4] else minute
-        hour, half = whole(said[2]), "" if not said[1] else "pm"
-        if said[1] == "中午" or (said[1] == "上午" and hour == 12):
+        count, half = whole(said[2]), "" if not said[1] else "pm"
+        if said[1] == "中午" or (said[1] == "上午" and count == 12):
             half = "noon"
         elif said[1] in _HAN_MORNING:
             half = "am"
-        return _clock(hour, minute, half, _HAN_NIGHT.get(said[1], 0))
+        return _clock(count, minute, half, _HAN_NIGHT.get(said[1], 0))
     if said := _ENGLISH_CLOCK.fullmatch(text):
         shift, direction, hour, digits, words, after = said.groups()
         minute = whole(digits or words or "0")
