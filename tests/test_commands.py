@@ -159,6 +159,7 @@ SUMS = {
 }  # fmt: skip
 
 NOBODYS = """
+明天夜里两点叫我起床 | 每周一夜里一点提醒我吃药 |
 set the volume of debate | what time is it in Paris | 巴黎现在几点 | 音量是什么意思 | volume
 turn it up
 set the volume to 150 | set the volume to eleventy | 声音大一点的音箱多少钱 | the next song is nice
