@@ -125,3 +125,13 @@ class FetchingTests(ToolCase):
         fetcher, _ = self.made(Reply())
         for url in ("http://[", "ftp://127.0.0.1/", "http://127.0.0.1:1/", "", "http://\udce4/"):
             self.assertTrue((await self.why(fetcher, url)).why)
+
+    async def test_stopped(self) -> None:
+        """Who waits when it stops is told, and so is who comes later: nothing is opened anew."""
+        fetcher, web = self.made(STALLS)
+        asking = Deferred.fromCoroutine(self.why(fetcher, web.url))
+        await within(web.came)
+        await fetcher.stop()
+        for error in (await within(asking), await self.why(fetcher, web.url)):
+            self.assertIn("try again", error.why)
+        self.assertEqual(web.connections, 1)

@@ -10,8 +10,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from tests.services.streams import within
 from tests.tools.cases import Failures, Listener, ToolCase, call, failure
-from tests.tools.web import FAULTS, Asked, Reply, Web
+from tests.tools.web import FAULTS, STALLS, Asked, Reply, Web
 from xiaozhi.errors import Unavailable
 from xiaozhi.tooling import Outcome
 from xiaozhi.tools._skies import sky
@@ -235,6 +236,15 @@ class WeatherTests(Failures, ToolCase):
         """An address that is none is refused at the start."""
         with self.assertRaises(Unavailable):
             Kit(Settings(url="api.open-meteo.com"), self.room)
+
+    async def test_replaced(self) -> None:
+        """Who asks while the settings change is told to try again, and not left without answer."""
+        kit, web = self.made()
+        web.fault = STALLS
+        asking = Deferred.fromCoroutine(failure(kit, "get_weather", self.en, place="Berlin"))
+        await within(web.came)
+        await kit.stopService()
+        self.assertIn("try again", (await within(asking)).why)
 
 
 class SkyTests(ToolCase):

@@ -20,6 +20,7 @@ from xiaozhi import __version__
 from xiaozhi.errors import ServiceError, missing
 from xiaozhi.services.bridge import from_aio, to_aio
 from xiaozhi.services.http import failure, preload, short
+from xiaozhi.services.kept import STOPPED
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
 
@@ -72,6 +73,7 @@ class Fetcher:
         self._largest = largest
         self._trust_env = trust_env
         self._client = Lazy(pool, self._connect)
+        self._stopped = False
         self._resting: dict[str, float] = {}
         """Until when a host wants to be left alone."""
 
@@ -84,6 +86,8 @@ class Fetcher:
     ) -> Page:
         """Get a page, or post `json` to it; raise ServiceError."""
         host = _host(url)
+        if self._stopped:
+            raise _replaced()
         if (wait := self._resting.get(host, 0.0) - self._clock.seconds()) > 0:
             raise ServiceError("tool", f"{host} is busy, for {wait:.0f} s", wait)
         try:
@@ -112,7 +116,8 @@ class Fetcher:
         return await self._pool.run(_read, page.body, kind)
 
     def stop(self) -> Deferred[None]:
-        """Close the connections."""
+        """Close the connections, and make no others: who still asks is told to try again."""
+        self._stopped = True
         client = self._client.drop()
         return succeed(None) if client is None else from_aio(client.aclose())
 
@@ -142,6 +147,9 @@ class Fetcher:
         client = await to_aio(self._client.get())
         import httpx2
 
+        if self._stopped:
+            raise _replaced()
+
         method = "GET" if json is None else "POST"
         host = _host(url)
         try:
@@ -155,6 +163,8 @@ class Fetcher:
         except TimeoutError as error:
             raise ServiceError("tool", f"{host}: no answer within {self._patience:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            if self._stopped:
+                raise _replaced() from error
             why = short(str(error)) or type(error).__name__
             raise ServiceError("tool", f"{host}: {why}") from error
         if not answer.is_success:
@@ -204,6 +214,10 @@ def _unpacked(body: bytes, largest: int) -> bytes:
     if len(text) > largest:
         raise _too_long(largest)
     return text
+
+
+def _replaced() -> ServiceError:
+    return ServiceError("tool", STOPPED)
 
 
 def _too_long(largest: int) -> ServiceError:
