@@ -113,12 +113,16 @@ class FetchingTests(ToolCase):
         fetcher, end = self.made(Reply(b"here"))
 
         def moved(asked: Asked) -> Reply:
-            return Reply(b"", 302, {"Location": end.url.replace("127.0.0.1", "localhost")})
+            return Reply(b"", 302, {"Location": end.url})
 
         begin = self.web(moved)
-        headers = {"Authorization": "Bearer secret"}
-        self.assertEqual((await fetcher.fetch(begin.url, headers=headers)).body, b"here")
-        self.assertNotIn("authorization", end.asked[0].headers)
+        headers = {"Authorization": "Bearer secret", "X-Subscription-Token": "secret"}
+        # However it is written, it is the host that was meant.
+        url = begin.url.replace("127.0.0.1", "LocalHost")
+        self.assertEqual((await fetcher.fetch(url, headers=headers)).body, b"here")
+        for name in ("authorization", "x-subscription-token"):
+            self.assertIn(name, begin.asked[0].headers)
+            self.assertNotIn(name, end.asked[0].headers)
 
     async def test_no_address(self) -> None:
         """What is no address is a ServiceError."""

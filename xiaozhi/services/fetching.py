@@ -33,6 +33,8 @@ AGENT: Final = f"xiaozhi/{__version__} (voice assistant)"
 """Who asks. Wikipedia, for one, wants to know."""
 _AT_ONCE: Final = 16 * 2**10
 """Bytes of JSON that are read on the reactor, as that takes less than handing them over."""
+_OURS: Final = "xiaozhi"
+"""Of a request: the host it was meant for, and the names of the headers that were for that."""
 _HOSTS: Final = 256
 """Of so many hosts it is remembered how long they want to be left alone."""
 
@@ -133,12 +135,14 @@ class Fetcher:
         from xiaozhi.services.connections import Connections
 
         preload()
-        return Connections(
+        client = Connections(
             timeout=None,
             follow_redirects=True,
             trust_env=self._trust_env,
             headers={"User-Agent": AGENT, "Accept-Encoding": "gzip"},
         )
+        client.event_hooks["request"].append(_kept_from_others)
+        return client
 
     async def _ask(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], json: Any
@@ -156,7 +160,12 @@ class Fetcher:
             async with (
                 asyncio.timeout(self._patience),
                 client.stream(
-                    method, url, params=params, headers=dict(headers), json=json
+                    method,
+                    url,
+                    params=params,
+                    headers=dict(headers),
+                    json=json,
+                    extensions={_OURS: (httpx2.URL(url).netloc, tuple(headers))},
                 ) as answer,
             ):
                 body = await self._body(answer)
@@ -186,6 +195,17 @@ class Fetcher:
             if len(body) > self._largest:
                 raise _too_long(self._largest)
         return bytes(body)
+
+
+async def _kept_from_others(request: httpx2.Request) -> None:
+    """Take our own headers off a request that was redirected to another host: they may be keys.
+
+    httpx2 itself does so with Authorization only. Belongs to asyncio.
+    """
+    host, names = request.extensions[_OURS]
+    if request.url.netloc != host:
+        for name in names:
+            request.headers.pop(name, None)
 
 
 def _host(url: str) -> str:
