@@ -169,6 +169,7 @@ SUMS = {
 }  # fmt: skip
 
 NOBODYS = """
+明天夜里两点叫我起床 | 每周一夜里一点提醒我吃药 |
 set the volume of debate | what time is it in Paris | 巴黎现在几点 | 音量是什么意思 | volume
 turn it up | 再大一点 | 告诉我你几岁 | 你好 | 你知道现在几点下班吗 | 音量调高一百零一 | 那个怎么样
 好大声 | 好的

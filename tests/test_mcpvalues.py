@@ -34,6 +34,17 @@ class Results(SynchronousTestCase):
         ):
             self.assertEqual(outcome(result), Outcome(text))
 
+    def test_shown(self) -> None:
+        """Of what is to be shown the model is told all; half a surrogate pair harms nobody."""
+        for text, whole in (
+            ('{"action": "show_result", "x": 1}', True),
+            ('{"action": "other", "x": "show_result"}', False),
+            ('{"action": "show_result", "x": "\ud800"}', False),
+            ('["show_result"]', False),
+        ):
+            told = outcome({"content": [{"type": "text", "text": text}]})
+            self.assertEqual((told.text, told.whole), (text, whole))
+
     def test_pictures(self) -> None:
         """Images are read in the standard's form and in the firmware's."""
         standard = {"type": "image", "mimeType": "image/jpeg", "data": WRITTEN}

@@ -142,6 +142,8 @@ class Calls(Case):
         """What is too long for a model is cut, and says so."""
         (text,) = self.told(self.box(tool("x", Outcome("y" * 99_999))), call("x"))
         self.assertTrue(text.endswith("… (cut)") and len(text) < LONGEST + 20)
+        whole = Outcome("y" * 99_999, whole=True)
+        self.assertEqual(self.told(self.box(tool("x", whole)), call("x")), [whole.text])
 
     def test_quiet(self) -> None:
         """While a photo is taken nothing may be said."""

@@ -80,7 +80,18 @@ def outcome(result: object) -> Outcome:
     text = "\n".join(texts)
     if more.get("isError") is True:  # py-xiaozhi's way; the firmware replies with an error
         return Outcome(f"{FAILED}: {text or 'no reason was given'}", failed=True)
-    return Outcome(text, pictures=tuple(pictures))
+    return Outcome(text, pictures=tuple(pictures), whole=is_shown(text))
+
+
+def is_shown(text: str) -> bool:
+    """Say whether a result is JSON whose `action` is show_result: the model is told all of it."""
+    if not text.lstrip().startswith("{") or '"show_result"' not in text:
+        return False
+    try:
+        told = msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # of msgspec, and of half a surrogate pair
+        return False
+    return isinstance(told, dict) and told.get("action") == "show_result"
 
 
 def _written(value: object) -> str:

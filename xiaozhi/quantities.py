@@ -259,12 +259,11 @@ def clock(text: str) -> Clock | None:
     if said := _HAN_CLOCK.fullmatch(text):
         minute = _HAN_MINUTES.get(said[3] or "整")
         minute = whole(said[4] or said[3]) if minute is None or said[4] else minute
-        count, half = whole(said[2]), "" if not said[1] else "pm"
-        if said[1] == "中午" or (said[1] == "上午" and count == 12):
+        named, count = said[1], whole(said[2])
+        half = "" if not named else "am" if named in _HAN_MORNING else "pm"
+        if named == "中午" or (named == "上午" and count == 12):
             half = "noon"
-        elif said[1] in _HAN_MORNING:
-            half = "am"
-        return _clock(count, minute, half, _HAN_NIGHT.get(said[1], 0))
+        return _clock(count, minute, half, _HAN_NIGHT.get(named, 0))
     if said := _ENGLISH_CLOCK.fullmatch(text):
         shift, direction, hour, digits, words, after = said.groups()
         minute = whole(digits or words or "0")

@@ -23,7 +23,7 @@ from xiaozhi.tooling import Call, Outcome, Picture, Scene, Source, Tool, legal
 MOST: Final = 16
 """Calls in one answer of a model that are done; the rest are refused."""
 LONGEST: Final = 16_000
-"""Characters of a result that the model is told."""
+"""Characters of a result that the model is told, unless it is to be told as a whole."""
 
 See = Callable[[Picture, str], Deferred[str]]
 """Tells in words what is to be seen on a picture, in a language."""
@@ -126,7 +126,7 @@ class Toolbox:
             self.log.failure("the tool {name} has a mistake", name=tool.name)
             return self._failed("mistake", f"{tool.name} has a mistake of its own")
         self._counters.count("tool_calls", outcome="failed" if outcome.failed else "done")
-        if len(outcome.text) > LONGEST:
+        if len(outcome.text) > LONGEST and not outcome.whole:
             outcome = attrs.evolve(outcome, text=f"{outcome.text[:LONGEST]}… (cut)")
         return outcome
 

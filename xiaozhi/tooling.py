@@ -52,6 +52,8 @@ class Outcome:
     bad_arguments: bool = False
     """Whether it failed since its arguments could not be taken."""
     pictures: tuple[Picture, ...] = ()
+    whole: bool = False
+    """Whether the model is told all of `text`, however long it is."""
 
 
 @attrs.frozen

@@ -113,15 +113,29 @@ class FetchingTests(ToolCase):
         fetcher, end = self.made(Reply(b"here"))
 
         def moved(asked: Asked) -> Reply:
-            return Reply(b"", 302, {"Location": end.url.replace("127.0.0.1", "localhost")})
+            return Reply(b"", 302, {"Location": end.url})
 
         begin = self.web(moved)
-        headers = {"Authorization": "Bearer secret"}
-        self.assertEqual((await fetcher.fetch(begin.url, headers=headers)).body, b"here")
-        self.assertNotIn("authorization", end.asked[0].headers)
+        headers = {"Authorization": "Bearer secret", "X-Subscription-Token": "secret"}
+        # However it is written, it is the host that was meant.
+        url = begin.url.replace("127.0.0.1", "LocalHost")
+        self.assertEqual((await fetcher.fetch(url, headers=headers)).body, b"here")
+        for name in ("authorization", "x-subscription-token"):
+            self.assertIn(name, begin.asked[0].headers)
+            self.assertNotIn(name, end.asked[0].headers)
 
     async def test_no_address(self) -> None:
         """What is no address is a ServiceError."""
         fetcher, _ = self.made(Reply())
         for url in ("http://[", "ftp://127.0.0.1/", "http://127.0.0.1:1/", "", "http://\udce4/"):
             self.assertTrue((await self.why(fetcher, url)).why)
+
+    async def test_stopped(self) -> None:
+        """Who waits when it stops is told, and so is who comes later: nothing is opened anew."""
+        fetcher, web = self.made(STALLS)
+        asking = Deferred.fromCoroutine(self.why(fetcher, web.url))
+        await within(web.came)
+        await fetcher.stop()
+        for error in (await within(asking), await self.why(fetcher, web.url)):
+            self.assertIn("try again", error.why)
+        self.assertEqual(web.connections, 1)

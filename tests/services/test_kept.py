@@ -95,13 +95,23 @@ class KeptTests(SynchronousTestCase):
         self.assertNoResult(self.get("b"))
 
     def test_drop(self) -> None:
-        """What is dropped is found out anew."""
+        """What is dropped is found out anew, also where an older search is under way."""
         self.have("x")
         self.kept.drop()
-        self.assertNoResult(self.get())
+        before = self.get()
+        self.kept.drop()
+        after = self.get()
+        self.finding[-2].callback("old")
+        self.assertEqual(self.successResultOf(before), Known("old"))
+        self.assertNoResult(after)
+        self.finding[-1].callback("new")
+        self.assertEqual(self.successResultOf(after), Known("new"))
+        self.assertEqual(self.successResultOf(self.get()), Known("new"))
 
     def test_stop(self) -> None:
-        """Stopping gives up what is being found out."""
-        got = self.get()
-        self.kept.stop()
-        self.failureResultOf(got, CancelledError)
+        """Stopping gives up what is being found out, and who waits is told, as is who comes."""
+        for got in (self.get(), self.get("b")):
+            self.kept.stop()
+            self.assertIn("try again", self.failureResultOf(got, ServiceError).value.why)
+        self.failureResultOf(self.get(), ServiceError)
+        self.assertEqual(len(self.finding), 2)

@@ -245,6 +245,30 @@ class Away(Case):
         self.wait(LEASE / 2)
         self.assertEqual(len(self.phone.notices) + len(second.notices), 1)
 
+    def test_after_a_kill(self) -> None:
+        """What a server was killed over is told by the next, once its hold has run out; once."""
+        self.add(reminder(due=NOON + 5))
+        self.wait(5)
+        self.assertEqual(len(self.phone.notices), 1)  # and there it died
+        self.service._desks.clear()
+        after, again = self.start(), Phone()
+        after.arrive(again)
+        self.wait(LEASE - PAUSE)
+        self.assertEqual(again.notices, [])
+        self.wait(2 * PAUSE)
+        again.hear()
+        self.assertEqual(self.store.kept, {})
+
+    def test_told_elsewhere(self) -> None:
+        """What another server holds is looked at until it was told there, then no more."""
+        other, second = self.start(), Phone()
+        self.add(reminder("reminder", NOON + 5))
+        other.arrive(second)
+        self.wait(5 + SETTLING)
+        self.phone.hear()
+        self.wait(2 * PAUSE)
+        self.assertEqual((second.notices, self.clock.getDelayedCalls()), ([], []))
+
     def test_left_while_claimed(self) -> None:
         """Who leaves while the store is asked is not told, and nothing is held."""
         self.add(reminder(due=NOON + 5))

@@ -5,13 +5,16 @@ The server is written from open-meteo.com/en/docs (Forecast) and /en/docs/geocod
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import attrs
 from twisted.internet.defer import Deferred, gatherResults
 
+from tests.services.streams import within
 from tests.tools.cases import Failures, Listener, ToolCase, call, failure
-from tests.tools.web import FAULTS, Asked, Reply, Web
+from tests.tools.web import FAULTS, STALLS, Asked, Reply, Web
 from xiaozhi.errors import Unavailable
 from xiaozhi.tooling import Outcome
 from xiaozhi.tools._skies import sky
@@ -89,6 +92,11 @@ def open_meteo(asked: Asked) -> Reply:
 
 
 class WeatherTests(Failures, ToolCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.at = datetime(2026, 11, 24, 14, 20, tzinfo=ZoneInfo("Europe/Berlin"))
+        self.room = attrs.evolve(self.room, now=lambda: self.at)
+
     def made(self, timeout_s: float = 5.0, **settings: Any) -> tuple[Kit, Web]:
         web = self.web(open_meteo)
         chosen = Settings(url=web.url, places_url=web.url + "/", timeout_s=timeout_s, **settings)
@@ -235,6 +243,29 @@ class WeatherTests(Failures, ToolCase):
         """An address that is none is refused at the start."""
         with self.assertRaises(Unavailable):
             Kit(Settings(url="api.open-meteo.com"), self.room)
+
+    async def test_midnight(self) -> None:
+        """Today is what it is at the place by now, and not when the forecast was made."""
+        kit, web = self.made()
+        for at, day, sentence in (
+            ((24, 23, 59), "", "Today 5 to 15 degrees, 80 percent"),
+            ((25, 0, 1), "", "Today 6 to 13 degrees."),
+            ((25, 0, 1), "tomorrow", "Tomorrow in Berlin: light snow, -4 to 0 degrees, 55 percent"),
+            ((25, 0, 1), "2026-11-24", "only know the weather of the coming week"),
+        ):
+            self.at = datetime(2026, 11, *at, tzinfo=ZoneInfo("Europe/Berlin"))
+            told = await call(kit, "get_weather", self.en, place="Berlin", day=day)
+            self.assertIn(sentence, told.say)
+        self.assertEqual(len(web.asked), 2)
+
+    async def test_replaced(self) -> None:
+        """Who asks while the settings change is told to try again, and not left without answer."""
+        kit, web = self.made()
+        web.fault = STALLS
+        asking = Deferred.fromCoroutine(failure(kit, "get_weather", self.en, place="Berlin"))
+        await within(web.came)
+        await kit.stopService()
+        self.assertIn("try again", (await within(asking)).why)
 
 
 class SkyTests(ToolCase):

@@ -20,6 +20,7 @@ from xiaozhi import __version__
 from xiaozhi.errors import ServiceError, missing
 from xiaozhi.services.bridge import from_aio, to_aio
 from xiaozhi.services.http import failure, preload, short
+from xiaozhi.services.kept import STOPPED
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.pool import Workers
 
@@ -32,6 +33,8 @@ AGENT: Final = f"xiaozhi/{__version__} (voice assistant)"
 """Who asks. Wikipedia, for one, wants to know."""
 _AT_ONCE: Final = 16 * 2**10
 """Bytes of JSON that are read on the reactor, as that takes less than handing them over."""
+_OURS: Final = "xiaozhi"
+"""Of a request: the host it was meant for, and the names of the headers that were for that."""
 _HOSTS: Final = 256
 """Of so many hosts it is remembered how long they want to be left alone."""
 
@@ -72,6 +75,7 @@ class Fetcher:
         self._largest = largest
         self._trust_env = trust_env
         self._client = Lazy(pool, self._connect)
+        self._stopped = False
         self._resting: dict[str, float] = {}
         """Until when a host wants to be left alone."""
 
@@ -84,6 +88,8 @@ class Fetcher:
     ) -> Page:
         """Get a page, or post `json` to it; raise ServiceError."""
         host = _host(url)
+        if self._stopped:
+            raise _replaced()
         if (wait := self._resting.get(host, 0.0) - self._clock.seconds()) > 0:
             raise ServiceError("tool", f"{host} is busy, for {wait:.0f} s", wait)
         try:
@@ -112,7 +118,8 @@ class Fetcher:
         return await self._pool.run(_read, page.body, kind)
 
     def stop(self) -> Deferred[None]:
-        """Close the connections."""
+        """Close the connections, and make no others: who still asks is told to try again."""
+        self._stopped = True
         client = self._client.drop()
         return succeed(None) if client is None else from_aio(client.aclose())
 
@@ -128,12 +135,14 @@ class Fetcher:
         from xiaozhi.services.connections import Connections
 
         preload()
-        return Connections(
+        client = Connections(
             timeout=None,
             follow_redirects=True,
             trust_env=self._trust_env,
             headers={"User-Agent": AGENT, "Accept-Encoding": "gzip"},
         )
+        client.event_hooks["request"].append(_kept_from_others)
+        return client
 
     async def _ask(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], json: Any
@@ -142,19 +151,29 @@ class Fetcher:
         client = await to_aio(self._client.get())
         import httpx2
 
+        if self._stopped:
+            raise _replaced()
+
         method = "GET" if json is None else "POST"
         host = _host(url)
         try:
             async with (
                 asyncio.timeout(self._patience),
                 client.stream(
-                    method, url, params=params, headers=dict(headers), json=json
+                    method,
+                    url,
+                    params=params,
+                    headers=dict(headers),
+                    json=json,
+                    extensions={_OURS: (httpx2.URL(url).netloc, tuple(headers))},
                 ) as answer,
             ):
                 body = await self._body(answer)
         except TimeoutError as error:
             raise ServiceError("tool", f"{host}: no answer within {self._patience:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            if self._stopped:
+                raise _replaced() from error
             why = short(str(error)) or type(error).__name__
             raise ServiceError("tool", f"{host}: {why}") from error
         if not answer.is_success:
@@ -176,6 +195,17 @@ class Fetcher:
             if len(body) > self._largest:
                 raise _too_long(self._largest)
         return bytes(body)
+
+
+async def _kept_from_others(request: httpx2.Request) -> None:
+    """Take our own headers off a request that was redirected to another host: they may be keys.
+
+    httpx2 itself does so with Authorization only. Belongs to asyncio.
+    """
+    host, names = request.extensions[_OURS]
+    if request.url.netloc != host:
+        for name in names:
+            request.headers.pop(name, None)
 
 
 def _host(url: str) -> str:
@@ -204,6 +234,10 @@ def _unpacked(body: bytes, largest: int) -> bytes:
     if len(text) > largest:
         raise _too_long(largest)
     return text
+
+
+def _replaced() -> ServiceError:
+    return ServiceError("tool", STOPPED)
 
 
 def _too_long(largest: int) -> ServiceError:

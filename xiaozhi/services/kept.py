@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from xiaozhi.errors import ServiceError
 
 T = TypeVar("T")
+
+STOPPED: Final = "its settings have just changed; try again"
+"""Why nothing is found out any more, for who still asks one that has been replaced."""
 
 
 @attrs.frozen
@@ -31,6 +35,15 @@ class _Entry(Generic[T]):
     at: float
 
 
+@attrs.define(eq=False)
+class _Search(Generic[T]):
+    """Something that is being found out, and those who wait for it."""
+
+    key: Hashable
+    work: Deferred[T]
+    waiting: list[Deferred[Known[T]]] = attrs.field(factory=list)
+
+
 class Kept(Generic[T]):
     """Keeps up to `bound` values for `lifetime` seconds, and longer should the source fail.
 
@@ -44,54 +57,66 @@ class Kept(Generic[T]):
         self._usable = usable
         self._bound = bound
         self._entries: dict[Hashable, _Entry[T]] = {}
-        self._work: dict[Hashable, Deferred[None]] = {}
-        self._waiting: dict[Hashable, list[Deferred[Known[T]]]] = {}
+        self._searches: dict[Hashable, _Search[T]] = {}
+        """Those whose values will be kept."""
+        self._under_way: set[_Search[T]] = set()
+        """With those that began before what was known was dropped."""
+        self._stopped = False
 
     async def get(self, key: Hashable, find: Callable[[], Coroutine[Any, Any, T]]) -> Known[T]:
         """Give the value of `key`, found out by `find` if need be; raise its ServiceError."""
         entry = self._entries.get(key)
         if entry is not None and self._age(entry) < self._lifetime:
             return Known(entry.value, self._age(entry))
+        if self._stopped:
+            raise ServiceError("tool", STOPPED)
         waiter: Deferred[Known[T]] = Deferred()
-        self._waiting.setdefault(key, []).append(waiter)
-        if key not in self._work:
-            work = Deferred.fromCoroutine(find())
-            told = work.addCallbacks(
-                lambda value: self._found(key, value), lambda failure: self._failed(key, failure)
-            )
-            if not work.called:  # else it is over already
-                self._work[key] = told
+        search = self._searches.get(key)
+        if search is not None:
+            search.waiting.append(waiter)
+        else:
+            search = _Search(key, Deferred.fromCoroutine(find()), [waiter])
+            self._searches[key] = search
+            self._under_way.add(search)
+            search.work.addCallbacks(partial(self._found, search), partial(self._failed, search))
         return await waiter
 
     def drop(self) -> None:
-        """Forget everything that is known."""
+        """Forget everything that is known; what is being found out is not kept, either."""
         self._entries.clear()
+        self._searches.clear()
 
     def stop(self) -> None:
-        """Give up what is being found out."""
-        for work in list(self._work.values()):
-            work.cancel()
+        """Give up what is being found out: who waits for it is told so."""
+        self._stopped = True
+        for search in list(self._under_way):
+            search.work.cancel()
 
     def _age(self, entry: _Entry[T]) -> float:
         age: float = self._clock.seconds() - entry.at
         return age
 
-    def _found(self, key: Hashable, value: T) -> None:
-        self._entries.pop(key, None)
-        while len(self._entries) >= self._bound:
-            del self._entries[next(iter(self._entries))]  # the oldest
-        self._entries[key] = _Entry(value, self._clock.seconds())
-        self._tell(key, Known(value))
+    def _found(self, search: _Search[T], value: T) -> None:
+        if self._searches.get(search.key) is search:
+            self._entries.pop(search.key, None)
+            while len(self._entries) >= self._bound:
+                del self._entries[next(iter(self._entries))]  # the oldest
+            self._entries[search.key] = _Entry(value, self._clock.seconds())
+        self._tell(search, Known(value))
 
-    def _failed(self, key: Hashable, failure: Failure) -> None:
-        entry = self._entries.get(key)
+    def _failed(self, search: _Search[T], failure: Failure) -> None:
+        entry = self._entries.get(search.key)
+        if self._stopped and failure.check(CancelledError):
+            failure = Failure(ServiceError("tool", STOPPED))
         if entry is not None and failure.check(ServiceError) and self._age(entry) < self._usable:
-            self._tell(key, Known(entry.value, self._age(entry), stale=True))
+            self._tell(search, Known(entry.value, self._age(entry), stale=True))
         else:
-            self._tell(key, failure)
+            self._tell(search, failure)
 
-    def _tell(self, key: Hashable, outcome: Any) -> None:
-        self._work.pop(key, None)
-        for waiter in self._waiting.pop(key, []):
+    def _tell(self, search: _Search[T], outcome: Any) -> None:
+        self._under_way.discard(search)
+        if self._searches.get(search.key) is search:
+            del self._searches[search.key]
+        for waiter in search.waiting:
             if not waiter.called:
                 waiter.callback(outcome)  # a Failure becomes an errback

@@ -267,24 +267,19 @@ class Reminders(Service):
         """Have the user told, if no other server does so already."""
         names = {reminder.id for reminder in due}
         if desk.known and names - desk.held:
-            now = self._wall()
             try:
-                claimed = await self._store.claim_reminders(
-                    tuple(names - desk.held), now, now + LEASE
-                )
+                await self._claim(desk, names - desk.held)
             except ServiceError:
                 desk.busy = False
+                again = self._wall() + RETRY
                 for name in names & desk.at.keys():
-                    desk.at[name] = now + RETRY
-                self._look_at(desk, now + RETRY)
+                    desk.at[name] = again
+                self._look_at(desk, again)
                 return
-            for name in names - desk.held - claimed:
-                desk.drop(name)  # another server tells of it, or it was cancelled there
             if self._desks.get(desk.device) is not desk:
-                self._release(claimed)
                 return
-            desk.held |= claimed
-        due = [reminder for reminder in due if reminder.id in desk.reminders]
+        ours = desk.held if desk.known else names
+        due = [one for one in due if one.id in desk.reminders and one.id in ours]
         if not due:
             self._free(desk)
             return
@@ -298,6 +293,26 @@ class Reminders(Service):
                 partial(self._told, desk, due),
             )
         )
+
+    async def _claim(self, desk: _Desk, names: Collection[str]) -> None:
+        """Hold what is to be told; raises ServiceError.
+
+        What somebody else holds is looked at again until it is told there, as that may be a server
+        which was killed before it could. While it can be, the store has it.
+        """
+        now = self._wall()
+        claimed = await self._store.claim_reminders(tuple(names), now, now + LEASE)
+        if self._desks.get(desk.device) is not desk:
+            self._release(claimed)
+            return
+        desk.held |= claimed
+        if others := set(names) - claimed:
+            there = {one.id: one for one in await self._store.reminders(desk.device)}
+            for name in others:
+                if name in there:
+                    self._put(desk, there[name], max(there[name].due, now + PAUSE))
+                else:
+                    desk.drop(name)
 
     def _told(self, desk: _Desk, due: Sequence[Reminder], spoken: bool) -> None:
         """Be done with what was told, or ring again in a minute."""

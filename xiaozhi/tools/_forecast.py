@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final
 
 import attrs
@@ -62,14 +62,20 @@ class Forecast(msgspec.Struct, frozen=True):
 
     current: _Current
     daily: _Daily
+    utc_offset_seconds: Annotated[int, Meta(ge=-86400, le=86400)] = 0
 
-    @property
-    def days(self) -> Sequence[_Day]:
-        """The days; where the columns are not equally long, the shortest counts."""
+    def days(self, now: float) -> Sequence[_Day]:
+        """Tell the days from today on, where it is `now` (seconds since 1970).
+
+        Midnight may have passed since it was made; but where that leaves no day, the clock is
+        wrong. Where the columns are not equally long, the shortest counts.
+        """
         daily = self.daily
         rain = daily.precipitation_probability_max or [None] * len(daily.time)
         columns = (daily.weather_code, daily.temperature_2m_max, daily.temperature_2m_min, rain)
-        return [_Day(*row) for row in zip(daily.time, *columns, strict=False)]
+        days = [_Day(*row) for row in zip(daily.time, *columns, strict=False)]
+        today = datetime.fromtimestamp(now + self.utc_offset_seconds, UTC).date()
+        return [day for day in days if day.date >= today] or days
 
 
 @attrs.frozen
@@ -92,6 +98,8 @@ class Report:
     known: Known[Forecast]
     language: str
     units: str
+    now: float
+    """Seconds since 1970."""
 
     def of(self, day: str) -> Outcome:
         """Tell it for a `day` as the tool's argument has it; raise ServiceError."""
@@ -114,7 +122,7 @@ class Report:
 
     @property
     def _days(self) -> Sequence[_Day]:
-        return self.known.value.days
+        return self.known.value.days(self.now)
 
     def _told(self, sentence: str) -> Outcome:
         """Say it, and give the model all there is: the question may have been about an umbrella."""

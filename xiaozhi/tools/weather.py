@@ -80,6 +80,7 @@ class Kit(Service):
     def __init__(self, settings: Settings, room: Room) -> None:
         """Raise Unavailable if an address is none, or httpx2 is missing."""
         self._settings = settings
+        self._now = room.now
         self._url = address(settings.url, "url").rstrip("/")
         self._places_url = address(settings.places_url, "places_url").rstrip("/")
         self._fetcher = Fetcher(room.reactor, room.pool, settings.timeout_s, largest=2**18)
@@ -135,7 +136,8 @@ class Kit(Service):
             )
         key = (place.latitude, place.longitude)
         known = await self._forecasts.get(key, lambda: self._forecast(place))
-        report = Report(place.name, known, language, self._settings.units)
+        now = self._now().timestamp()
+        report = Report(place.name, known, language, self._settings.units, now)
         return report.of(text(arguments, "day").casefold())
 
     async def _place(self, wanted: str, language: str) -> _Place | None:

@@ -69,4 +69,5 @@ class ResultTests(SynchronousTestCase):
             ('["show_result", "%s"]', False),
         ):
             long = text % ("y" * 20_000)
-            self.assertEqual(made({"type": "text", "text": long}).text == long, whole, text)
+            told = made({"type": "text", "text": long})
+            self.assertEqual((told.text == long, told.whole), (whole, whole), text)

@@ -124,12 +124,17 @@ class Mentions(SynchronousTestCase):
             ("花生", "用户对花生过敏"),
             ("对花生过敏的事", "我对花生过敏，很麻烦的事"),
             ("is it", "what time is it"),
+            ("Rex", "用户的狗叫Rex。"),
+            ("C++", "The user writes C++."),
         ):
             self.assertTrue(mentions(about)(text), about)
         for about, text in (
             ("my dog", "The user has a cat"),
             ("dog Bello", "The user's dog Rex"),
             ("花生", "用户对牛奶过敏"),
+            ("cat", "The user's education is in physics"),
+            ("art", "I had a great party"),
+            ("me", "what time is it"),
             ("", "anything"),
             ("the", "The user has a cat" * 0),
         ):

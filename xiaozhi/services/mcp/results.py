@@ -18,10 +18,11 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from xiaozhi.mcpvalues import is_shown
 from xiaozhi.tooling import Outcome, Picture
 
 LONGEST: Final = 16_000
-"""Characters of a result that the model is told."""
+"""Characters of a result that the model is told; of what is to be shown, all."""
 PICTURES: Final = 4
 """Pictures of a result that are kept."""
 
@@ -32,8 +33,12 @@ def outcome(result: CallToolResult) -> Outcome:
     text = "\n".join(_texts(result.content, pictures))
     if not text and result.structured_content is not None:
         text = json.dumps(result.structured_content, ensure_ascii=False)
+    whole = is_shown(text)
     return Outcome(
-        _cut(text) or "(no text)", failed=result.is_error is True, pictures=tuple(pictures)
+        (text if whole else _cut(text)) or "(no text)",
+        failed=result.is_error is True,
+        pictures=tuple(pictures),
+        whole=whole,
     )
 
 
@@ -69,17 +74,6 @@ def _pictured(part: ImageContent, pictures: list[Picture]) -> str:
 
 
 def _cut(text: str) -> str:
-    """Bound a text; what is to be shown (`show_result`) stays whole."""
-    if len(text) <= LONGEST or _is_shown(text):
+    if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}\n(cut here: the result has {len(text)} characters)"
-
-
-def _is_shown(text: str) -> bool:
-    if not text.lstrip().startswith("{") or '"show_result"' not in text:
-        return False
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and told.get("action") == "show_result"

@@ -11,6 +11,7 @@ ENOUGH: Final = 0.6
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+")
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_LETTER: Final = r"[^\W\u3040-\u30ff\u3400-\u9fff]"
 _PIECE = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff]|\d+|(?:(?![\u3040-\u30ff\u3400-\u9fff])[^\W\d_'])+"
 )
@@ -52,9 +53,13 @@ def mentions(about: str) -> Callable[[str], bool]:
     """Give what tells whether a text is about something; nothing is about nothing."""
     words = content(about)
     sought = " ".join(about.casefold().split())
+    # Chinese has no ends of words; elsewhere a cat is in no education.
+    before = f"(?<!{_LETTER})" if not _HAN.match(sought[:1]) else ""
+    after = f"(?!{_LETTER})" if not _HAN.match(sought[-1:]) else ""
+    literally = re.compile(before + re.escape(sought) + after)
 
     def mentioned(text: str) -> bool:
-        if sought and sought in " ".join(text.casefold().split()):
+        if sought and literally.search(" ".join(text.casefold().split())):
             return True
         said = content(text)
         return bool(words) and all(_among(word, said) for word in words)
