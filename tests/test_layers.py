@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import configparser
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +17,10 @@ GROUND = (
     "languages phrases identity errors idling limits tooling answers tokens briefing quantities "
     "grammar sums appointments commands jsonrpc jsontext mcpvalues mistakes laxjson arguments "
     "callforms callmarks toolcalls"
+    "messages untrusted wire events turn endpointing sentences speakable moods wakewords "
+    "pacer dialogue languages phrases identity errors idling limits tooling answers tokens "
+    "briefing quantities grammar sums appointments commands jsonrpc jsontext mcpvalues "
+    "mistakes laxjson arguments callforms callmarks toolcalls"
 ).split()
 """Pure modules: they import each other, the standard library, msgspec and attrs."""
 PURE = {"msgspec", "attrs", "__future__"}
@@ -27,19 +32,31 @@ AUTOBAHN = {
 }
 
 
-def modules() -> Iterator[tuple[str, set[str]]]:
-    """Yield each module of the house, by its dotted name, with all it imports."""
-    for path in sorted((ROOT / "xiaozhi").rglob("*.py")):
-        parts = path.relative_to(ROOT / "xiaozhi").with_suffix("").parts
-        name = ".".join(parts).removesuffix(".__init__")
+@cache
+def trees() -> Mapping[str, ast.Module]:
+    """Read the modules of the house, by their dotted names; once for all tests."""
+    return {
+        ".".join(path.relative_to(ROOT / "xiaozhi").with_suffix("").parts): ast.parse(
+            path.read_text(encoding="utf-8")
+        )
+        for path in sorted((ROOT / "xiaozhi").rglob("*.py"))
+    }
+
+
+@cache
+def modules() -> Mapping[str, frozenset[str]]:
+    """Tell of each module, by its dotted name, all it imports."""
+    imports = {}
+    for name, tree in trees().items():
         found: set[str] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                assert not node.level, f"{path}: a relative import"
+                assert not node.level, f"{name}: a relative import"
                 found |= {f"{node.module}.{alias.name}" for alias in node.names}
-        yield name, found
+        imports[name.removesuffix(".__init__")] = frozenset(found)
+    return imports
 
 
 def touches(imported: str, *names: str) -> bool:
@@ -53,7 +70,7 @@ class Layers(SynchronousTestCase):
         assert callable(breach)
         found = [
             f"{name} imports {what}"
-            for name, whats in modules()
+            for name, whats in modules().items()
             for what in sorted(whats)
             if breach(name, what)
         ]
@@ -203,13 +220,13 @@ class Layers(SynchronousTestCase):
         """Only the named boundaries catch everything."""
         allowed = {"protocol", "session", "timers", "services.bridge", "services.roster", "toolbox"}
         found = [
-            f"{path.name}:{node.lineno}"
-            for path in (ROOT / "xiaozhi").rglob("*.py")
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            f"{name}:{node.lineno}"
+            for name, tree in trees().items()
+            for node in ast.walk(tree)
             if isinstance(node, ast.ExceptHandler)
             and (
                 node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException")
             )
-            and ".".join(path.relative_to(ROOT / "xiaozhi").with_suffix("").parts) not in allowed
+            and name not in allowed
         ]
         self.assertEqual(found, [])

@@ -277,6 +277,10 @@ class Down(SynchronousTestCase):
                 {"type": "tts", "state": "sentence_start", "text": "你好"},
             ),
             (messages.Stt("hi"), {"type": "stt", "text": "hi"}),
+            (
+                messages.Heard.at(1.2345, "hi"),
+                {"type": "audio", "event": "transcription", "text": "hi", "ts": 1234},
+            ),
             (messages.Llm("happy", "🙂"), {"type": "llm", "emotion": "happy", "text": "🙂"}),
             (messages.Pong(), {"type": "pong"}),
             (messages.Mcp({"id": 1}), {"type": "mcp", "payload": {"id": 1}}),

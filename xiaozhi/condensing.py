@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,9 +12,8 @@ from twisted.python.failure import Failure
 
 from xiaozhi.dialogue import Dialogue, Excess
 from xiaozhi.errors import Absent, ServiceError
-from xiaozhi.services.deadline import Deadlines, timed
-from xiaozhi.services.memory.framing import harmless
-from xiaozhi.tokens import tokens
+from xiaozhi.services.deadline import Deadlines, gathered
+from xiaozhi.untrusted import latest
 
 DEADLINES: Final = Deadlines(first=30.0, gap=20.0, whole=60.0)
 MOST: Final = 4000
@@ -67,25 +65,15 @@ class Condensing:
             self._work.cancel()
 
     async def _condense(self, excess: Excess) -> None:
-        talk: list[dict[str, str]] = []
-        left = MOST
-        for entry in reversed(excess.entries):
-            text = harmless(entry.text)
-            left -= tokens(text)
-            if left < 0:
-                break
-            talk.insert(0, {entry.role: text})
+        texts = latest((entry.text for entry in reversed(excess.entries)), MOST)
+        entries = excess.entries[len(excess.entries) - len(texts) :]
+        talk = [{entry.role: text} for entry, text in zip(entries, texts, strict=True)]
         told = json.dumps({"summary": excess.summary, "talk": talk}, ensure_ascii=False)
-        pieces: list[str] = []
-        length = 0
         thoughts = self._think(INSTRUCTION, told, self._dialogue.language)
-        async with aclosing(timed(thoughts, self._clock, "llm", DEADLINES)) as answer:
-            async for piece in answer:
-                pieces.append(piece)
-                length += len(piece)
-                if length > LONGEST:
-                    raise ServiceError("llm", "the summary has no end")
-        summary = "".join(pieces).rpartition("</think>")[2].strip()
+        answer = await gathered(thoughts, self._clock, "llm", DEADLINES, LONGEST)
+        if answer is None:
+            raise ServiceError("llm", "the summary has no end")
+        summary = answer.rpartition("</think>")[2].strip()
         if not summary:
             raise ServiceError("llm", "the summary is empty")
         self._dialogue.condense(excess, summary)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -109,8 +107,5 @@ def _picture(item: Mapping[str, Any]) -> Picture | None:
             return None
     match inner if isinstance(inner, dict) else item:
         case {"mimeType": str(mime), "data": str(data)} if mime.startswith("image/"):
-            try:
-                return Picture(mime, b64decode(data, validate=True))
-            except (binascii.Error, ValueError):
-                return None
+            return Picture.read(mime, data)
     return None

@@ -7,6 +7,7 @@ MCP servers all look like this, to the model and to whoever calls them.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -36,6 +37,14 @@ class Picture:
 
     mime: str
     data: bytes = attrs.field(repr=False)
+
+    @classmethod
+    def read(cls, mime: str, written: str) -> Picture | None:
+        """Read one that is written in Base64; None if it is not."""
+        try:
+            return cls(mime, b64decode(written, validate=True))
+        except ValueError:
+            return None
 
 
 @attrs.frozen

@@ -74,6 +74,21 @@ async def _step(stream: AsyncGenerator[T, None]) -> Any:
     return await anext(stream, _END)
 
 
+async def gathered(
+    pieces: AsyncGenerator[str, None], reactor: Any, stage: str, deadlines: Deadlines, most: int
+) -> str | None:
+    """Put a text together; None if it has more than `most` characters. Raises as `timed` does."""
+    text: list[str] = []
+    length = 0
+    async with aclosing(timed(pieces, reactor, stage, deadlines)) as coming:
+        async for piece in coming:
+            text.append(piece)
+            length += len(piece)
+            if length > most:
+                return None
+    return "".join(text)
+
+
 async def late(waiting: Deferred[Any], clock: Any, patience: float) -> bool:
     """Wait for a Deferred, and leave its result in it; say whether it takes over `patience` s."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -63,13 +61,12 @@ def _texts(content: Any, pictures: list[Picture]) -> Iterator[str]:
 
 def _pictured(part: ImageContent, pictures: list[Picture]) -> str:
     """Keep a picture, and tell of it."""
-    try:
-        data = base64.b64decode(part.data, validate=True)
-    except (binascii.Error, ValueError):
+    picture = Picture.read(part.mime_type, part.data)
+    if picture is None:
         return "(a picture that cannot be read)"
     if len(pictures) >= PICTURES:
         return "(one more picture, which is left out)"
-    pictures.append(Picture(part.mime_type, data))
+    pictures.append(picture)
     return f"(a picture, {part.mime_type})"
 
 

@@ -14,7 +14,7 @@ import attrs
 
 from xiaozhi.services.memory._words import ENOUGH, content, support
 from xiaozhi.services.store import Entry, Fact
-from xiaozhi.tokens import tokens
+from xiaozhi.untrusted import harmless, latest
 
 LONGEST_FACT: Final = 200
 """Characters."""
@@ -58,15 +58,7 @@ class Notes:
 
 def question(known: Sequence[Fact], entries: Sequence[Entry]) -> str:
     """Write what a mind is told of a session."""
-    said: list[str] = []
-    left = SAID
-    for entry in reversed(entries):
-        if entry.role == "user":
-            text = harmless(entry.text)
-            left -= tokens(text)
-            if left < 0:
-                break
-            said.insert(0, text)
+    said = latest((entry.text for entry in reversed(entries) if entry.role == "user"), SAID)
     told = {"known": [harmless(fact.text) for fact in known], "said": said}
     return json.dumps(told, ensure_ascii=False)
 
@@ -98,9 +90,3 @@ def understood(answer: str, entries: Sequence[Entry]) -> Notes | None:
     talk = harmless(talk) if isinstance(talk, str) else ""
     believed = len(talk) <= LONGEST_DIGEST and support(talk, said) >= ENOUGH / 2
     return Notes(tuple(notes), talk if believed else "")
-
-
-def harmless(text: str) -> str:
-    """Give `text` in one line, without anything a model could take for a mark of its frame."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in text)
-    return " ".join(shown.replace("<", "‹").replace(">", "›").split())

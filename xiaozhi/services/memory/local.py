@@ -7,7 +7,6 @@ in Chinese and English.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta
@@ -16,7 +15,7 @@ from twisted.internet.defer import Deferred
 from xiaozhi import languages
 from xiaozhi.errors import Absent, ServiceError
 from xiaozhi.services import engine
-from xiaozhi.services.deadline import Deadlines, timed
+from xiaozhi.services.deadline import Deadlines, gathered
 from xiaozhi.services.memory import Desk, _extract
 from xiaozhi.services.memory._notes import (
     INSTRUCTION,
@@ -96,18 +95,13 @@ class Memory:
         asked = await self._desk.pool.run(question, known.facts, memory.entries)
         said = "\n".join(entry.text for entry in memory.entries if entry.role == "user")
         thoughts = self._desk.think(INSTRUCTION, asked, languages.main(said))
-        pieces: list[str] = []
-        length = 0
         try:
-            async with aclosing(timed(thoughts, self._desk.reactor, "memory", DEADLINES)) as answer:
-                async for piece in answer:
-                    pieces.append(piece)
-                    length += len(piece)
-                    if length > LONGEST:
-                        return None
+            answer = await gathered(thoughts, self._desk.reactor, "memory", DEADLINES, LONGEST)
         except Absent:
             return None
-        told = await self._desk.pool.run(understood, "".join(pieces), memory.entries)
+        if answer is None:
+            return None
+        told = await self._desk.pool.run(understood, answer, memory.entries)
         if told is None or told.talk:
             return told
         return Notes(told.notes, _extract.digest(memory.entries))

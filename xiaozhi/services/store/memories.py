@@ -109,7 +109,7 @@ def _memory(row: Row[Any]) -> SessionMemory:
     return SessionMemory(**values)
 
 
-def plain(text: str) -> str:
+def encodable(text: str) -> str:
     """Make text of what may have half a surrogate pair, which has no UTF-8."""
     return text.encode("utf-8", "replace").decode()
 
@@ -117,5 +117,5 @@ def plain(text: str) -> str:
 def _text(entries: tuple[Entry, ...]) -> str:
     # NUL is escaped in JSON.
     return msgspec.json.encode(
-        [(plain(entry.role), plain(entry.text), entry.at) for entry in entries]
+        [(encodable(entry.role), encodable(entry.text), entry.at) for entry in entries]
     ).decode()

@@ -8,7 +8,7 @@ import attrs
 import msgspec
 from sqlalchemy import Connection, select
 
-from xiaozhi.services.store.memories import MemoryBook, plain
+from xiaozhi.services.store.memories import MemoryBook, encodable
 from xiaozhi.services.store.records import Digest, Fact, Recollection, SessionMemory
 from xiaozhi.services.store.tables import recollections
 from xiaozhi.services.store.upsert import insert
@@ -55,8 +55,10 @@ class RecollectionBook:
         return sessions + len(known.facts) - len(facts)
 
     def _put(self, device_id: str, known: Recollection) -> None:
-        facts = [(plain(fact.text), fact.said_at, plain(fact.topic)) for fact in known.facts]
-        digests = [(plain(digest.text), digest.ended) for digest in known.digests]
+        facts = [
+            (encodable(fact.text), fact.said_at, encodable(fact.topic)) for fact in known.facts
+        ]
+        digests = [(encodable(digest.text), digest.ended) for digest in known.digests]
         told = {
             "facts": msgspec.json.encode([Fact(*fact) for fact in facts]).decode(),
             "digests": msgspec.json.encode([Digest(*digest) for digest in digests]).decode(),
