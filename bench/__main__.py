@@ -56,6 +56,11 @@ class Plan:
         """Measure typed questions, and those a button ends."""
         runs.other_kinds(self.results, 50)
 
+    def tools(self) -> None:
+        """Measure the round trip of a tool, answers of the grammar, and long talks."""
+        few, long = (20, 20) if self.quick else (50, 100)
+        self.results.tools = runs.round_trips(few, long)
+
     def gaps(self) -> None:
         """Measure how long the reactor is held up."""
         self.results.gaps = runs.gaps(100, 1 if self.quick else 2)
@@ -83,7 +88,7 @@ class Plan:
         return not found.spoilt
 
 
-PARTS = ("start", "doors", "latency", "kinds", "gaps", "capacity")
+PARTS = ("start", "doors", "latency", "kinds", "tools", "gaps", "capacity")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -35,6 +35,8 @@ AUDIO: Final = Audio()
 _SPEECH = 0.16
 """Seconds of voice that are speech."""
 
+_START: Final = b'{"type":"tts","state":"start"}'
+
 
 @cache
 def spoken() -> bytes:
@@ -85,8 +87,11 @@ class Echo(WebSocketServerProtocol):
         self._pcm = spoken()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Hear a packet; answer when the silence window is over."""
-        if isBinary and self._hearing.feed(payload) is not None:
+        """Hear a packet; answer when the silence window is over. Echo text, by a frame as well."""
+        if not isBinary:
+            self.sendMessage(_START)
+            self.sendMessage(self._encoder.encode(self._pcm[: self._encoder.frame_bytes]), True)
+        elif self._hearing.feed(payload) is not None:
             self.speak(0, reactor.seconds())
 
     def speak(self, number: int, began: float) -> None:

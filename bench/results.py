@@ -11,6 +11,7 @@ import msgspec
 from bench.devices import Turn
 from bench.playback import FRAME, lateness, stalls
 from bench.sounds import SPOKEN
+from bench.tools import Report, Timing
 from bench.watch import BEAT, Gap
 
 Who = Literal["instant", "remote", "floor"]
@@ -134,6 +135,66 @@ class Idle(msgspec.Struct, frozen=True):
     """Share of a processor that all of them take."""
 
 
+class Tools(msgspec.Struct, frozen=True):
+    """Turns with tools. Times in seconds."""
+
+    plain: Spread
+    """From a typed question to the first frame, with no tool at all, the hold left out."""
+    added: dict[str, Spread]
+    """What a round trip adds to that, beyond its median, by the kind of tool."""
+    request: Spread
+    """A bare request to the model: the floor of that."""
+    grammar: Timings
+    echo: Timings
+    """The floor of the grammar's."""
+    early: Spread
+    """To the first frame in the first five turns of a talk, the hold left out..."""
+    late: Spread
+    """...and in the last five."""
+    turns: int
+    """How many there were."""
+    sent: tuple[int, int]
+    """Bytes that the model was sent in the first turn, and in the last."""
+
+    @classmethod
+    def of(cls, singly: Report, at_length: Report, sizes: Sequence[int]) -> Tools:
+        """Sum up single turns, and long talks in which the model was sent so much each time."""
+        sounded = {
+            kind: Spread.of(each.sounded - HOLD for each in timings)
+            for kind, timings in singly.kinds.items()
+        }
+        plain = sounded.pop("plain")
+        talks = at_length.talks
+        return cls(
+            plain,
+            {kind: spread.less(plain.p50) for kind, spread in sounded.items()},
+            Spread.of(singly.requests),
+            Timings.of(singly.grammar, HOLD),
+            Timings.of(singly.echo, 0.0),
+            Spread.of(each.sounded - HOLD for talk in talks for each in talk[:5]),
+            Spread.of(each.sounded - HOLD for talk in talks for each in talk[-5:]),
+            len(talks[0]),
+            (sizes[0], sizes[-1]),
+        )
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """From a question to its answer."""
+
+    started: Spread
+    """To `tts start`."""
+    sounded: Spread
+    """To the first frame, without the hold."""
+
+    @classmethod
+    def of(cls, timings: Sequence[Timing], hold: float) -> Timings:
+        """Sum up, and leave the `hold` out."""
+        return cls(
+            Spread.of(each.started for each in timings),
+            Spread.of(each.sounded - hold for each in timings),
+        )
+
+
 class Results(msgspec.Struct):
     """All a run has found; what was left out is None or empty."""
 
@@ -148,6 +209,7 @@ class Results(msgspec.Struct):
     """Connect, hello and close, a second."""
     connections_guarded: float | None = None
     """The same, of devices that are known and show their tokens."""
+    tools: Tools | None = None
     idle: Idle | None = None
     start_usual: list[float] = []
     """Seconds from the command to the first answer, as configured by default."""

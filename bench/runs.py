@@ -7,15 +7,16 @@ import importlib.util
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bench import doors, engines, load, servers
+from bench import doors, engines, load, servers, tools
 from bench.devices import Kind
-from bench.results import Gaps, Idle, Level, Results, Spread, Who
+from bench.results import Gaps, Idle, Level, Results, Spread, Tools, Who
 from bench.servers import Machine, Served
 from bench.sounds import FOLDER
 from bench.watch import Gap
@@ -139,6 +140,46 @@ def other_kinds(results: Results, devices: int) -> None:
         )
 
     results.typed, results.button = first("typed"), first("button")
+
+
+def round_trips(count: int, turns: int) -> Tools:
+    """Measure what tools add, what the grammar takes, and whether long talks get slow."""
+    with contextlib.ExitStack() as stack:
+        mind = stack.enter_context(servers.module("bench.mind"))
+        floor = stack.enter_context(servers.module("bench.floor"))
+        with _with_tools(mind, 1) as served:
+            job = tools.Job(served.port, mind.port, floor.port, count=count)
+            singly = _asked(served, job)
+        _sizes(mind)
+        with _with_tools(mind) as served:
+            job = tools.Job(served.port, mind.port, talks=4, turns=turns)
+            at_length = _asked(served, job)
+        return Tools.of(singly, at_length, _sizes(mind))
+
+
+def _with_tools(
+    mind: Served, history: int | str = "null"
+) -> contextlib.AbstractContextManager[Served]:
+    """Run the server with the model of the bench, which is told so many earlier turns."""
+    told = servers.TOOLS.format(mind=mind.port, history=history, python=sys.executable)
+    return servers.xiaozhi(told, "tools")
+
+
+def _asked(served: Served, job: tools.Job) -> tools.Report:
+    """Have a job done when the server has settled."""
+    served.settle()
+    client = Client("bench.tools", job)
+    client.go()
+    client.done()
+    report: tools.Report = client.report(tools.Report)
+    return report
+
+
+def _sizes(mind: Served) -> list[int]:
+    """Ask the model how many bytes each request had since the last time."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{mind.port}/v1/chat/completions") as answer:
+        sizes: list[int] = msgspec.json.decode(answer.read(), type=list[int])
+        return sizes
 
 
 def gaps(devices: int, turns: int, asr: str = "instant", tts: str = "instant") -> Gaps:

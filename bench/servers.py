@@ -34,6 +34,13 @@ asr: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 llm: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 tts: {{use: openai, base_url: "http://127.0.0.1:{engines}/v1"}}
 """
+TOOLS: Final = """
+asr: {{use: instant}}
+llm: {{use: openai, base_url: "http://127.0.0.1:{mind}/v1", api_key: none, model: bench}}
+tts: {{use: instant, seconds: 0.06}}
+assistant: {{history_turns: {history}}}
+mcp: {{servers: {{abacus: {{command: "{python}", args: ["-m", "bench.abacus"]}}}}}}
+"""
 GUARDED: Final = """
 auth: {{mode: token, key: "{key}"}}
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from bench.results import HOLD, Gaps, Level, Results, Spread
+from bench.results import HOLD, Gaps, Level, Results, Spread, Tools
 from xiaozhi.turn import Manners
 
 
@@ -38,6 +38,7 @@ def rows(results: Results, delays: float) -> Iterator[Row]:
     yield from _capacity(results)
     yield from _gaps("instant engines", results.gaps)
     yield from _gaps("Whisper and Piper", results.gaps_real)
+    yield from _tools(results.tools)
     yield from _house(results)
 
 
@@ -185,6 +186,29 @@ def _gaps(engines: str, gaps: Gaps | None) -> Iterator[Row]:
     )
     for gap in gaps.worst[:1]:
         yield Row("  the longest", f"{ms(gap.late)}: {gap.cause}")
+
+
+def _tools(tools: Tools | None) -> Iterator[Row]:
+    """Say what tools add, beside a bare request to the model; and what the grammar takes."""
+    if tools is None:
+        return
+    yield Row("typed, no tool: first sound, beyond, p50 / p95 ms", _pair(tools.plain))
+    for kind, spread in tools.added.items():
+        yield Row(f"tool of the {kind}: added, p50 / p95 ms", _pair(spread), _pair(tools.request))
+    for name, found, floor in (
+        ("`tts start`", tools.grammar.started, tools.echo.started),
+        ("first sound, beyond", tools.grammar.sounded, tools.echo.sounded),
+    ):
+        yield Row(f"grammar: {name}, p50 / p95 ms", _pair(found), _pair(floor))
+    first, last = tools.sent
+    yield Row(
+        "long talk, turns 1 to 5: first sound, beyond, p50 ms",
+        f"{ms(tools.early.p50)} ({first / 1000:.1f} kB to the model)",
+    )
+    yield Row(
+        f"long talk, turns {tools.turns - 4} to {tools.turns}: the same",
+        f"{ms(tools.late.p50)} ({last / 1000:.1f} kB to the model)",
+    )
 
 
 def _house(results: Results) -> Iterator[Row]:

@@ -6,9 +6,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bench.devices import Turn
 from bench.playback import FRAME
-from bench.results import Gaps, Level, Results, Spread, percentile
+from bench.results import HOLD, Gaps, Level, Results, Spread, Tools, percentile
 from bench.sounds import SPOKEN
 from bench.table import capacity, render
+from bench.tools import Report, Timing
 from bench.watch import Gap
 from tests.bench.test_playback import paced
 
@@ -35,6 +36,28 @@ class Summing(SynchronousTestCase):
         self.assertEqual(found, [500.0, 950.0, 999.0, 1000.0])
         self.assertEqual(Spread.of([3.0, 1.0, 2.0]), Spread(2.0, 3.0, 3.0, 3.0, 3))
         self.assertEqual(Spread.of([]).count, 0)
+
+    def test_tools(self) -> None:
+        """What a tool adds is what comes beyond the median of turns without one."""
+        singly = Report(
+            {
+                "plain": [Timing(0.01, 0.07), Timing(0.02, 0.08), Timing(0.01, 0.07)],
+                "local": [Timing(0.0, 0.075)],
+            },
+            grammar=[Timing(0.002, 0.062)],
+            echo=[Timing(0.001, 0.001)],
+            requests=[0.003],
+        )
+        talk = [Timing(0.0, HOLD + number / 1000) for number in range(100)]
+        found = Tools.of(singly, Report(talks=[talk]), [9000, 15000, 12000])
+        self.assertAlmostEqual(found.added["local"].p50, 0.005)
+        self.assertAlmostEqual(found.grammar.sounded.p50, 0.002)
+        self.assertAlmostEqual(found.early.p50, 0.002)
+        self.assertAlmostEqual(found.late.p50, 0.097)
+        self.assertEqual((found.turns, found.sent), (100, (9000, 12000)))
+        table = render(Results(tools=found), 1.0)
+        self.assertIn("| tool of the local: added, p50 / p95 ms", table)
+        self.assertIn("long talk, turns 96 to 100", table)
 
     def test_level(self) -> None:
         """Turns that came to no end are counted as lost, and those that did share the costs."""

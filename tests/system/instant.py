@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
+from bench.websocket import TEXT, Reader
 from tests.fakes import FakeRecognition, LoudDetector, tone
 from tests.services.open_house import nobody
 from tests.websocket import FakeStore, masked, request
@@ -44,7 +46,7 @@ from xiaozhi.services.web.proxies import Proxies
 from xiaozhi.services.web.site import site
 from xiaozhi.session import Staff
 from xiaozhi.settings import Assistant, Audio
-from xiaozhi.tooling import Tool
+from xiaozhi.tooling import Call, Clip, Outcome, Scene, Tool
 from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.voice import Voice
@@ -71,16 +73,58 @@ class Recognition(FakeRecognition):
 
 
 class Minds:
-    """Takes a moment to answer, or fails."""
+    """Takes a moment to answer, or fails, or calls a tool."""
 
     async def reply(
         self, messages: list[Message], language: str, tools: Sequence[Tool] = ()
     ) -> AsyncGenerator[Piece, None]:
+        if tools and messages[-1].role == "user" and random.random() < 0.5:
+            yield Call("", random.choice(tools).name, {})
+            return
         for piece in ("I am fine. ", "And you? ", "All is well."):
             await deferLater(reactor, random.uniform(0, 0.06))
             if random.random() < 0.05:
                 raise ServiceError("llm", "gone")
             yield piece
+
+
+class Hands:
+    """Tools that take a moment, or for ever; and music without end."""
+
+    def __init__(self) -> None:
+        self.at_work: Counter[tuple[str, str]] = Counter()
+        """What each device has under way: a tool, or music."""
+        self._tools = (
+            Tool("wait", "Waits.", self._wait, patience=300),
+            Tool("wait_alone", "Waits.", self._wait, alone=True),
+            Tool("play", "Plays.", self._play),
+        )
+
+    def tools(self, device: str) -> Sequence[Tool]:
+        return self._tools
+
+    async def _wait(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
+        self.at_work[scene.device, "tool"] += 1
+        try:
+            await deferLater(reactor, random.choice((0.0, 0.1, 1000.0)))
+        finally:
+            self.at_work[scene.device, "tool"] -= 1
+        if random.random() < 0.1:
+            raise ServiceError("tool", "gone")
+        return Outcome("done")
+
+    async def _play(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
+        async def pcm() -> AsyncGenerator[bytes, None]:
+            self.at_work[scene.device, "music"] += 1
+            try:
+                while random.random() > 0.01:
+                    await deferLater(reactor, random.uniform(0, 0.06))
+                    yield SPOKEN
+            finally:
+                self.at_work[scene.device, "music"] -= 1
+
+        scene.play(Clip("A song", 16000, pcm))
+        return Outcome("playing", "Now.", final=True)
 
 
 class Speech:
@@ -107,8 +151,18 @@ class Store(FakeStore):
         return deferLater(reactor, random.uniform(0, self._moment / 20))
 
 
+ANSWERS = {
+    "initialize": {"protocolVersion": "2024-11-05", "serverInfo": {"name": "x", "version": "1"}},
+    "tools/list": {
+        "tools": [{"name": "self.wave", "inputSchema": {"type": "object", "properties": {}}}]
+    },
+    "tools/call": {"content": [{"type": "text", "text": "true"}]},
+}
+"""What a device says of its tools."""
+
+
 class Client(Protocol):
-    """A device that only talks."""
+    """A device that talks, and does not always answer what it is asked."""
 
     def __init__(self, device: str) -> None:
         self.opened: Deferred[None] = Deferred()
@@ -116,6 +170,8 @@ class Client(Protocol):
         self.goodbye: Deferred[bool] = Deferred()
         """Fires when the connection ends: whether the server said goodbye."""
         self._device = device
+        self._frames = Reader()
+        self._head = b""
 
     @property
     def wire(self) -> Any:
@@ -130,6 +186,18 @@ class Client(Protocol):
         # A close frame is the last there is, and short.
         if b"\x88\x02\x03\xe8" in data[-4:] and not self.goodbye.called:
             self.goodbye.callback(True)
+        if b"\r\n\r\n" not in self._head:
+            self._head += data
+            data = self._head.partition(b"\r\n\r\n")[2]
+        for opcode, payload in self._frames.feed(data):
+            if opcode == TEXT and b'"mcp"' in payload:
+                self._answer(json.loads(payload)["payload"])
+
+    def _answer(self, asked: Any) -> None:
+        """Answer what the server asks; every other call for ever remains without an answer."""
+        if "id" in asked and (asked["method"] != "tools/call" or random.random() < 0.5):
+            reply = {"jsonrpc": "2.0", "id": asked["id"], "result": ANSWERS[asked["method"]]}
+            self.say({"type": "mcp", "payload": reply})
 
     def connectionLost(self, reason: Any = None) -> None:
         if not self.opened.called:
@@ -155,12 +223,13 @@ class Server(MultiService):
         workers = Workers(reactor, "audio")
         sound = Audio(sample_rate=16000)
         minds: Any = Minds()
+        self.hands = Hands()
         chat = Chat(
             lambda purpose, wish: minds, Assistant(), lambda: datetime(2026, 11, 22), reactor
         )
         staff = Staff(
             Recognition(),  # type: ignore[arg-type]
-            Talk(chat, "en"),
+            Talk(chat, "en", [self.hands]),
             lambda role: Voice(Speech(), workers, sound),
             lambda role: None,
             AudioParams("opus", 16000, 1, 60),

@@ -19,6 +19,8 @@ from twisted.trial.unittest import TestCase
 from tests.fakes import packets, silence, tone
 from tests.system.instant import HELLO, Client, Server, Store, connect
 from tests.websocket import masked
+from xiaozhi.conversation import Conversation
+from xiaozhi.devicetools import DeviceTools
 from xiaozhi.idling import Patience
 from xiaozhi.protocol import DeviceProtocol
 from xiaozhi.reply import Reply
@@ -30,6 +32,7 @@ reactor: Any = the_reactor
 SESSIONS = 2000
 AT_ONCE = 300
 UTTERANCE = packets(tone(0.36) + silence(0.48))
+KINDS = (DeviceProtocol, Visit, Session, Conversation, DeviceTools, Reply, Client)
 WAYS = ("reset", "hang up", "goodbye", "garbage", "silence", "takeover")
 
 
@@ -119,7 +122,8 @@ class Leaks(TestCase):
             "calls": len(reactor.getDelayedCalls()),
             "descriptors": len(os.listdir("/proc/self/fd")),
             "tasks": len(asyncio.all_tasks(reactor._asyncioEventloop)),
-            "objects": [kinds[kind] for kind in (DeviceProtocol, Visit, Session, Reply, Client)],
+            "objects": [kinds[kind] for kind in KINDS],
+            "tools": self.hands.at_work.total(),
             "sessions": len(self.factory.sessions),
             "routes": list(self.factory.presence),
             "places": self.factory.crowd.total,
@@ -134,6 +138,9 @@ class Leaks(TestCase):
         def note(visit: Visit) -> None:
             if visit._stage != "gone":
                 states[visit.session.state] += 1
+                states["device"] += visit.tools.busy
+                for kind in ("tool", "music"):
+                    states[kind] += self.hands.at_work[visit.identity.device, kind] > 0
             close(visit)
 
         self.patch(Visit, "close", note)
@@ -147,6 +154,7 @@ class Leaks(TestCase):
         await deferLater(reactor, 0)
         calls = len(reactor.getDelayedCalls())
         self.factory, self.port = server.factory, server.listening.port
+        self.hands = server.hands
 
         def quiet() -> bool:
             left = self.factory.sessions or os.listdir(self.folder)
@@ -172,6 +180,8 @@ class Leaks(TestCase):
         self.assertLess(resident[1] - resident[0], 4 * 2**20, resident)
         for state in ("idle", "waking", "listening", "hearing", "thinking", "speaking"):
             self.assertGreater(states[state], 10, states)
+        for work in ("tool", "music", "device"):  # each broken off in the middle
+            self.assertGreater(states[work], 10, states)
         self.assertEqual(set(self.ways), set(WAYS))
         self.assertGreater(remembered, 100)
 

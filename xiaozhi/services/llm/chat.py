@@ -78,10 +78,13 @@ class Completions:
 
         form = self._form
         request = _request(form, messages, tools)
-        fixed: dict[str, Any] = {"model": self._model, "stream": True, **self._options}
+        # What is in the body already is not looked through by the package, which takes it 0.15 ms
+        # for each message.
+        fixed: dict[str, Any] = {"model": self._model, "stream": True, "messages": ()}
+        fixed |= self._options
         try:
             stream: AsyncStream[ChatCompletionChunk] = await api.chat.completions.create(
-                **fixed, **request
+                **fixed, extra_body=request
             )
         except openai.APIStatusError as error:
             if form != "native" or not _has_tools(messages, tools) or not _refuses_tools(error):
@@ -90,7 +93,7 @@ class Completions:
                 self._form = "text"
                 self.log.info("{model} takes no tools: told in words", model=self._model)
             request = _request("text", messages, tools)
-            stream = await api.chat.completions.create(**fixed, **request)
+            stream = await api.chat.completions.create(**fixed, extra_body=request)
         return stream
 
 
