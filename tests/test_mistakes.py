@@ -77,6 +77,19 @@ SAID = (
         "another is called so",
         "已有同名的引擎",
     ),
+    ("mcp: {servers: {a: {}}}", "must have a command or a url", "必须给出 command 或 url"),
+    ("mcp: {servers: {a: {url: x}}}", "its url is not an http://", "url 不是 http://"),
+    (
+        "mcp: {servers: {a: {command: x, transport: sse}}}",
+        "its transport is stdio with a command",
+        "有 command 时 transport 是 stdio",
+    ),
+    ("tools: {clock: {timezone: Asia/Peking}}", "is not a time zone", "不是时区"),
+    (
+        "tools: {wether: {}}",
+        "tools.wether: there is no tool called 'wether'; did you mean weather?",
+        "tools.wether: 没有名为 'wether' 的工具，是不是 weather？",
+    ),
     ("auth: {mode: jwt}", "mode is jwt, which needs", "mode 为 jwt 时需要"),
     (
         "auth: {mode: jwt, jwt: {secret: short}}",

@@ -86,5 +86,13 @@ class Notices(SynchronousTestCase):
         self.assertEqual(
             told("zh", ""), ["10分钟计时，还剩1分钟30秒", "今天早上7点的闹钟", "今天早上7点提醒你"]
         )
+        self.assertEqual(
+            told("en", "")[0], "the timer of 10 minutes, with 1 minute 30 seconds left"
+        )
+        (timer, *_) = self.each("")
+        self.assertEqual(
+            notices.listed(timer, SEVEN, "en"), "the timer of 10 minutes, which is over"
+        )
+        self.assertEqual(notices.listed(timer, SEVEN, "zh"), "10分钟计时，已经结束")
         self.assertEqual(told("en", "", repeat="weekdays")[1], "the alarm on weekdays at 7:00 AM")
         self.assertEqual(told("zh", "吃药", repeat="monday")[2], "每周一早上7点提醒你吃药")

@@ -119,14 +119,15 @@ class Choosing(Reading):
         self, kind: str, name: str, entries: Mapping[str, Entry], line: int | None
     ) -> Chosen | None:
         """Find the engine and read its settings."""
+        key = join(kind, name if kind == manual.TOOLS else "use")
         if not NAME.fullmatch(name):
-            self.wrong(line, f"{kind}.use", words("odd_engine"))
+            self.wrong(line, key, words("odd_engine"))
             return None
         try:
             module = manual.load(kind, name)
         except Unavailable as error:
-            what = words("engine", why=error, meant=meant(name, manual.known(kind)))
-            self.wrong(line, f"{kind}.use", what)
+            near = meant(name, manual.known(kind))
+            self.wrong(line, key, words("engine", why=error, meant=near))
             return None
         settings = self._filled(module.Settings, entries, f"{kind}.{name}", line)
         return Chosen(kind, name, settings) if settings is not None else None

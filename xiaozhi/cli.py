@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     init.set_defaults(command=_init)
     check = commands.add_parser("check", help="say what is wrong with a configuration file")
     check.add_argument("file", nargs="?", default=None)
-    check.add_argument("--config", "-c", dest="file", metavar="FILE", help="the same")
+    # Under a name of its own: the default of an absent `file` would replace it.
+    check.add_argument("--config", "-c", metavar="FILE", help="the same")
     check.set_defaults(command=_check)
     commands.add_parser("devices", help="the devices of a server: list, show, block, forget ...")
     commands.add_parser("activate", help="activate the device that shows a code")
@@ -99,7 +100,7 @@ def _check(options: argparse.Namespace) -> int:
 
     language = of_environment(os.environ)
     try:
-        path = locate(options.file, os.environ, Path.cwd())
+        path = locate(options.file or options.config, os.environ, Path.cwd())
         load(path, os.environ)
     except ConfigError as error:
         print(error.said(language), file=sys.stderr)

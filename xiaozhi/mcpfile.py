@@ -126,7 +126,8 @@ def _place(error: ValueError) -> tuple[list[str], Said]:
     """Tell where msgspec says that something is wrong, and what."""
     match = _WHERE.fullmatch(str(error))
     if match is None:
-        return [], why(error)
+        cause = error.__cause__  # msgspec wraps what a class refuses
+        return [], cause if isinstance(cause, Mistake) else why(error)
     what = re.sub(r"`(\w+)`", lambda kind: _KINDS.get(kind[1], kind[1]), match[1])
     place = [match[2]] if match[2] else []
     return place, words("other", why=what[:1].lower() + what[1:])

@@ -90,6 +90,10 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "en": "must be an alias, or a mapping that has it under one of {names}",
         "zh": "必须是别名，或用 {names} 之一给出别名的映射",
     },
+    "no_zone": {
+        "en": "is not a time zone, such as Europe/Paris",
+        "zh": "不是时区，例如 Asia/Shanghai",
+    },
     "no_tool": {
         "en": "must be true, false or a mapping",
         "zh": "必须是 true、false 或映射",
@@ -98,6 +102,22 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "not_json": {"en": "not JSON: {why}", "zh": "不是有效的 JSON：{why}"},
     "no_servers": {"en": "has no mapping mcpServers", "zh": "没有映射 mcpServers"},
     "no_mapping_here": {"en": "must be a mapping", "zh": "必须是映射"},
+    "command_or_url": {
+        "en": "must have a command or a url, and not both",
+        "zh": "必须给出 command 或 url，且只能给出一个",
+    },
+    "odd_transport": {
+        "en": "its transport is stdio with a command, sse or http with a url",
+        "zh": "有 command 时 transport 是 stdio，有 url 时是 sse 或 http",
+    },
+    "odd_url": {
+        "en": "its url is not an http:// or https:// address",
+        "zh": "url 不是 http:// 或 https:// 地址",
+    },
+    "odd_env": {
+        "en": "env has a name that no variable may have",
+        "zh": "env 中有变量不能用的名字",
+    },
     "no_transport": {
         "en": "{name} must be stdio, sse or http",
         "zh": "{name} 必须是 stdio、sse 或 http",

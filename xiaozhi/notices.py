@@ -102,10 +102,15 @@ def listed(reminder: Reminder, now: float, language: str) -> str:
     chinese, label, when = language == "zh", reminder.label, coming(reminder, now, language)
     match reminder.kind:
         case "timer":
-            left = telling.span(reminder.due - now, language)
+            length = _length(reminder, language)
+            if reminder.due <= now:  # it rings, and nobody has answered yet
+                left = "已经结束" if chinese else "which is over"
+            else:
+                span = telling.span(reminder.due - now, language)
+                left = f"还剩{span}" if chinese else f"with {span} left"
             if chinese:
-                return f"{_named(label)}{_length(reminder, 'zh')}计时，还剩{left}"
-            return f"the {label + ' ' if label else ''}timer, with {left} left"
+                return f"{_named(label)}{length}计时，{left}"
+            return f"the {label} timer, {left}" if label else f"the timer of {length}, {left}"
         case "alarm":
             if chinese:
                 return f"{when}的闹钟{_after(label, '：')}"

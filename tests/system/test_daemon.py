@@ -61,6 +61,7 @@ class Daemon(DaemonCase):
             (TWISTD, f"--pidfile={self.pidfile}", "xiaozhi", "--config", str(config)),
             ("-m", "xiaozhi.cli", "run", "--config", str(config)),
             ("-m", "xiaozhi.cli", "check", str(config)),
+            ("-m", "xiaozhi.cli", "check", "--config", str(config)),
         ):
             process = self.command(*command, LC_ALL="zh_CN.UTF-8")
             self.assertEqual(await process.ended, 1, command)

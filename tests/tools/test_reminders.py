@@ -175,7 +175,9 @@ class There(Case):
         """The only one there is, is cancelled."""
         self.say("set a timer for 5 minutes")
         self.say("wake me at seven")
-        self.assertEqual(self.say("cancel the timer"), "Cancelled: the timer, with 5 minutes left.")
+        self.assertEqual(
+            self.say("cancel the timer"), "Cancelled: the timer of 5 minutes, with 5 minutes left."
+        )
         self.assertEqual(self.say("cancel the timer"), "There are no timers.")
         self.scene.language = "zh"
         self.assertEqual(self.say("取消闹钟"), "已取消：明天早上7点的闹钟。")

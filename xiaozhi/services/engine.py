@@ -87,6 +87,8 @@ def load(kind: str, name: str) -> ModuleType:
                     f"{kind} 引擎 {name!r} 无法加载：{error}",
                 ) from error
             return module
+    if kind in _ELSEWHERE:
+        raise Unavailable(f"there is no tool called {name!r}", f"没有名为 {name!r} 的工具")
     raise Unavailable(
         f"there is no {kind} engine called {name!r}", f"没有名为 {name!r} 的 {kind} 引擎"
     )

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import tzlocal
 
 from xiaozhi.errors import Unavailable
+from xiaozhi.mistakes import Mistake
 
 _CITIES = """
 Asia/Shanghai: china beijing shanghai guangzhou shenzhen chengdu hangzhou wuhan xian nanjing
@@ -124,6 +125,6 @@ def _hours(now: datetime) -> int:
 
 
 def check_zone(name: str) -> None:
-    """Raise ValueError unless `name` is a time zone's, or empty."""
+    """Raise Mistake unless `name` is a time zone's, or empty."""
     if name and zone_of(name) is None:
-        raise ValueError(f"there is no time zone called {name!r}: name one as Europe/Paris")
+        raise Mistake("no_zone")

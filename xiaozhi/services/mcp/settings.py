@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from xiaozhi.errors import Unavailable
+from xiaozhi.mistakes import Mistake
 from xiaozhi.section import Section
 from xiaozhi.services.http import address
 
@@ -57,16 +58,16 @@ class Server(Section, frozen=True):
     def __post_init__(self) -> None:
         """Refuse what cannot be reached in one way."""
         if bool(self.command) == bool(self.url):
-            raise ValueError("must have a command or a url, and not both")
+            raise Mistake("command_or_url")
         if (self.transport == "stdio") != bool(self.command) and self.transport is not None:
-            raise ValueError("its transport is stdio with a command, sse or http with a url")
+            raise Mistake("odd_transport")
         if self.url:
             try:
                 address(self.url, "url")
-            except Unavailable as error:
-                raise ValueError(str(error)) from None
+            except Unavailable:
+                raise Mistake("odd_url") from None
         if any(not name or "=" in name or "\0" in name for name in self.env):
-            raise ValueError("env has a name that no variable may have")
+            raise Mistake("odd_env")
 
     def __repr__(self) -> str:
         """Leave out what may hold secrets."""
