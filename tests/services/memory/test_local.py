@@ -253,6 +253,24 @@ class Forgetting(Case):
             await self.memory.learn(told, final=True)
         self.assertNotIn("The user likes dogs.", await self.facts())
 
+    async def test_learnt_again(self) -> None:
+        """What is left of a session is learnt from again, and what it was about is told once."""
+        self.memory = self.made(mind=False)
+        said = ("I like pizza", "I like tea", "I like plums", "I like dogs")
+        for told in (
+            await self.session("a", *said, ended=NOON - 100),
+            await self.session("b", "I like chess"),
+        ):
+            await self.memory.learn(told)
+        await self.memory.forget(ALICE, None, "pizza")
+        (again,) = await self.store.unlearnt(9)
+        await self.memory.learn(again)
+        known = await self.memory.recall(ALICE)
+        self.assertEqual(
+            [one.text for one in known.digests],
+            ["I like tea / I like plums / I like dogs", "I like chess"],
+        )
+
     async def test_everything(self) -> None:
         await self.learn_facts()
         self.assertEqual(await self.memory.forget(ALICE, None), 5)
@@ -284,7 +302,9 @@ class Killed(Case):
     async def test_once(self) -> None:
         """A process that is killed before, or after, it has written: all is learnt, and once."""
         self.answers("The user likes green tea.")
-        told = [await self.session(f"s{n}", f"I like green tea {n}") for n in range(3)]
+        told = [
+            await self.session(f"s{n}", f"I like green tea {n}", ended=NOON + n) for n in range(3)
+        ]
         await self.memory.learn(told[0])  # and killed before anybody heard of it
         clock = Clock()
         memories = Memories(clock, self.store, lambda: succeed(None))

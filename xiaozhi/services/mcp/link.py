@@ -236,13 +236,14 @@ class Link(Service):
             if fits and self.terms.uses(tool.name):
                 known.setdefault(tool.name, self._tool(tool))
         left = len(listed) - len(known)
+        if self.state != "connected" or list(known) != [tool.name for tool in self.tools]:
+            self.log.info(
+                "MCP server {server}: {count} tools{rest}",
+                server=self.label,
+                count=len(known),
+                rest=f", {left} left out" if left else "",
+            )
         self.tools = tuple(known.values())
-        self.log.info(
-            "MCP server {server}: {count} tools{rest}",
-            server=self.label,
-            count=len(known),
-            rest=f", {left} left out" if left else "",
-        )
         self.state, self.why = "connected", ""
         self._changed(self)
 

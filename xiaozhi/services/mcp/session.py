@@ -28,6 +28,8 @@ from xiaozhi.services.mcp.ways import Opening
 
 PAGES: Final = 50
 """Pages of a list of tools that are read."""
+CALM: Final = 1.0
+"""Seconds between two lists, at least: a server may say all the time that it has others."""
 
 # They would write tracebacks to stderr of what we tell in a line.
 for _name in ("mcp", "client"):
@@ -76,6 +78,7 @@ class Session:
                     while True:
                         self._stale = anyio.Event()
                         self._told(server.name, await _list(client))
+                        await anyio.sleep(CALM)
                         await self._stale.wait()
 
     def end(self, why: str = "") -> None:

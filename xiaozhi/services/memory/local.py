@@ -7,6 +7,7 @@ in Chinese and English.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta
@@ -76,10 +77,13 @@ class Memory:
         if noted is None:
             noted = await self._desk.pool.run(_extracted, memory)
         facts = _with(known.facts, noted.notes)
-        talk = Digest(noted.talk, memory.ended)
+        # It may be learnt from again, what was erased from it left out.
+        talks = [talk for talk in known.digests if talk.ended != memory.ended]
+        talks.append(Digest(noted.talk, memory.ended))
+        talks.sort(key=attrgetter("ended"))
         more = Recollection(
             _last(facts, self._settings.facts),
-            _last((*known.digests, talk), self._settings.talks),
+            _last(talks, self._settings.talks),
             known.version,
         )
         if not await self._desk.store.learn(memory, more, self._desk.now()):
