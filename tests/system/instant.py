@@ -79,7 +79,7 @@ class Minds:
         self, messages: list[Message], language: str, tools: Sequence[Tool] = ()
     ) -> AsyncGenerator[Piece, None]:
         if tools and messages[-1].role == "user" and random.random() < 0.5:
-            yield Call("", random.choice(tools).name, {})
+            yield Call("", random.choice((tools[-1], *tools)).name, {})  # the device's own is last
             return
         for piece in ("I am fine. ", "And you? ", "All is well."):
             await deferLater(reactor, random.uniform(0, 0.06))
@@ -89,14 +89,14 @@ class Minds:
 
 
 class Hands:
-    """Tools that take a moment, or for ever; and music without end."""
+    """Tools that take a moment, or as long as anybody waits; and music."""
 
     def __init__(self) -> None:
         self.at_work: Counter[tuple[str, str]] = Counter()
         """What each device has under way: a tool, or music."""
         self._tools = (
-            Tool("wait", "Waits.", self._wait, patience=300),
-            Tool("wait_alone", "Waits.", self._wait, alone=True),
+            Tool("wait", "Waits.", self._wait, patience=1.0),
+            Tool("wait_alone", "Waits.", self._wait, alone=True, patience=1.0),
             Tool("play", "Plays.", self._play),
         )
 
@@ -117,7 +117,7 @@ class Hands:
         async def pcm() -> AsyncGenerator[bytes, None]:
             self.at_work[scene.device, "music"] += 1
             try:
-                while random.random() > 0.01:
+                while random.random() > 0.3:
                     await deferLater(reactor, random.uniform(0, 0.06))
                     yield SPOKEN
             finally:
@@ -169,6 +169,12 @@ class Client(Protocol):
         self.lost: Deferred[None] = Deferred()
         self.goodbye: Deferred[bool] = Deferred()
         """Fires when the connection ends: whether the server said goodbye."""
+        self.later: Sequence[object] = ()
+        """What is said when the server knows the tools of this device."""
+        self.obliging = False
+        """Whether it answers every call from now on..."""
+        self.silent = False
+        """...after it has left one without an answer."""
         self._device = device
         self._frames = Reader()
         self._head = b""
@@ -194,10 +200,15 @@ class Client(Protocol):
                 self._answer(json.loads(payload)["payload"])
 
     def _answer(self, asked: Any) -> None:
-        """Answer what the server asks; every other call for ever remains without an answer."""
-        if "id" in asked and (asked["method"] != "tools/call" or random.random() < 0.5):
+        """Answer what the server asks; many a call remains without an answer."""
+        call = asked["method"] == "tools/call"
+        if call and not self.obliging and random.random() < 0.7:
+            self.silent = True
+        elif "id" in asked:
             reply = {"jsonrpc": "2.0", "id": asked["id"], "result": ANSWERS[asked["method"]]}
             self.say({"type": "mcp", "payload": reply})
+            if asked["method"] == "tools/list":
+                self.say(*self.later)
 
     def connectionLost(self, reason: Any = None) -> None:
         if not self.opened.called:

@@ -56,8 +56,11 @@ class Leaks(TestCase):
             ],
             "woken": [HELLO, *heard, typed | {"text": "hey jarvis"}],
             "aborted": [HELLO, typed, {"type": "abort"}, auto, *heard],
+            "typed later": [HELLO],
         }
-        act = random.choice([*acts, "spoken", "typed"])
+        act = random.choice([*acts, "spoken", "typed", "typed later", "typed later"])
+        if act == "typed later":
+            client.later = [typed]
         client.say(*acts[act])
         return act
 
@@ -65,10 +68,11 @@ class Leaks(TestCase):
         """Connect, do something, and break at a random moment in a random way."""
         client = await connect(self.port, f"device-{number}")
         act = self.act(client)
-        await deferLater(reactor, random.choice((0, random.uniform(0, 0.4))))
+        await deferLater(reactor, random.choice((0, random.uniform(0, 0.4), random.uniform(0, 1))))
         way = random.choices(WAYS, (8, 3, 3, 2, 1, 1))[0]
-        if way == "silence" and act == "nothing":
-            way = "reset"  # nobody waits half a minute for its hello
+        if way == "silence" and (act == "nothing" or client.silent):
+            way = "reset"  # nobody waits half a minute for its hello, or for its answer
+        client.obliging = True
         self.ways[way] += 1
         match way:
             case "reset":
