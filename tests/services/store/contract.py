@@ -602,6 +602,16 @@ class RecollectionsContract(StoreCase):
         self.assertFalse(await self.learn(told[2], *self.facts))
         self.assertEqual(len((await self.store.recollection(BADGE.id)).facts), 1)
 
+    async def test_erased_at_the_first(self) -> None:
+        """Nor what is the first that would be known: notes say things in words of their own."""
+        told = memory("s", NOON, "my puppy is called Rex")
+        await self.store.remember(told)
+        known = Recollection((Fact("The user has a dog.", NOON),), ())
+        await self.store.erase(BADGE.id, lambda said, at: "dog" in said)
+        await self.store.erase("nobody", lambda said, at: True)
+        self.assertFalse(await self.store.learn(told, known, NOON))
+        self.assertTrue(await self.learn(told))
+
     async def test_forgotten(self) -> None:
         """With the device goes what is known."""
         told = memory("s", NOON, "I like tea")

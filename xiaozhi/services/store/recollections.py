@@ -46,11 +46,13 @@ class RecollectionBook:
 
     def erase(self, device_id: str, gone: Callable[[str, float], bool]) -> int:
         """Drop what is to be `gone`, by its text and its time; tell how much that was."""
-        sessions = MemoryBook(self.on).erase(device_id, gone)
+        book = MemoryBook(self.on)
+        sessions = book.erase(device_id, gone)
         known = self.get(device_id, to_change=True)
         facts = tuple(fact for fact in known.facts if not gone(fact.text, fact.said_at))
         digests = tuple(one for one in known.digests if not gone(one.text, one.ended))
-        if known.version:
+        # Also where nothing is known: what is being learnt now was told before this.
+        if known.version or book.count(device_id):
             self._put(device_id, Recollection(facts, digests, known.version))
         return sessions + len(known.facts) - len(facts)
 
