@@ -30,7 +30,7 @@ from xiaozhi.services.llm import Message, Minds, Piece
 from xiaozhi.services.tts import Speech
 from xiaozhi.tooling import Tool
 
-SHORT: Final = 0.4
+SHORT: Final = 0.7
 """Seconds an engine has, and a list a bit more."""
 IN_TIME: Final = 5.0
 """Seconds a turn may take, playing included."""

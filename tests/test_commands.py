@@ -171,8 +171,8 @@ SUMS = {
 NOBODYS = """
 明天夜里两点叫我起床 | 每周一夜里一点提醒我吃药 |
 set the volume of debate | what time is it in Paris | 巴黎现在几点 | 音量是什么意思 | volume
-turn it up | 再大一点 | 告诉我你几岁 | 你好 | 你知道现在几点下班吗 | 音量调高一百零一 | 那个怎么样
-好大声 | 好的
+turn it up | 再大一点 | 告诉我你几岁 | 你好 | 你知道现在几点下班吗 | 音量调高一百零一
+那个怎么样 | 好大声 | 好的
 set the volume to 150 | set the volume to eleventy | 声音大一点的音箱多少钱 | the next song is nice
 stop being so polite | next | 继续 | continue | 停车场在哪里 | 不要停 | 暂停营业是什么意思
 what is time

@@ -21,6 +21,7 @@ from xiaozhi.phrases import Key
 from xiaozhi.services import tts
 from xiaozhi.services.asr import openai as asr_openai
 from xiaozhi.services.engine import Workshop
+from xiaozhi.services.http import preload
 from xiaozhi.services.llm import ollama
 from xiaozhi.services.llm import openai as llm_openai
 from xiaozhi.services.tts import gtts
@@ -70,6 +71,7 @@ class Fixed(float):
 class FaultMatrix(RoomTestCase):
     def setUp(self) -> None:
         super().setUp()
+        preload()  # or the first cells pay for what the packages import, with their deadlines
         self.patch(reply, "LONGEST", 25)
         self.patch(tts, "LONGEST", Fixed(0.5))
         self.patch(gtts, "ADDRESS", "http://{tld}/_/TranslateWebserverUi/data/batchexecute")
