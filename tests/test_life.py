@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import FakeMinds, FakeRecognition, Table, packets, silence, tone
-from xiaozhi import wire
+from xiaozhi import messages
 from xiaozhi.errors import ServiceError
 from xiaozhi.events import Due, Farewell, Lapsed
 from xiaozhi.services.llm import Message, Piece
@@ -130,13 +130,13 @@ class Life:
             self.table.session.post,
         )
         self._steps: dict[str, Callable[[], None]] = {
-            "auto": lambda: receive(wire.ListenStart("auto")),
-            "manual": lambda: receive(wire.ListenStart("manual")),
-            "realtime": lambda: receive(wire.ListenStart("realtime")),
-            "stop": lambda: receive(wire.ListenStop()),
-            "abort": lambda: receive(wire.Abort()),
-            "wake": lambda: receive(wire.Detect("hey jarvis")),
-            "type": lambda: receive(wire.Detect("tell me")),
+            "auto": lambda: receive(messages.ListenStart("auto")),
+            "manual": lambda: receive(messages.ListenStart("manual")),
+            "realtime": lambda: receive(messages.ListenStart("realtime")),
+            "stop": lambda: receive(messages.ListenStop()),
+            "abort": lambda: receive(messages.Abort()),
+            "wake": lambda: receive(messages.Detect("hey jarvis")),
+            "type": lambda: receive(messages.Detect("tell me")),
             "speak": lambda: self._hear(SPEECH + SILENCE),
             "hush": lambda: self._hear(SPEECH),
             "instant": lambda: self.table.pass_time(0.05),
@@ -156,7 +156,7 @@ class Life:
 
     def _hear(self, sound: Sequence[bytes]) -> None:
         for packet in sound:
-            self.table.session.receive(wire.Sound(packet))
+            self.table.session.receive(messages.Sound(packet))
             self.table.clock.advance(0.06)
 
     def _due(self, again: bool) -> None:
