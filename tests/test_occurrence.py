@@ -28,7 +28,16 @@ class Days(SynchronousTestCase):
 
     def test_no_days(self) -> None:
         """What is no day is said to be none."""
-        for name in ("someday", "02-30", "2026-13-01", "next", "+", "13-01"):
+        for name in (
+            "0001-01-01",
+            "9999-12-31",
+            "someday",
+            "02-30",
+            "2026-13-01",
+            "next",
+            "+",
+            "13-01",
+        ):
             with self.assertRaises(Impossible):
                 day_named(name, TUESDAY)
 

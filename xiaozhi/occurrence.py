@@ -57,7 +57,10 @@ def _dated(name: str, today: date) -> date:
             years = (year for year in range(today.year, today.year + 9) if _exists(year, name))
             days = (date.fromisoformat(f"{year}-{name}") for year in years)
             return next(day for day in days if day >= today)
-        return date.fromisoformat(name)
+        found = date.fromisoformat(name)
+        if not date.min.year < found.year < date.max.year:  # a zone could lead beyond
+            raise ValueError
+        return found
     except ValueError:
         raise Impossible(
             f"there is no day called {name[:40]!r}; say today, tomorrow, a weekday or YYYY-MM-DD"

@@ -334,16 +334,20 @@ class Unknown(Case):
 
 class StoreFails(Case):
     def test_reading(self) -> None:
-        """What cannot be read is told at the next hello."""
+        """What cannot be read is read a moment later; for who has gone, at the next hello."""
         self.store.kept["r"] = reminder(due=NOON - 5)
         self.store.failing = True
         self.service.arrive(self.phone)
-        self.wait(SETTLING)
+        self.wait(2 * RETRY)
         self.assertEqual(self.phone.notices, [])
         self.store.failing = False
-        self.service.arrive(self.phone)
-        self.wait(SETTLING)
+        self.wait(RETRY + SETTLING)
         self.phone.hear()
+        self.store.failing = True
+        self.service.arrive(self.phone)
+        self.service.leave(self.phone)
+        self.wait(PAUSE)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_claiming(self) -> None:
         """What cannot be claimed is tried again."""

@@ -106,6 +106,8 @@ class _Desk:
     """Those that are claimed."""
     busy: bool = False
     """Whether something is being told."""
+    unread: bool = False
+    """Whether the store failed to tell its reminders, and is to be asked again."""
 
     @property
     def device(self) -> str:
@@ -166,8 +168,12 @@ class Reminders(Service):
         """Look after a device that has come; a newer connection takes over from an older one."""
         desk = self._desks[ringer.identity.device] = _Desk(ringer)
         if desk.known:
-            reading = self._store.reminders(desk.device)
-            reading.addCallbacks(self._read, self._unread, callbackArgs=(desk,))
+            self._ask(desk)
+
+    def _ask(self, desk: _Desk) -> None:
+        desk.unread = False
+        reading = self._store.reminders(desk.device)
+        reading.addCallbacks(self._read, self._unread, callbackArgs=(desk,), errbackArgs=(desk,))
 
     def _read(self, reminders: Sequence[Reminder], desk: _Desk) -> None:
         soonest = self._wall() + SETTLING
@@ -175,8 +181,11 @@ class Reminders(Service):
             if reminder.id not in desk.reminders:
                 self._put(desk, reminder, max(reminder.due, soonest))
 
-    def _unread(self, failure: Failure) -> None:
-        failure.trap(ServiceError)  # the store has said so; at the next hello they are read again
+    def _unread(self, failure: Failure, desk: _Desk) -> None:
+        failure.trap(ServiceError)  # the store has said so
+        if self._desks.get(desk.device) is desk:
+            desk.unread = True
+            self._look_at(desk, self._wall() + RETRY)
 
     def leave(self, ringer: Ringer) -> None:
         """Let go of a device that leaves; what it was not told is told when it comes again."""
@@ -257,6 +266,8 @@ class Reminders(Service):
             devices.add(mark[1])
         for device in devices:
             desk = self._desks.get(device)
+            if desk is not None and desk.unread:
+                self._ask(desk)
             if desk is not None and not desk.busy and (due := desk.due(now)):
                 desk.busy = True
                 telling = Deferred.fromCoroutine(self._tell(desk, due))
