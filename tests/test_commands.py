@@ -62,6 +62,8 @@ DEVICE = {
     **spoken("control_music", {"action": "next"}, "下一首 | 帮我换一首歌 | next song"
              "| skip this song"
              "| play the next track"),
+    **spoken("play_music", {}, "play some music | Play music, please. | 放点音乐"
+             "| 来首歌 | 播放音乐"),
     **spoken("control_music", {"action": "previous"}, "上一首 | 播放上一首歌 | previous track"),
     **spoken("control_music", {"action": "stop"}, "停 | 停止播放 | 别放了 | stop | Stop the music!"
              "| turn off the radio | 你能停下来吗？ | 停一下 | 把音乐关了"
@@ -148,6 +150,7 @@ TIMES = {
     **spoken("cancel_reminder", {"kind": "timer"}, "cancel the timer | 取消倒计时"
              "| stop the timer"),
     **spoken("cancel_reminder", {"kind": "alarm"}, "关掉闹钟 | 把闹钟关了 | 把那个闹钟取消掉"),
+    **spoken("cancel_reminder", {"kind": "timer", "which": "pasta"}, "cancel the pasta timer"),
     **spoken("cancel_reminder", {"kind": "alarm", "all": True}, "取消所有闹钟 | 把所有闹钟都关了"
              "| cancel all alarms"),
 }  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import TestCase
 
@@ -34,6 +36,28 @@ class DocumentTests(TestCase):
                 for name, metric in METRICS.items()
             ],
         )
+
+    def test_examples(self) -> None:
+        """What is shown of a configuration is right, and the tool of one's own is a tool."""
+        pages = [ROOT / name for name in ("README.md", "README.zh.md")]
+        shown = 0
+        for page in [*pages, *(ROOT / "docs").glob("*.md")]:
+            text = page.read_text("utf-8")
+            for example in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+                if example.startswith("scrape_configs") or "dice:" in example:
+                    continue  # Prometheus's, and one of a tool that is not installed
+                path = Path(self.mktemp())
+                path.write_text(example, "utf-8")
+                names = re.findall(r"\$\{(\w+)\}", example)
+                load(path, dict.fromkeys(names, "secret-of-this-test"))
+                shown += 1
+        self.assertGreater(shown, 10)
+        text = (ROOT / "docs/tools.md").read_text("utf-8")
+        (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        tool: dict[str, Any] = {"__name__": "xiaozhi_dice"}
+        exec(compile(example, "xiaozhi_dice.py", "exec"), tool)
+        (made,) = tool["Kit"](tool["Settings"](sides=20), None).tools
+        self.assertEqual(made.name, "roll_dice")
 
     def test_loads(self) -> None:
         """The file in the tree is read without complaint, and means the defaults."""

@@ -102,7 +102,8 @@ def _about(tool: str) -> Making:
 
     def make(found: Mapping[str, str]) -> Command | None:
         every = {"all": True} if "every" in found else {}
-        return Command(tool, {"kind": _KINDS[found["kind"]], **every})
+        which = {"which": found["which"]} if "which" in found else {}
+        return Command(tool, {"kind": _KINDS[found["kind"]], **every, **which})
 
     return make
 
@@ -136,6 +137,7 @@ _TIMER = "(?:timer|countdown)"
 _HAN_TIMER = "(?:倒计时器?|计时器?|定时器?|闹钟|闹铃)"
 _HAN_SET = "(?:设置?定?|定|订|上|开始?|来)(?:一?个)?"
 _KIND = "(?P<kind>timer|alarm|reminder|countdown)"
+_TIMED = "(?P<kind>timer|countdown)"
 _HAN_KIND = "(?P<kind>倒计时|计时器|定时器|计时|定时|闹钟|闹铃|提醒)"
 _WAKE = "(?P<wake>wake me(?: up)?|get me up)"
 _ALARM = rf"{_SET}(?:an? |my |the )?(?P<wake>wake up )?alarm(?: for| to)?"
@@ -194,6 +196,7 @@ GRAMMAR = Grammar(
         [
             r"(?:cancel|delete|remove|clear|turn off|stop) "
             rf"(?:(?P<every>all(?: of)?(?: the| my)?) |the |my )?{_KIND}s?",
+            rf"(?:cancel|delete|stop) (?:the |my )(?!all )(?P<which>[a-z]+) {_TIMED}",
             r"(?:取消|删除|删掉|关掉|关闭|清除|清空)"
             rf"(?:(?P<every>所有|全部)的?)?(?:这个|那个|我的)?{_HAN_KIND}",
             rf"把(?:(?P<every>所有|全部)的?)?(?:这个|那个|我的)?{_HAN_KIND}[都全]?"

@@ -179,6 +179,13 @@ _DEVICE = Grammar(
         ],
     ),
     (
+        fixed("play_music"),
+        [
+            r"play (?:me )?(?:some |any )?music|i want to (?:hear|listen to)(?: some)? music",
+            "(?:播放|[放听来])(?:一?[点些]儿?|一?首)?(?:音乐|歌曲?)|我?想?听(?:音乐|歌)",
+        ],
+    ),
+    (
         fixed("control_music", action="pause"),
         [rf"pause(?: {_MUSIC}| it)?", "暂停(?:一下|播放|音乐)?|(?:音乐|歌)暂停"],
     ),

@@ -193,6 +193,7 @@ class There(Case):
         self.assertIn("要取消哪一个？", self.say("取消闹钟"))
         self.assertEqual(len(self.store.kept), 4)
         self.do("cancel_reminder", which="8:00")
+        self.assertEqual(self.do("cancel_reminder", which="egg").say, "没有找到你说的那个。")
         self.do("cancel_reminder", which="mom")
         self.assertEqual(len(self.store.kept), 2)
         self.say("取消所有闹钟")

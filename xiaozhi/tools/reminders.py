@@ -19,6 +19,7 @@ from xiaozhi.services.store.records import Full, Reminder, ReminderKind
 from xiaozhi.tooling import Outcome, Scene, Tool
 from xiaozhi.tools import Room
 from xiaozhi.tools._places import check_zone, own_zone
+from xiaozhi.tools._words import said
 
 _LONGEST: Final = 366 * 86400
 """Seconds from now to the latest that is kept."""
@@ -202,14 +203,15 @@ class Kit:
     async def _cancel(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
         kind, which = str(arguments.get("kind") or "any"), str(arguments.get("which") or "")
         there = await self._there(kind, scene)
-        if which:
-            there = [one for one in there if self._is(one, which)]
         if not there:
             return _nothing(kind, scene.language)
+        if which and not (there := [one for one in there if self._is(one, which)]):
+            say = said(scene.language, "没有找到你说的那个。", "I found none like that.")
+            return Outcome(say, say)
         chinese = scene.language == "zh"
         told = self._told(there, scene.language)
         if len(there) > 1 and not arguments.get("all"):
-            say = f"你有{told}。要取消哪一个？" if chinese else f"There are {told}. Which one?"
+            say = f"你有{told}。要取消哪一个？" if chinese else f"You have {told}. Which one?"
             return Outcome(f"Not cancelled, since it is not clear which. {say}", say)
         await self._reminders.cancel(scene.device, scene.known, [one.id for one in there])
         say = f"已取消：{told}。" if chinese else f"Cancelled: {told}."

@@ -63,10 +63,11 @@ JOKES_EN = (
 )
 
 CAN_ZH = (
-    "我能报时间和日期，做算术，讲笑话，掷骰子，抛硬币。想让我更聪明，请给服务器接上语言模型。",
+    "我能报时间和日期，做算术，设闹钟和提醒，讲笑话，掷骰子，抛硬币。想让我更聪明，请给服务器接上语言模型。",
 )
 CAN_EN = (
-    "I can tell the time and the date, do sums, tell jokes, roll a die and flip a coin."
+    "I can tell the time and the date, do sums, set timers and reminders, tell jokes,"
+    " roll a die and flip a coin."
     " To make me smarter, connect the server to a language model.",
 )
 
@@ -180,10 +181,10 @@ INTENTS = (
 
 FALLBACK = {
     "zh": (
-        "这个我不会。我只会报时间和日期，做算术，讲笑话。想让我更聪明，请给服务器接上语言模型。"
+        "这个我不会。我只会报时间和日期，做算术，设闹钟和提醒，讲笑话。想让我更聪明，请给服务器接上语言模型。"
     ),
     "en": (
-        "I cannot answer that. I know the time and the date, sums and jokes."
+        "I cannot answer that. I know the time and the date, sums, timers, reminders and jokes."
         " To make me smarter, connect the server to a language model."
     ),
 }
