@@ -235,6 +235,22 @@ class Understood(SynchronousTestCase):
         """Nobody commands at length."""
         self.assertIsNone(understand("please " * 20 + "stop", "en"))
 
+    def test_repeated(self) -> None:
+        """What is said again and again takes no longer than anything else."""
+        for words in (
+            "三分钟",
+            "五分零",
+            "半个小时",
+            "一刻钟",
+            "1 hour ",
+            "an hour and ",
+            "七点",
+            "嗯那个",
+        ):
+            began = time.process_time()
+            understand((words * LONGEST)[:LONGEST], "")
+            self.assertLess(time.process_time() - began, 0.1, words)
+
     def test_plain(self) -> None:
         """Punctuation goes, but for that of numbers; so do width, blanks and politeness."""
         self.assertEqual(plain("小智， 请帮我 把声音调到 ５０％ 吧！谢谢。"), "把声音调到50%")
