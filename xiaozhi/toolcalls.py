@@ -291,7 +291,11 @@ class Sieve:
 
     def _say(self, end: int) -> None:
         if end > 1:
-            self._out.append(self._text[1:end])
+            said = self._text[1:end]
+            if self._out and isinstance(before := self._out[-1], str):
+                self._out[-1] = before + said
+            else:
+                self._out.append(said)
             self._text = self._text[end - 1 :]
             self._passed += end - 1
 
