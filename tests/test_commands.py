@@ -142,17 +142,17 @@ TIMES = {
     **reminder("吃药", {"time": "20:00", "day": "today"}, "今晚八点提醒我吃药"),
     **reminder("take out the trash", {"time": "22:00", "day": "today"},
                "remind me to take out the trash at 10 tonight"),
-    **spoken("list_reminders", {"kind": "alarm"}, "我有哪些闹钟 | what alarms do I have"
-             "| 查看我的闹钟"),
+    **spoken("list_reminders", {"kind": "alarm"}, "what alarms do I have"),
+    **spoken("list_reminders", {"kind": "bell"}, "我有哪些闹钟 | 查看我的闹钟"),
     **spoken("list_reminders", {"kind": "timer"}, "倒计时还剩多久"
              "| how much time is left on the timer"),
     **spoken("list_reminders", {"kind": "reminder"}, "list my reminders | 有什么提醒"),
     **spoken("cancel_reminder", {"kind": "timer"}, "cancel the timer | 取消倒计时"
              "| stop the timer"),
-    **spoken("cancel_reminder", {"kind": "alarm"}, "关掉闹钟 | 把闹钟关了 | 把那个闹钟取消掉"),
+    **spoken("cancel_reminder", {"kind": "bell"}, "关掉闹钟 | 把闹钟关了 | 把那个闹钟取消掉"),
     **spoken("cancel_reminder", {"kind": "timer", "which": "pasta"}, "cancel the pasta timer"),
-    **spoken("cancel_reminder", {"kind": "alarm", "all": True}, "取消所有闹钟 | 把所有闹钟都关了"
-             "| cancel all alarms"),
+    **spoken("cancel_reminder", {"kind": "alarm", "all": True}, "cancel all alarms"),
+    **spoken("cancel_reminder", {"kind": "bell", "all": True}, "取消所有闹钟 | 把所有闹钟都关了"),
 }  # fmt: skip
 
 SUMS = {
@@ -243,6 +243,22 @@ class Understood(SynchronousTestCase):
     def test_long(self) -> None:
         """Nobody commands at length."""
         self.assertIsNone(understand("please " * 20 + "stop", "en"))
+
+    def test_repeated(self) -> None:
+        """What is said again and again takes no longer than anything else."""
+        for words in (
+            "三分钟",
+            "五分零",
+            "半个小时",
+            "一刻钟",
+            "1 hour ",
+            "an hour and ",
+            "七点",
+            "嗯那个",
+        ):
+            began = time.process_time()
+            understand((words * LONGEST)[:LONGEST], "")
+            self.assertLess(time.process_time() - began, 0.1, words)
 
     def test_plain(self) -> None:
         """Punctuation goes, but for that of numbers; so do width, blanks and politeness."""

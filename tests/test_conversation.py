@@ -162,6 +162,13 @@ class Goodbye(Case):
         table = self.table([call("leave")], tools=(Tool("leave", "leaves", leave),))
         self.assertEqual(self.ask(table, "that was it")[-2:], ["tts stop", "close 1000"])
 
+    def test_polite(self) -> None:
+        """A name or a pleasantry around it does not matter; a longer sentence is no goodbye."""
+        for text in ("再见小智", "好的再见", "okay goodbye"):
+            self.assertEqual(self.ask(self.table(), text)[-1], "close 1000", text)
+        told = self.ask(self.table(["No."]), "how do you say goodbye in French")
+        self.assertEqual(told[-1], "tts stop")
+
     def test_taken_back(self) -> None:
         """Who interrupts the goodbye stays."""
         table = self.table(["Hello."])

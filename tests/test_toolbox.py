@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -137,6 +138,31 @@ class Calls(Case):
         for one in waiting:
             self.assertTrue(one.called)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled_by_another(self) -> None:
+        """What a tool waits for may be cancelled behind its back: that is a failure of the tool."""
+        waiting: Deferred[Any] = Deferred()
+        running = self.run_calls(self.box(tool("a", waiting)), call("a"))
+        waiting.cancel()
+        (outcome,) = self.successResultOf(running)
+        self.assertEqual(outcome.text, "工具调用失败: a: what it was waiting for has ended")
+
+    def test_stubborn(self) -> None:
+        """A tool that goes on when it is cancelled keeps nobody waiting."""
+        later: Deferred[Any] = Deferred()
+
+        async def stubborn(arguments: dict[str, Any], scene: Any) -> Outcome:
+            with contextlib.suppress(CancelledError):
+                await Deferred()
+            await later
+            return Outcome("late")
+
+        box = self.box(Tool("x", "is stubborn", stubborn, patience=5))
+        running = self.run_calls(box, call("x"))
+        self.clock.advance(5)
+        (outcome,) = self.successResultOf(running)
+        self.assertIn("has not answered in 5 s", outcome.text)
+        later.callback(None)
 
     def test_long(self) -> None:
         """What is too long for a model is cut, and says so."""

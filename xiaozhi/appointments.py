@@ -103,7 +103,9 @@ def _about(tool: str) -> Making:
     def make(found: Mapping[str, str]) -> Command | None:
         every = {"all": True} if "every" in found else {}
         which = {"which": found["which"]} if "which" in found else {}
-        return Command(tool, {"kind": _KINDS[found["kind"]], **every, **which})
+        # 闹钟 is a timer, too, to who has set 五分钟的闹钟.
+        kind = "bell" if found["kind"] in ("闹钟", "闹铃") else _KINDS[found["kind"]]
+        return Command(tool, {"kind": kind, **every, **which})
 
     return make
 

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 
 from xiaozhi.answers import Part
 from xiaozhi.briefing import Briefing
+from xiaozhi.commands import plain
 from xiaozhi.condensing import Condensing
 from xiaozhi.dialogue import Dialogue, Entry
 from xiaozhi.errors import Absent
@@ -141,7 +142,7 @@ class Conversation:
         """
         language = self._dialogue.ask(text, spoken, self._clock.seconds())
         self._now = _Answer(language)
-        if same(text, self._talk.exits):
+        if same(text, self._talk.exits) or same(plain(text), self._talk.exits):
             self.part()
             return self._one(phrase("goodbye", language)), language
         return self._parts(language), language

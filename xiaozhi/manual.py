@@ -327,6 +327,9 @@ def _cells(keys: tuple[types.Field, ...], path: str) -> Iterator[tuple[str, ...]
         yield f"`{name}`", words, _usual(default(field)), explanation(field.type)
         if isinstance(each := kinds.named(kind), types.StructType):
             yield from _cells(each.fields, f"{name}.NAME.")
+        item = kinds.bare(getattr(kind, "item_type", kind))
+        if isinstance(item, types.StructType) and item is not kind:
+            yield from _cells(item.fields, f"{name}[].")
 
 
 def _usual(value: Any) -> str:

@@ -142,9 +142,10 @@ _HAN_PART = re.compile(
     rf"(半|{HAN_NUMBER})(?:个?(半)?(小时|钟头|刻钟)|(分|秒)钟?|(天))(半(?!个|小|分|秒))?钟?"
 )
 HAN_DURATION: Final = (
-    rf"(?:(?:半|{HAN_NUMBER})(?:个?半?(?:小时|钟头|刻钟)|(?:分|秒)钟?|天)"
-    r"(?:半(?!个|小|分|秒))?钟?(?:零|又)?)+"
+    rf"(?:(?:半|{HAN_NUMBER})(?:个?半?(?:小时|钟头|刻钟)|(?:分|秒)钟?+|天)"
+    r"(?:半(?!个|小|分|秒))?钟?(?:零|又)?){1,5}"
 )
+"""One part for each unit at most: where more could match, they could in more and more ways."""
 _ENGLISH_UNITS = {"day": 86400, "hour": 3600, "hr": 3600, "min": 60, "sec": 1}
 _AMOUNTS = {"a": Decimal(1), "an": Decimal(1)} | dict.fromkeys(
     ("half", "half a", "half an", "a half"), _HALF
@@ -153,7 +154,7 @@ _UNIT = r"(?:days?|hours?|hrs?|minutes?|mins?|seconds?|secs?)"
 _AMOUNT = rf"(?:a half|half an?|half|(?:a )?quarter of an|an|a|{ENGLISH_NUMBER})(?: and a half)?"
 _ENGLISH_PART = re.compile(rf"(?:and )?({_AMOUNT}) ({_UNIT})\b( and a half)?(?: |$)")
 ENGLISH_DURATION: Final = (
-    rf"{_AMOUNT} {_UNIT}\b(?: and a half)?(?: (?:and )?{_AMOUNT} {_UNIT}\b(?: and a half)?)*"
+    rf"{_AMOUNT} {_UNIT}\b(?: and a half)?(?: (?:and )?{_AMOUNT} {_UNIT}\b(?: and a half)?){{0,4}}"
 )
 LONGEST: Final = 366 * 86400
 """Seconds of the longest duration that is understood."""

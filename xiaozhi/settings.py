@@ -159,7 +159,20 @@ class Listen(Section, frozen=True):
             description="What a user says to end a talk: the server says goodbye and closes the "
             "connection. Case, blanks and punctuation do not matter."
         ),
-    ] = ("退出", "关闭", "再见", "拜拜", "退下吧", "goodbye", "bye bye", "exit", "that is all")
+    ] = (
+        "退出",
+        "关闭",
+        "再见",
+        "拜拜",
+        "退下吧",
+        "你退下吧",
+        "goodbye",
+        "bye",
+        "bye bye",
+        "exit",
+        "that is all",
+        "that's all",
+    )
 
 
 class Idle(Section, frozen=True):

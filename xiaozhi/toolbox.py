@@ -111,9 +111,7 @@ class Toolbox:
     async def use(self, tool: Tool, arguments: dict[str, Any], scene: Scene) -> Outcome:
         """Have a tool do its work, with arguments that are right. It never fails, either."""
         try:
-            doing = Deferred.fromCoroutine(tool.call(arguments, scene))
-            doing.addTimeout(tool.patience, self._clock)
-            outcome = await doing
+            outcome = await self._done(tool, arguments, scene)
             if outcome.pictures and self._see is not None:
                 outcome = await self._described(outcome, scene.language)
         except CancelledError:
@@ -129,6 +127,29 @@ class Toolbox:
         if len(outcome.text) > LONGEST and not outcome.whole:
             outcome = attrs.evolve(outcome, text=f"{outcome.text[:LONGEST]}… (cut)")
         return outcome
+
+    def _done(self, tool: Tool, arguments: dict[str, Any], scene: Scene) -> Deferred[Outcome]:
+        """Have a tool do its work. It fails with CancelledError only if nobody waits any more.
+
+        Who does not wait is not held up by a tool that goes on all the same.
+        """
+        given_up: list[Any] = []
+
+        def give_up(waiting: Any) -> None:
+            given_up.append(waiting)
+            doing.cancel()
+
+        def done(result: Any) -> None:
+            if waiting.called or given_up:
+                return
+            if isinstance(result, Failure) and result.check(CancelledError):
+                # What the tool was waiting for was cancelled, by somebody else.
+                result = Failure(ServiceError("tool", "what it was waiting for has ended"))
+            waiting.callback(result)
+
+        waiting: Deferred[Outcome] = Deferred(give_up)
+        doing = Deferred.fromCoroutine(tool.call(arguments, scene)).addBoth(done)
+        return waiting.addTimeout(tool.patience, self._clock)
 
     async def _described(self, outcome: Outcome, language: str) -> Outcome:
         """Put into words what is to be seen."""

@@ -292,8 +292,8 @@ class Sieve:
     def _say(self, end: int) -> None:
         if end > 1:
             said = self._text[1:end]
-            if self._out and isinstance(last := self._out[-1], str):
-                self._out[-1] = last + said
+            if self._out and isinstance(before := self._out[-1], str):
+                self._out[-1] = before + said
             else:
                 self._out.append(said)
             self._text = self._text[end - 1 :]

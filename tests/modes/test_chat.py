@@ -251,6 +251,15 @@ class AskedBefore(Case):
         self.answer(Steps(), done, intent="intent_llm", first=first)
         self.assertEqual(self.words(), ["Done."])
 
+    def test_only_talks(self) -> None:
+        """A model for intents that only talks is not listened to for long."""
+        endless: Deferred[Any] = Deferred()
+        minds = Steps(["Hello."])
+        self.answer(
+            minds, tool("x"), intent="intent_llm", first=Steps(["talk " * 20, endless, "more"])
+        )
+        self.assertEqual(self.words(), ["Hello."])
+
     def test_nothing(self) -> None:
         """Where nothing is to be done, or that model is lost, the other just answers."""
         for first in (Steps(["nothing"]), Steps([BROKEN])):

@@ -168,7 +168,9 @@ class There(Case):
         )
         self.assertIn("tea", self.say("how much time is left on the timer"))
         self.scene.language = "zh"
-        self.assertEqual(self.say("我有哪些闹钟"), "你有明天早上7点的闹钟。")
+        self.assertEqual(
+            self.say("我有哪些闹钟"), "你有tea的5分钟计时，还剩5分钟；明天早上7点的闹钟。"
+        )
         self.assertEqual(self.say("有什么提醒"), "现在没有提醒。")
 
     def test_cancelled(self) -> None:

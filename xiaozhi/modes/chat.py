@@ -27,6 +27,8 @@ STEPS: Final = 5
 """Times a model may call tools in one answer. Then it has to answer without."""
 CLUMSY: Final = 2
 """Times a model may give arguments that are wrong: it is told what was wrong, and tries again."""
+PROSE: Final = 80
+"""Characters without a call that show that a model for intents wants nothing to be done."""
 TIME: Final = 90.0
 """Seconds after which no more tools are called in one answer."""
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
@@ -160,9 +162,14 @@ class _Answering:
         try:
             asking = minds.reply(self._messages, self._asked.language, tools)
             async with aclosing(asking) as pieces:
+                length = 0
                 async for piece in pieces:
                     if isinstance(piece, Call):
                         calls.append(piece)
+                        continue
+                    length += len(piece)
+                    if length > PROSE and not calls:
+                        break  # it only talks: nothing is to be done
         except ServiceError:
             pass  # it has been said; the model that answers may do without
         return calls

@@ -49,11 +49,13 @@ _SPAN: Mapping[str, Any] = {
     unit: {"type": "number", "description": f"{unit.capitalize()} from now; units add up."}
     for unit in ("hours", "minutes", "seconds")
 }
-_KIND: Mapping[str, Any] = {"type": "string", "enum": ["any", "timer", "alarm", "reminder"]}
+# A bell is a timer or an alarm.
+_KIND: Mapping[str, Any] = {"type": "string", "enum": ["any", "timer", "alarm", "bell", "reminder"]}
 _NAMES: Mapping[str, tuple[str, str]] = {
     "any": ("计时、闹钟或提醒", "timers, alarms or reminders"),
     "timer": ("计时", "timers"),
     "alarm": ("闹钟", "alarms"),
+    "bell": ("计时或闹钟", "timers or alarms"),
     "reminder": ("提醒", "reminders"),
 }
 
@@ -219,7 +221,8 @@ class Kit:
 
     async def _there(self, kind: str, scene: Scene) -> list[Reminder]:
         there = await self._reminders.all(scene.device, scene.known)
-        return [one for one in there if kind in ("any", one.kind)]
+        wanted = ("timer", "alarm") if kind == "bell" else (kind,)
+        return [one for one in there if kind == "any" or one.kind in wanted]
 
     def _told(self, reminders: Sequence[Reminder], language: str) -> str:
         now = self._room.now().timestamp()
