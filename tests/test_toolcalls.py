@@ -211,6 +211,14 @@ class SieveTests(SynchronousTestCase):
         parts = [text[at : at + size] for at in range(0, len(text), size)]
         self.assertEqual(sift(parts), (text, []))
 
+    def test_waits_for_what_is_in_it(self) -> None:
+        """A marker that is also a word of other languages is kept until it is known which."""
+        sieve = Sieve({"get_time"})
+        self.assertEqual(sieve.feed("Add a <plugin>"), ["Add a "])
+        self.assertEqual("".join(map(str, sieve.feed("\n an element"))), "<plugin>\n an element")
+        sieve = Sieve({"get_time"})
+        self.assertEqual((sieve.feed("Now <invoke>"), sieve.flush()), (["Now "], []))
+
     def test_not_delayed(self) -> None:
         """Text without a sign of a call is not kept back; with one, no longer than it takes."""
         sieve = Sieve(NAMES)
