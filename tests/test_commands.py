@@ -47,6 +47,7 @@ DEVICE = {
     **spoken("set_volume", {"change": -10}, "声音小一点 | 小声一点 | 调低音量 | quieter"
              "| lower the volume | Could you turn the volume down? | 声音关小一点 | a bit quieter"
              "| volume down 10 | 音量降低百分之十"),
+    **spoken("set_volume", {"unmute": True}, "unmute | 取消静音 | 把声音打开 | 请帮我取消静音"),
     **spoken("set_volume", {"level": 0}, "静音 | 关掉声音 | mute | Mute the sound."),
     **spoken("set_volume", {"level": 100}, "声音调到最大 | 最大音量 | maximum volume"
              "| set the volume to max"),
@@ -150,6 +151,9 @@ TIMES = {
     **spoken("cancel_reminder", {"kind": "timer"}, "cancel the timer | 取消倒计时"
              "| stop the timer"),
     **spoken("cancel_reminder", {"kind": "bell"}, "关掉闹钟 | 把闹钟关了 | 把那个闹钟取消掉"),
+    **spoken("cancel_reminder", {"kind": "timer", "seconds": 300},
+             "cancel the five minute timer | 取消五分钟的计时 | 把5分钟的倒计时取消掉"),
+    **spoken("cancel_reminder", {"kind": "bell", "seconds": 300}, "取消五分钟的闹钟"),
     **spoken("cancel_reminder", {"kind": "timer", "which": "pasta"}, "cancel the pasta timer"),
     **spoken("cancel_reminder", {"kind": "alarm", "all": True}, "cancel all alarms"),
     **spoken("cancel_reminder", {"kind": "bell", "all": True}, "取消所有闹钟 | 把所有闹钟都关了"),

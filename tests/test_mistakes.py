@@ -84,6 +84,8 @@ SAID = (
         "its transport is stdio with a command",
         "有 command 时 transport 是 stdio",
     ),
+    ("tools: {home: {url: 'ftp://home'}}", "home: its url is not an http://", "url 不是 http://"),
+    ("tools: {search: {provider: searxng}}", "searxng needs a url", "searxng 时需要 url"),
     ("tools: {clock: {timezone: Asia/Peking}}", "is not a time zone", "不是时区"),
     (
         "tools: {wether: {}}",

@@ -103,9 +103,13 @@ def _about(tool: str) -> Making:
     def make(found: Mapping[str, str]) -> Command | None:
         every = {"all": True} if "every" in found else {}
         which = {"which": found["which"]} if "which" in found else {}
+        seconds = duration(found["span"]) if "span" in found else None
+        if "span" in found and not seconds:
+            return None
+        length = {"seconds": seconds} if seconds else {}
         # 闹钟 is a timer, too, to who has set 五分钟的闹钟.
         kind = "bell" if found["kind"] in ("闹钟", "闹铃") else _KINDS[found["kind"]]
-        return Command(tool, {"kind": kind, **every, **which})
+        return Command(tool, {"kind": kind, **every, **which, **length})
 
     return make
 
@@ -198,7 +202,11 @@ GRAMMAR = Grammar(
         [
             r"(?:cancel|delete|remove|clear|turn off|stop) "
             rf"(?:(?P<every>all(?: of)?(?: the| my)?) |the |my )?{_KIND}s?",
+            rf"(?:cancel|delete|stop) (?:the |my )(?P<span>{ENGLISH_DURATION}) {_TIMED}",
             rf"(?:cancel|delete|stop) (?:the |my )(?!all )(?P<which>[a-z]+) {_TIMED}",
+            rf"(?:取消|删除|删掉|关掉|关闭)(?:这个|那个|我的)?(?P<span>{HAN_DURATION})的?{_HAN_KIND}",
+            rf"把(?:这个|那个|我的)?(?P<span>{HAN_DURATION})的?{_HAN_KIND}"
+            "(?:关|取消|删)(?:掉|了|掉了)",
             r"(?:取消|删除|删掉|关掉|关闭|清除|清空)"
             rf"(?:(?P<every>所有|全部)的?)?(?:这个|那个|我的)?{_HAN_KIND}",
             rf"把(?:(?P<every>所有|全部)的?)?(?:这个|那个|我的)?{_HAN_KIND}[都全]?"

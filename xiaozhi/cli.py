@@ -95,16 +95,19 @@ def _init(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from xiaozhi.config import load, locate
+    from xiaozhi.doubts import doubts
     from xiaozhi.languages import of_environment
     from xiaozhi.mistakes import words
 
     language = of_environment(os.environ)
     try:
         path = locate(options.file or options.config, os.environ, Path.cwd())
-        load(path, os.environ)
+        config = load(path, os.environ)
     except ConfigError as error:
         print(error.said(language), file=sys.stderr)
         return 1
+    for doubt in doubts(config):
+        print(words("warning", why=doubt).said(language), file=sys.stderr)
     print(words("right", file=path or words("defaults")).said(language))
     return 0
 

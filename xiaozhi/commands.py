@@ -156,6 +156,13 @@ _DEVICE = Grammar(
         [rf"mute|mute {_VOLUME}|mute yourself", "静音(?:一下)?|把?声音关[掉了]?|关掉?声音"],
     ),
     (
+        fixed("set_volume", unmute=True),
+        [
+            rf"unmute|unmute {_VOLUME}|unmute yourself",
+            "(?:取消|解除|关闭|关掉)静音|把静音(?:取消|解除|关)[掉了]?|恢复声音|打开声音|把声音打开",
+        ],
+    ),
+    (
         fixed("set_volume", level=100),
         [
             rf"(?:set |turn )?{_VOLUME}(?: up)? to (?:the )?max(?:imum)?",

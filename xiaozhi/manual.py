@@ -57,7 +57,8 @@ The first of these is used:
 5. none: every key has its default.
 
 `xiaozhi init` writes a file with every key, its default and its explanation;
-`xiaozhi check` tells everything that is wrong with a file, each with its line.
+`xiaozhi check` tells everything that is wrong with a file, each with its line; what it names that
+is not there, and that the server can do without, is a warning.
 
 ## How it is read
 

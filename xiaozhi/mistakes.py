@@ -27,6 +27,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "zh": "配置有误：\n{why}",
     },
     "right": {"en": "{file}: nothing is wrong", "zh": "{file}：没有错误"},
+    "warning": {"en": "warning: {why}", "zh": "警告：{why}"},
     "defaults": {"en": "the built-in defaults", "zh": "内置默认值"},
     "missing": {
         "en": "there is no such file (named by {origin})",
@@ -94,6 +95,22 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "en": "is not a time zone, such as Europe/Paris",
         "zh": "不是时区，例如 Asia/Shanghai",
     },
+    "no_model": {
+        "en": "{place}: there is no language model called {alias}, so the next is taken",
+        "zh": "{place}: 没有名为 {alias} 的语言模型，改用下一个",
+    },
+    "no_voice": {
+        "en": "{place}: there is no voice called {alias}, so the next is taken",
+        "zh": "{place}: 没有名为 {alias} 的语音，改用下一个",
+    },
+    "role_twice": {
+        "en": "assistant.roles: {name}: is there twice, so the first is taken",
+        "zh": "assistant.roles: {name}: 有两个同名的角色，只用第一个",
+    },
+    "no_folder": {
+        "en": "{place}: is no folder that is there",
+        "zh": "{place}: 没有这个文件夹",
+    },
     "no_tool": {
         "en": "must be true, false or a mapping",
         "zh": "必须是 true、false 或映射",
@@ -113,6 +130,10 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
     "odd_url": {
         "en": "its url is not an http:// or https:// address",
         "zh": "url 不是 http:// 或 https:// 地址",
+    },
+    "no_search_url": {
+        "en": "provider searxng needs a url",
+        "zh": "provider 为 searxng 时需要 url",
     },
     "odd_env": {
         "en": "env has a name that no variable may have",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
-
-from twisted.logger import Logger
 
 from xiaozhi.choices import Chosen, Wish
 from xiaozhi.services.roster import Engine, Member, Roster
@@ -20,8 +18,6 @@ class Preferences(Generic[E]):
     and whichever the session.
     """
 
-    log = Logger()
-
     def __init__(self, roster: Roster[E], standby: Callable[[Chosen], E]) -> None:
         """Fill the `roster`; `standby` gives an engine that is made when it is needed."""
         self._roster = roster
@@ -29,18 +25,11 @@ class Preferences(Generic[E]):
         self._guests: Sequence[tuple[Chosen, E]] = ()
         self._known: Sequence[tuple[Chosen, Member[E]]] = ()
 
-    def replace(self, usual: Sequence[tuple[Chosen, E]], wishes: Mapping[str, Wish]) -> None:
-        """Go on with the `usual` engines in their order, and the `wishes`, told by their keys."""
+    def replace(self, usual: Sequence[tuple[Chosen, E]], wishes: Iterable[Wish]) -> None:
+        """Go on with the `usual` engines in their order, and those of the `wishes`."""
         engines = list(usual)
-        for key, wish in wishes.items():
-            if wish.chosen is None:
-                self.log.warn(
-                    "{key}: there is no {title} called {alias}, so the next is taken",
-                    key=key,
-                    title=self._roster.title,
-                    alias=wish.alias,
-                )
-            elif _find(engines, wish.chosen) is None:
+        for wish in wishes:
+            if wish.chosen is not None and _find(engines, wish.chosen) is None:
                 guest = _find(self._guests, wish.chosen) or self._standby(wish.chosen)
                 engines.append((wish.chosen, guest))
         self._guests = engines[len(usual) :]

@@ -7,16 +7,18 @@ the new.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
 import msgspec
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
 
 from xiaozhi.announcement import Lineup
 from xiaozhi.choices import Wish
 from xiaozhi.conversation import Recall, Talk, know_nothing
+from xiaozhi.doubts import unfulfilled, wishes
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
 from xiaozhi.messages import AudioParams
@@ -54,6 +56,8 @@ class Resources:
 
 class Staffing:
     """Makes the staff of sessions, out of the engines there are."""
+
+    log = Logger()
 
     def __init__(self, engines: Engines, made: Made, resources: Resources) -> None:
         """Begin with what was `made`, by `engines`."""
@@ -128,13 +132,13 @@ class Staffing:
 
     def _prefer(self, made: Made) -> None:
         """Go on with the models and voices of the settings, those some prefer among them."""
-        config = made.config
-        modes, roles = config.llm_by_mode, config.assistant.roles
-        models = {f"llm_by_mode.{mode}": getattr(modes, mode) for mode in modes.__struct_fields__}
-        models |= {f"assistant.roles: {role.name}: model": role.model for role in roles}
-        voices = {f"assistant.roles: {role.name}: voice": role.voice for role in roles}
-        self._models.replace(made.engines["llm"], _wished(models))
-        self._voices.replace(made.engines["tts"], _wished(voices))
+        for doubt in unfulfilled(made.config):
+            self.log.warn("{doubt}", doubt=doubt)
+        wanted = list(wishes(made.config))
+        models = [wish for kind, _, wish in wanted if kind == "llm"]
+        voices = [wish for kind, _, wish in wanted if kind == "tts"]
+        self._models.replace(made.engines["llm"], models)
+        self._voices.replace(made.engines["tts"], voices)
 
     def _allow(self, made: Made) -> None:
         """Let as many answers wait at the encoder as there may be: each has one piece there."""
@@ -233,7 +237,3 @@ class Staffing:
 
 def _nothing(text: str) -> Sequence[bytes]:
     return ()
-
-
-def _wished(wishes: Mapping[str, Wish | None]) -> Mapping[str, Wish]:
-    return {key: wish for key, wish in wishes.items() if wish is not None}

@@ -106,6 +106,20 @@ class Ringing(Case):
             self.wait(1)
         self.assertEqual((self.phone.notices, self.store.kept), ([], {}))
 
+    def test_answered(self) -> None:
+        """What has rung is gone as soon as it is answered, and comes again only if it repeats."""
+        self.add(reminder(due=NOON + 5))
+        self.add(reminder("alarm", NOON + 5, id="a", minutes=12 * 60, repeat="daily"))
+        self.add(reminder(due=NOON + 600, id="later"))
+        self.wait(5)
+        self.phone.hear()
+        self.assertEqual(set(self.store.kept), {"r", "a", "later"})
+        self.successResultOf(Deferred.fromCoroutine(self.service.answered(DEVICE)))
+        self.assertEqual(set(self.store.kept), {"a", "later"})
+        self.assertEqual(self.store.kept["a"].due, NOON + 86400)
+        self.wait(PAUSE)
+        self.assertEqual(self.phone.notices, [])
+
     def test_reminder_once(self) -> None:
         """A reminder is told once."""
         self.add(reminder("reminder", NOON + 5, label="call mom"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.tools.cases import Listener, ToolCase, call, failure
 from xiaozhi.tooling import Outcome
-from xiaozhi.tools.device import STATUS, Kit, Settings
+from xiaozhi.tools.device import STATUS, USUAL, Kit, Settings
 
 VOLUME = "self.audio_speaker.set_volume"
 BRIGHTNESS = "self.screen.set_brightness"
@@ -74,6 +74,22 @@ class DeviceTests(ToolCase):
             outcome = await call(self.kit, name, device, change=change)
             self.assertIn(f"is now {level}.", outcome.say)
         self.assertEqual([name for name, _ in device.used][:2], [STATUS, VOLUME])
+
+    async def test_unmuted(self) -> None:
+        """What was muted is as loud again as before; what is not muted stays as it is."""
+        device = self.device()
+        for arguments, level in (
+            ({"level": 0}, 0),
+            ({"level": 0}, 0),  # said twice: it was loud before the first
+            ({"unmute": True}, 70),
+            ({"level": 30}, 30),
+            ({"unmute": True}, 30),
+        ):
+            outcome = await call(self.kit, "set_volume", device, **arguments)
+            self.assertEqual(outcome.say, f"The volume is now {level}.")
+        self.state["audio_speaker"] = {"volume": 0}
+        unknown = await call(Kit(Settings(), self.room), "set_volume", device, unmute=True)
+        self.assertEqual(unknown.say, f"The volume is now {USUAL}.")
 
     async def test_cannot(self) -> None:
         """A device without the tool cannot, and that is said."""

@@ -55,7 +55,7 @@ class Setting(Case):
     def test_timer(self) -> None:
         """A timer is kept for the device, with what it is for."""
         say = self.say("set a pasta timer for 8 minutes")
-        self.assertEqual(say, "OK, I will tell you in 8 minutes.")
+        self.assertEqual(say, "OK, your pasta timer rings in 8 minutes.")
         one = self.kept()
         self.assertEqual((one.kind, one.label), ("timer", "pasta"))
         self.assertEqual(one.device_id, self.scene.device)
@@ -184,6 +184,15 @@ class There(Case):
         self.scene.language = "zh"
         self.assertEqual(self.say("取消闹钟"), "已取消：明天早上7点的闹钟。")
         self.assertEqual(self.store.kept, {})
+
+    def test_by_its_length(self) -> None:
+        """A timer is found by how long it was set for, whatever is left of it."""
+        for text in ("set a timer for 5 minutes", "set a timer for 10 minutes"):
+            self.say(text)
+        self.scene.language = "zh"
+        self.assertEqual(self.say("取消五分钟的闹钟"), "已取消：5分钟计时，还剩5分钟。")
+        self.assertEqual(self.say("取消五分钟的闹钟"), "没有找到你说的那个。")
+        self.assertIn("10分钟计时", self.say("取消计时"))
 
     def test_which(self) -> None:
         """Of several it is asked which, or it is found by its label or its time."""

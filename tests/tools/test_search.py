@@ -253,7 +253,6 @@ class ProviderTests(ToolCase):
         """Who lacks a key or an address is refused at the start, and so is nobody at all."""
         for settings in (
             Settings(provider="brave", api_key=""),
-            Settings(provider="searxng"),
             Settings(duckduckgo_url="", wikipedia_url=""),
             Settings(wikipedia_url="wikipedia"),
         ):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ import attrs
 import msgspec
 
 from xiaozhi.errors import Unavailable
+from xiaozhi.mistakes import Words
 from xiaozhi.services.pool import Workers
 
 KINDS = {
@@ -44,6 +46,10 @@ def package(kind: str) -> str:
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of every engine's settings: frozen, checked, refusing unknown keys."""
+
+    def doubts(self) -> Sequence[Words]:
+        """Tell what is not there that they name, and that the server can do without."""
+        return ()
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from xiaozhi.errors import Refused, ServiceError, Unavailable
+from xiaozhi.mistakes import Mistake
 
 _LATE = ("anyio._backends._asyncio", "email.policy")
 _WRONG_REQUEST: Final = frozenset({400, 413, 415, 422})
@@ -40,6 +41,14 @@ def address(url: str, setting: str) -> str:
             f"它的 {setting} 不是 http:// 或 https:// 地址",
         )
     return url
+
+
+def checked(url: str) -> None:
+    """Raise Mistake if `url`, the setting of that name, is no address of HTTP."""
+    try:
+        address(url, "url")
+    except Unavailable:
+        raise Mistake("odd_url") from None
 
 
 def shown(url: str) -> str:

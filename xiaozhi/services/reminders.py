@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import attrs
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -227,6 +227,14 @@ class Reminders(Service):
         desk = self._desks.get(device)
         return sorted(desk.reminders.values(), key=lambda one: one.due) if desk else []
 
+    async def answered(self, device: str) -> None:
+        """Be done with what has rung: the user has answered, and it need not ring again."""
+        if desk := self._desks.get(device):
+            now = self._wall()
+            rung = [self._settle(desk, desk.reminders[name], now) for name in list(desk.rings)]
+            for settled in rung:
+                await settled
+
     async def cancel(self, device: str, known: bool, names: Collection[str]) -> None:
         """Forget reminders of a device; raises ServiceError."""
         if known:
@@ -342,7 +350,7 @@ class Reminders(Service):
                 self._settle(desk, reminder, now)
         self._free(desk)
 
-    def _settle(self, desk: _Desk, reminder: Reminder, now: float) -> None:
+    def _settle(self, desk: _Desk, reminder: Reminder, now: float) -> Deferred[None]:
         then = None
         if reminder.repeat:
             zone = ZoneInfo(reminder.zone)
@@ -351,9 +359,10 @@ class Reminders(Service):
         desk.drop(reminder.id)
         if then is not None:
             self._put(desk, msgspec.structs.replace(reminder, due=then), then)
-        if desk.known:
-            settled = self._store.settle_reminder(reminder, then)
-            settled.addErrback(lambda failure: failure.trap(ServiceError))
+        if not desk.known:
+            return succeed(None)
+        settled = self._store.settle_reminder(reminder, then)
+        return settled.addErrback(_no_matter)
 
     def _free(self, desk: _Desk) -> None:
         """Go on with what became due meanwhile."""
@@ -364,3 +373,7 @@ class Reminders(Service):
     def _failed(self, failure: Failure) -> None:
         """We are wrong: that must be seen."""
         self.log.failure("our fault: nobody is told of a reminder", failure)
+
+
+def _no_matter(failure: Failure) -> None:
+    failure.trap(ServiceError)  # the store has said so

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -15,6 +17,14 @@ from xiaozhi.tools import Room
 from xiaozhi.tools._words import said, whole
 
 STATUS: Final = "self.get_device_status"
+DEVICES: Final = 1000
+"""Devices of which it is remembered how loud they were before they were muted."""
+USUAL: Final = 50
+"""The volume of a device that is muted, and of which that is not known."""
+
+_UNMUTE: Final = {
+    "unmute": {"type": "boolean", "description": "True for the volume from before it was muted."}
+}
 
 
 class Settings(engine.Settings, frozen=True):
@@ -45,16 +55,32 @@ class Kit:
 
     def __init__(self, settings: Settings, room: Room) -> None:
         """Need nothing."""
+        self._before: OrderedDict[str, int] = OrderedDict()
+        """How loud devices were that are muted."""
         self.tools: Sequence[Tool] = (
-            _tool("set_volume", _VOLUME),
-            _tool("set_brightness", _BRIGHTNESS),
+            _tool("set_volume", _VOLUME, self._volume, _UNMUTE),
+            _tool("set_brightness", _BRIGHTNESS, partial(_turned, _BRIGHTNESS), {}),
         )
 
+    async def _volume(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
+        """Set the volume, and remember it if it is muted now; raise ServiceError."""
+        if arguments.get("unmute"):
+            level = await _volume_now(scene) or self._before.get(scene.device, USUAL)
+            arguments = {"level": level}
+        elif whole(arguments, "level", 0, 100) == 0 and (level := await _volume_now(scene)):
+            self._before[scene.device] = level
+            self._before.move_to_end(scene.device)
+            if len(self._before) > DEVICES:
+                self._before.popitem(last=False)
+        return await _turned(_VOLUME, arguments, scene)
 
-def _tool(name: str, knob: _Knob) -> Tool:
-    async def turn(arguments: dict[str, Any], scene: Scene) -> Outcome:
-        return await _turned(knob, arguments, scene)
 
+def _tool(
+    name: str,
+    knob: _Knob,
+    turn: Callable[[dict[str, Any], Scene], Coroutine[Any, Any, Outcome]],
+    more: Mapping[str, Any],
+) -> Tool:
     return Tool(
         name,
         f"Set the {knob.english} of this device, or change it.",
@@ -70,6 +96,7 @@ def _tool(name: str, knob: _Knob) -> Tool:
                     "description": "By how much, where no level was said: 10 is a little louder "
                     "or brighter, -10 a little less.",
                 },
+                **more,
             },
         },
         alone=True,
@@ -124,3 +151,13 @@ async def _level(knob: _Knob, scene: Scene) -> int:
     if isinstance(level, bool) or not isinstance(level, int | float):
         raise ServiceError("tool", f"the device does not tell its {knob.english}")
     return round(level)
+
+
+async def _volume_now(scene: Scene) -> int:
+    """Tell how loud the device is; 0 if it is muted, or does not tell."""
+    if not (scene.offers(_VOLUME.tool) and scene.offers(STATUS)):
+        return 0
+    try:
+        return await _level(_VOLUME, scene)
+    except ServiceError:
+        return 0

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services import engine
 from xiaozhi.services.fetching import Fetcher
-from xiaozhi.services.http import address
+from xiaozhi.services.http import address, checked
 from xiaozhi.services.kept import Kept
 from xiaozhi.tooling import Outcome, Scene, Tool
 from xiaozhi.tools import Room
@@ -56,6 +56,11 @@ class Settings(engine.Settings, frozen=True):
     timeout_s: Annotated[float, Meta(description="Seconds to wait for an answer.", gt=0, le=60)] = (
         8.0
     )
+
+    def __post_init__(self) -> None:
+        """Raise Mistake if the address is none."""
+        if self.url:
+            checked(self.url)
 
 
 class _State(msgspec.Struct):

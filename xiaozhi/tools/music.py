@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from xiaozhi.errors import ServiceError, Unavailable, missing
+from xiaozhi.mistakes import Words, words
 from xiaozhi.services import engine
 from xiaozhi.services.fetching import Fetcher
 from xiaozhi.services.http import address
@@ -52,6 +53,12 @@ class Settings(engine.Settings, frozen=True):
     timeout_s: Annotated[
         float, Meta(description="Seconds to wait for the directory.", gt=0, le=60)
     ] = 8.0
+
+    def doubts(self) -> Sequence[Words]:
+        """Tell that the folder is not there, if so."""
+        if self.folder and not Path(self.folder).expanduser().is_dir():
+            return (words("no_folder", place="tools.music.folder"),)
+        return ()
 
 
 @attrs.frozen

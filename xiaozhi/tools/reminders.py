@@ -86,6 +86,7 @@ class Kit:
         label = {"type": "string", "description": "What it is for, if the user said so."}
         which = {"type": "string", "description": "Words of its label, or its time as HH:MM."}
         every = {"type": "boolean", "description": "True to cancel all of the kind."}
+        length = {"type": "number", "description": "Seconds the timer was set for, if said."}
         self.tools: Sequence[Tool] = (
             _tool(
                 "set_timer",
@@ -117,7 +118,7 @@ class Kit:
                 "cancel_reminder",
                 "Cancels timers, alarms or reminders.",
                 self._cancel,
-                {"kind": _KIND, "which": which, "all": every},
+                {"kind": _KIND, "which": which, "seconds": length, "all": every},
             ),
         )
 
@@ -195,6 +196,7 @@ class Kit:
 
     async def _list(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
         kind = str(arguments.get("kind") or "any")
+        await self._reminders.answered(scene.device)
         there = await self._there(kind, scene)
         if not there:
             return _nothing(kind, scene.language)
@@ -207,7 +209,12 @@ class Kit:
         there = await self._there(kind, scene)
         if not there:
             return _nothing(kind, scene.language)
-        if which and not (there := [one for one in there if self._is(one, which)]):
+        seconds = arguments.get("seconds")
+        if isinstance(seconds, int | float) and seconds > 0:
+            there = [one for one in there if _lasts(one, seconds)]
+        if which:
+            there = [one for one in there if self._is(one, which)]
+        if not there:
             say = said(scene.language, "没有找到你说的那个。", "I found none like that.")
             return Outcome(say, say)
         chinese = scene.language == "zh"
@@ -265,6 +272,11 @@ def _same(one: Reminder, other: Reminder) -> bool:
     return near and (one.kind, one.label, one.repeat) == (other.kind, other.label, other.repeat)
 
 
+def _lasts(reminder: Reminder, seconds: float) -> bool:
+    """Say whether it is a timer that was set for so long."""
+    return reminder.kind == "timer" and abs(reminder.due - reminder.made_at - seconds) < 1
+
+
 def _confirmed(reminder: Reminder, now: float) -> str:
     """Say that it is set, and for when; and what if the device sleeps by then."""
     language, label = reminder.language, reminder.label
@@ -276,6 +288,9 @@ def _confirmed(reminder: Reminder, now: float) -> str:
     match reminder.kind:
         case "timer":
             say = f"好的，{when}告诉你。" if chinese else f"OK, I will tell you {when}."
+            if label:
+                chosen = f"好的，{label}计时，{when}告诉你。"
+                say = chosen if chinese else f"OK, your {label} timer rings {when}."
         case "alarm":
             say = f"好的，闹钟会在{when}响。" if chinese else f"OK, your alarm rings {when}."
         case "reminder":

@@ -12,9 +12,10 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.mistakes import Mistake
 from xiaozhi.services import engine
 from xiaozhi.services.fetching import Fetcher
-from xiaozhi.services.http import address
+from xiaozhi.services.http import address, checked
 from xiaozhi.services.kept import Kept
 from xiaozhi.tooling import Outcome, Scene, Tool
 from xiaozhi.tools import Room
@@ -70,6 +71,13 @@ class Settings(engine.Settings, frozen=True):
     timeout_s: Annotated[
         float, Meta(description="Seconds to wait for each answer.", gt=0, le=60)
     ] = 8.0
+
+    def __post_init__(self) -> None:
+        """Raise Mistake if the address is none, or lacking."""
+        if self.url:
+            checked(self.url)
+        elif self.provider == "searxng":
+            raise Mistake("no_search_url")
 
 
 class Kit(Service):

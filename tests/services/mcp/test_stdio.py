@@ -151,5 +151,24 @@ class LifeTests(McpCase):
             Mcp(servers={"demo": Server(command=sys.executable, args=("-c", talk))})
         )
         await self.servers.until(lambda: self.servers.state() == "lost")
-        self.assertLess(len(self.servers.lines), 30)
+        self.assertLess(len(self.servers.lines), 32)
         self.assertLess(max(map(len, self.servers.lines)), 2001)
+
+    async def test_death_at_the_start(self) -> None:
+        """Of a program that dies, the cause is told and kept: once, as often as it dies of it."""
+        talk = (
+            "import os, sys; lines = ''.join(f'{n} of {os.getpid()}\\n' for n in range(99)); "
+            "sys.stderr.write(lines + 'KeyError: the cause')"
+        )
+        self.servers.replace(
+            Mcp(servers={"demo": Server(command=sys.executable, args=("-c", talk))})
+        )
+        for seconds in (1, 2):
+            await self.servers.until(lambda: self.servers.state() == "lost")
+            self.assertIn("KeyError: the cause", self.servers.states()[0]["why"])
+            self.clock.advance(seconds)
+            await self.servers.until(lambda: self.servers.state() == "connecting")
+        await self.servers.until(lambda: self.servers.state() == "lost")
+        lines = self.servers.lines
+        self.assertEqual(lines.count("KeyError: the cause"), 1)
+        self.assertEqual((lines[-1], lines[20]), ("KeyError: the cause", "(70 more lines)"))

@@ -15,6 +15,7 @@ from xiaozhi.errors import Refused
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.mcp.guest import Guest
 from xiaozhi.services.mcp.link import Link, Room, Terms, room
+from xiaozhi.services.mcp.log import Log
 from xiaozhi.services.mcp.settings import Mcp, Server
 from xiaozhi.services.pool import Workers
 from xiaozhi.tooling import Tool
@@ -110,8 +111,8 @@ class Servers(MultiService):
 
     def _link(self, name: str, server: Server) -> Link:
         terms = Terms(name, server.timeout_s, server.alone, server.uses)
-        say = partial(self._say, name)
-        link = Link(name, lambda ways: ways.to(server, say), terms, self._room, self._changed)
+        log = Log(partial(self._say, name))
+        link = Link(name, lambda ways: ways.to(server, log), terms, self._room, self._changed)
         self._room.counters.gauge(
             "mcp_connected", lambda: float(link.state == "connected"), server=name
         )

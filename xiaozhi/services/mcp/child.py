@@ -6,14 +6,15 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import anyio
 import attrs
 
-from xiaozhi.limits import Bucket
+from xiaozhi.services.http import short
+from xiaozhi.services.mcp.log import Log
 from xiaozhi.services.mcp.settings import Server
 from xiaozhi.services.mcp.texts import Broken
 
@@ -26,17 +27,15 @@ INHERITED: Final = (
 GRACE: Final = 1.0
 """Seconds to end by itself when its input ends, and again when it is told to (SIGTERM)."""
 
-_LINE = 500
-"""Characters of a line of its log that are kept in ours."""
-_LINES = 20
-"""Lines that may come at once; one a second on average."""
-
 
 @attrs.frozen
 class Child:
     """A server's process. It carries `Texts`."""
 
     process: Process
+    log: Log
+    talk: asyncio.Future[None]
+    """Ends when its log does."""
 
     async def read(self) -> str | None:
         """Give its next line; None when it has ended. Raises Broken."""
@@ -47,8 +46,12 @@ class Child:
             except ValueError as error:  # how a stream says that its limit is reached
                 raise Broken(f"it sent a message of more than {LONGEST >> 20} MiB") from error
             if not line:
+                await asyncio.wait([self.talk], timeout=GRACE)
+                if last := short(self.log.last):
+                    raise Broken(f"it closed the connection; its last line was: {last}")
                 return None
             if text := line.decode("utf-8", "replace").strip():
+                self.log.spoken()
                 return text
 
     async def write(self, text: str) -> None:
@@ -62,12 +65,11 @@ class Child:
 
 @asynccontextmanager
 async def child(
-    server: Server, environ: Mapping[str, str], say: Callable[[str], None]
+    server: Server, environ: Mapping[str, str], log: Log
 ) -> AsyncGenerator[Child, None]:
     """Start a server, in a process group of its own, and end all of that afterwards.
 
-    What it writes to its log (stderr) is told to `say`, in lines, not without end. Raises OSError
-    if it cannot be started.
+    What it writes to stderr is for the `log`. Raises OSError if it cannot be started.
     """
     env = {name: environ[name] for name in INHERITED if name in environ} | dict(server.env)
     with anyio.CancelScope(shield=True):  # or a process that has just been made would be lost
@@ -82,9 +84,9 @@ async def child(
             limit=LONGEST,
         )
     assert process.stderr is not None
-    talk = asyncio.ensure_future(_tell(process.stderr, say))
+    talk = asyncio.ensure_future(log.tell(process.stderr))
     try:
-        yield Child(process)
+        yield Child(process, log, talk)
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
@@ -104,23 +106,3 @@ async def _end(process: Process) -> None:
             os.killpg(process.pid, order)
     with anyio.move_on_after(GRACE):
         await process.wait()
-
-
-async def _tell(stream: asyncio.StreamReader, say: Callable[[str], None]) -> None:
-    """Tell the lines of a server's log, and how many there were that are not told."""
-    allowed, clock = Bucket(1, _LINES), asyncio.get_running_loop()
-    rest, untold = b"", 0
-    while data := await stream.read(8192):
-        *lines, rest = (rest + data).split(b"\n")
-        rest = rest[-_LINE * 4 :]
-        for line in lines:
-            text = line.decode("utf-8", "replace").strip()[:_LINE]
-            if not text:
-                continue
-            if not allowed.take(clock.time()):
-                untold += 1
-                continue
-            if untold:
-                say(f"({untold} more lines)")
-                untold = 0
-            say(text)

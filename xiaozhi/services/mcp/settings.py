@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from xiaozhi.errors import Unavailable
 from xiaozhi.mistakes import Mistake
 from xiaozhi.section import Section
-from xiaozhi.services.http import address
+from xiaozhi.services.http import checked
 
 Transport = Literal["stdio", "sse", "http"]
 
@@ -62,10 +61,7 @@ class Server(Section, frozen=True):
         if (self.transport == "stdio") != bool(self.command) and self.transport is not None:
             raise Mistake("odd_transport")
         if self.url:
-            try:
-                address(self.url, "url")
-            except Unavailable:
-                raise Mistake("odd_url") from None
+            checked(self.url)
         if any(not name or "=" in name or "\0" in name for name in self.env):
             raise Mistake("odd_env")
 

@@ -19,6 +19,7 @@ from xiaozhi.services.bridge import to_aio
 from xiaozhi.services.connections import Connections
 from xiaozhi.services.http import preload
 from xiaozhi.services.mcp.child import child
+from xiaozhi.services.mcp.log import Log
 from xiaozhi.services.mcp.settings import Server
 from xiaozhi.services.mcp.texts import Incoming, Reader, Texts, Writer, parsed
 from xiaozhi.services.pool import Workers
@@ -38,12 +39,12 @@ class Ways:
     pool: Workers
     environ: Mapping[str, str]
 
-    def to(self, server: Server, say: Callable[[str], None]) -> Opening:
-        """Tell how a configured server is reached; its log is told to `say`."""
+    def to(self, server: Server, log: Log) -> Opening:
+        """Tell how a configured server is reached; what it writes is for the `log`."""
 
         @asynccontextmanager
         async def started(over: Callable[[str], None]) -> AsyncGenerator[tuple[Any, Any], None]:
-            async with child(server, self.environ, say) as process:
+            async with child(server, self.environ, log) as process:
                 yield Reader(parsed(process, self.pool), over), Writer(process)
 
         @asynccontextmanager

@@ -1,0 +1,49 @@
+"""What a configuration names that is not there is told, and keeps nothing from starting."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from unittest import mock
+
+from tests.configuring import FileTestCase
+from xiaozhi.cli import main
+from xiaozhi.doubts import doubts
+
+DOUBTFUL = """
+    llm_by_mode: {chat: gpt}
+    assistant:
+      roles: [{name: Tom, model: gemini}, {name: Anna, voice: bass}, {name: tom, prompt: "..."}]
+    tools: {music: {folder: /there/is/none}}
+"""
+WARNED = (
+    ("llm_by_mode.chat: there is no language model called gpt", "没有名为 gpt 的语言模型"),
+    ("roles: Tom: model: there is no language model called gemini", "没有名为 gemini 的语言模型"),
+    ("roles: Anna: voice: there is no voice called bass", "没有名为 bass 的语音"),
+    ("roles: tom: is there twice", "tom: 有两个同名的角色"),
+    ("tools.music.folder: is no folder", "tools.music.folder: 没有这个文件夹"),
+)
+
+
+class DoubtTests(FileTestCase):
+    def test_both_languages(self) -> None:
+        """Each is told in both; a file without any is told nothing of."""
+        self.assertEqual(list(doubts(self.load("assistant: {roles: [{name: A}, {name: B}]}"))), [])
+        found = doubts(self.load(DOUBTFUL))
+        for doubt, (english, chinese) in zip(found, WARNED, strict=True):
+            self.assertIn(english, doubt.said("en"))
+            self.assertIn(chinese, doubt.said("zh"))
+
+    def test_check(self) -> None:
+        """`xiaozhi check` warns of them, and finds nothing wrong."""
+        self.load(DOUBTFUL)
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict("os.environ", LC_ALL="C.UTF-8"),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            self.assertEqual(main(["check", str(self.path)]), 0)
+        self.assertEqual(out.getvalue(), f"{self.path}: nothing is wrong\n")
+        lines = err.getvalue().splitlines()
+        self.assertEqual([line.partition(": ")[0] for line in lines], ["warning"] * len(WARNED))
