@@ -65,7 +65,10 @@ ONE: Final = {
     "fenced as nothing": f"```\n{PLAIN}```",
     "in backticks": f"`{PLAIN}`",
     "fenced, with tags": f"```xml\n<tool_call>{PLAIN}</tool_call>\n```",
-    "Python": '[get_time(city="x", days=[1, "]"])]',
+    "JSON-RPC": f'{{"jsonrpc": "2.0", "method": "get_time", "params": {GIVEN}, "id": 1}}',
+    "an intent": f'{{"intent": "get_time", "slots": {GIVEN}}}',
+    "typeset": "{“name”: “get_time”, “arguments”: {“city”: “x”, “days”: [“}”]}}",
+    "in Chinese": '{“name”：“get_time“，"arguments"：{“city”：“他说"}"”}}',
     "Gemma": '```tool_code\nprint(default_api.get_time(city="x"))\n```',
     "OpenAI's, made up": f'{{"tool_uses": [{{"recipient_name": "functions.get_time",'
     f' "parameters": {GIVEN}}}]}}',
@@ -84,6 +87,11 @@ NONE: Final = (
     '{"name": "Bob", "age": 7}',
     '[{"name": "Bob"}]',
     "{name}",
+    '{"method": "GET", "params": {}} {"intent": "greet", "slots": {}}',
+    "{“name”：“小明”，“age”：7} 他说“{name}”，好。",
+    "It calls [get_time(city='x')] then. 先用 [get_time()] 再用 get_time() 和 `get_time()`\n",
+    "Function call: it is one.\nTool call: tool_call: get_time is a tool.\ntool_call",
+    "A tool call: {1}\nFunction calls:\n<b>x</b> 好。调用工具：[1]\n调用：x\n** *a*",
     "{ } [ ] [1, 2] {1: 2} [] {} [[x]] [see](http://x.y) [^1] [TODO]",
     "a < b > c <b>bold</b> <br/> <toolbox> List<int> <|endoftext|> </p>",
     "`code` ``more`` ```js\nlet x = {a: 1};\n``` `",
@@ -176,6 +184,23 @@ class SieveTests(SynchronousTestCase):
                 calls = self.check(f"Well. {text}{behind}", f"Well. {behind}")
                 self.assertEqual([call.name for call in calls], ["get_time"], form)
 
+    def test_labels(self) -> None:
+        """What only says that a call comes is no more for the ear than the call."""
+        for label in (
+            "tool_call: ",
+            "**Function call:**\n",
+            "Tool calls:\n\n",
+            "调用工具：",
+            "函数调用: ",
+            "tool_call: Function call: ",
+        ):
+            for form in ("Qwen", "Mistral", "bare", "fenced", "Kimi"):
+                for before in ("", "Well.\n"):
+                    calls = self.check(f"{before}{label}{ONE[form]}\nSo.", f"{before}\nSo.")
+                    self.assertEqual([call.name for call in calls], ["get_time"], form)
+        (call,) = self.check('好的。调用工具：get_time(city="x")', "好的。")
+        self.assertEqual(call.arguments, {"city": "x"})
+
     def test_several(self) -> None:
         """Several calls are several, with the text between them."""
         for form, text in (ONE | OPEN).items():
@@ -229,7 +254,7 @@ class SieveTests(SynchronousTestCase):
         """What was to be a call and is none, or no whole one, is neither."""
         for text in DROPPED:
             for parts in ([text], text, [text[:9], text[9:]]):
-                self.assertEqual(sift(["Well. ", *parts]), ("Well. ", []), text)
+                self.assertEqual(sift(["Well.\n", *parts]), ("Well.\n", []), text)
         for text in DROPPED[:1] + DROPPED[-2:]:
             self.assertEqual(sift([text, " So."]), (" So.", []), text)
 
@@ -266,6 +291,7 @@ class SieveTests(SynchronousTestCase):
             f"get_time({GIVEN})",
             'get_time(city="x")',
             'print(get_time(city="x"))',
+            '[get_time(city="x", days=[1, "]"])]',
             'default_api.get_time(city="x")',
         ):
             for behind in ("", "\n", "\nSo."):
@@ -310,6 +336,7 @@ class SieveTests(SynchronousTestCase):
         """A call whose arguments cannot be read is one: the model will be told."""
         for text in (
             '{"name": "get_time", "arguments": {city: Beijing}}',
+            "{“name”：“get_time”，“arguments”：{city: Beijing}}",
             '<tool_call>{"name": "get_time", "arguments": {city: Beijing}}</tool_call>',
             "[get_time({city: Beijing})]",
         ):
@@ -320,6 +347,6 @@ class SieveTests(SynchronousTestCase):
     def test_no_tools(self) -> None:
         """Without tools there is nothing to call, but markers are no text either."""
         self.assertEqual(
-            sift(["Well ", PLAIN, ONE["Python"]], ()), (f"Well {PLAIN}{ONE['Python']}", [])
+            sift(["Well ", PLAIN, "\n[get_time()]"], ()), (f"Well {PLAIN}\n[get_time()]", [])
         )
         self.assertEqual(sift([ONE["Qwen"]], ())[0], "")

@@ -14,11 +14,11 @@ from xiaozhi.laxjson import Unreadable, past, read_at
 from xiaozhi.tooling import Call, legal
 
 NAMES: Final = (
-    "name tool tool_name function function_name action recipient_name".split()
+    "name tool tool_name function function_name action recipient_name method intent".split()
 )  # fmt: skip
 """Keys under which the name stands."""
 ARGUMENTS: Final = (
-    "arguments parameters params args kwargs input tool_input action_input".split()
+    "arguments parameters params args kwargs input tool_input action_input slots".split()
 )  # fmt: skip
 WRAPPERS: Final = (
     "tool_calls",
@@ -29,7 +29,7 @@ WRAPPERS: Final = (
     "function",
 )
 """Keys under which a call stands, or several."""
-BESIDE: Final = ("id", "type", "index", "call_id", "thought", "thoughts")
+BESIDE: Final = ("id", "type", "index", "call_id", "thought", "thoughts", "jsonrpc")
 """Keys that stand before those."""
 
 _PREFIX: Final = r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
@@ -57,9 +57,9 @@ _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
 _COMMA: Final = re.compile(r"\s*,?\s*")
 _FENCE: Final = re.compile(r"\s*(?:`{3}\w*\s*)?")
 _CALLED: Final = re.compile(
-    rf"""["']?\b(?:{"|".join(NAMES)})["']?\s*[:=]\s*["']?(?P<name>[\w.:-]+)"""
+    rf"""\b(?:{"|".join(NAMES)})["'“”‘’]?\s*[:：=]\s*["'“”‘’]?(?P<name>[\w.:-]+)"""
 )
-_GIVEN: Final = re.compile(rf"""["']?\b(?:{"|".join(ARGUMENTS)})["']?\s*[:=]\s*""")
+_GIVEN: Final = re.compile(rf"""\b(?:{"|".join(ARGUMENTS)})["'“”‘’]?\s*[:：=]\s*""")
 
 
 def on_offer(name: str, names: Collection[str]) -> str:

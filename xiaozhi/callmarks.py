@@ -36,6 +36,13 @@ ELEMENTS: Final = (
     *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
     *THOUGHTS,
 )
+LABELS: Final = tuple(
+    "tool_call tool_calls function_call function_calls call_tool call_function calling_tool"
+    " calling_function 调用工具 工具调用 调用函数 函数调用 使用工具".split()
+)
+"""What stands before a call, with a colon behind it."""
+STARTS: Final = "\n。！？"
+"""Behind which of these a label may stand."""
 PRINTED: Final = "print("
 API: Final = "default_api."
 """What Gemma writes around a call, and before its name."""
@@ -64,7 +71,11 @@ OBJECT: Final = re.compile(
     _FENCE
     + r"(?:\[\s{0,20})?"
     + _growing(
-        r"\{\s{0,20}", r"[\"']?", r"(?P<name>[\w$-]{1,64})", r"[\"']?\s{0,5}", r"(?P<done>:)"
+        r"\{\s{0,20}",
+        r"[\"'“”‘’]?",
+        r"(?P<name>[\w$-]{1,64})",
+        r"[\"'“”‘’]?\s{0,5}",
+        r"(?P<done>[:：])",
     )
 )
 PYTHON: Final = re.compile(
@@ -96,6 +107,14 @@ APPLIED: Final = re.compile(
     + r"(?:print\()?"
     + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"\s{0,3}", r"(?P<done>(?<!\s)\(|\{)")
 )
+LABEL: Final = re.compile(
+    r"\*{0,2}"
+    + _growing(
+        r"(?P<name>[^\W\d][\w ]{0,20})",
+        r"\*{0,2}[:：]\*{0,2}\s{0,20}",
+        r"(?P<done>(?=[<{\[`A-Za-z_]))",
+    )
+)
 MARKED: Final = (TAG, LIST)
 """What is a call whatever stands in it."""
 KINDS: Final = {
@@ -103,7 +122,7 @@ KINDS: Final = {
     "{": (OBJECT,),
     "[": (LIST, OBJECT, PYTHON),
     "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
-    "": (KIMI, APPLIED),
+    "": (LABEL, KIMI, APPLIED),
 }
 """What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
@@ -137,6 +156,8 @@ class Found:
     def name(self) -> str:
         """What it is called, without what surrounds it; "" if that is not known."""
         name = self.match["name"] or ""
+        if self.kind is LABEL:
+            return name.strip().replace(" ", "_").lower()
         return name.translate(_PLAIN).lower().strip("|/") if self.kind is TAG else name
 
     @property
@@ -152,7 +173,7 @@ class Found:
 
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
-        if self.kind is APPLIED:
+        if self.kind in (APPLIED, LABEL):
             return False
         if self.kind is PYTHON:
             return self.name in names

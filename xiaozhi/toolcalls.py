@@ -22,6 +22,8 @@ from xiaozhi.callmarks import (
     KEYS,
     KIMI,
     KINDS,
+    LABEL,
+    LABELS,
     LIST,
     LISTS,
     MARGIN,
@@ -29,6 +31,7 @@ from xiaozhi.callmarks import (
     OBJECT,
     PRINTED,
     PYTHON,
+    STARTS,
     TAG,
     THOUGHTS,
     WORDS,
@@ -42,7 +45,10 @@ from xiaozhi.tooling import Call
 LONGEST: Final = 8000
 """Characters of a call. What is longer is dropped if it was marked as one, else it is text."""
 
-_OPENING: Final = re.compile(r"[<{\[`]|(?<![\w.])functions\.|(?<=\n)[A-Za-z_]")
+_OPENING: Final = re.compile(
+    r"[<{\[`]|(?<![\w.])functions\.|(?<=\n)[A-Za-z_*]"
+    r"|(?<=[\n。！？])[调工函使]"
+)
 """Where a call may begin."""
 _TAIL: Final = re.compile(r"(?<![\w.])[a-z.]{1,10}\Z")
 _OWN: Final = re.compile(r"=\s?[\"']?(?P<name>[\w.:-]+)")
@@ -75,6 +81,8 @@ class Sieve:
         """Characters of the answer before `_text`."""
         self._deaf = 0
         """Until this character of the answer a value that has no marker is no call."""
+        self._label = ""
+        """What is said only if no call is behind it."""
         self._ticks = ""
         """The end of a fence that is still to come, and is to be dropped."""
         self._ended = False
@@ -126,6 +134,10 @@ class Sieve:
             self._ticks = ""
         elif found is None:
             self._say(2)
+        elif found.kind is LABEL:
+            label = self._label + self._text[1 : found.match.end()]
+            self._drop(found.match.end(), "\n")
+            self._label = label
         elif found.kind is TAG and found.name in THOUGHTS:
             yield from self._think(found)
         elif found.kind is TAG and (found.closes or found.single):
@@ -145,7 +157,7 @@ class Sieve:
             match = kind.match(self._text, 1)
             assert match is not None, "each may be empty"
             found = Found(kind, match)
-            if (deaf and kind not in MARKED) or (kind is APPLIED and not self._on_line(found)):
+            if (deaf and kind not in MARKED) or not self._placed(found):
                 continue
             if match["done"] is None and match.end() < len(self._text):
                 continue
@@ -155,21 +167,25 @@ class Sieve:
                 undecided = undecided or found
         return undecided
 
-    def _on_line(self, found: Found) -> bool:
-        """Say whether an application of a name begins a line, or is fenced."""
-        return bool(found.fence) or self._text[0] == "\n"
+    def _placed(self, found: Found) -> bool:
+        """Say whether it may stand here. In a sentence, functions and labels are spoken of."""
+        if found.kind is LABEL:
+            return self._text[0] in STARTS
+        loose = found.kind in (APPLIED, PYTHON) and len(found.fence) < 3
+        return not loose or self._text[0] == "\n"
 
     def _fits(self, found: Found) -> bool:
         """Say whether a name is one that a call may begin with, or the beginning of one."""
         if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
-        if found.kind in (TAG, LIST, OBJECT, APPLIED):
+        if found.kind in (TAG, LIST, OBJECT, APPLIED, LABEL):
             choices = {
                 TAG: ELEMENTS,
                 LIST: LISTS,
                 OBJECT: self._keys,
                 APPLIED: self._applied,
+                LABEL: LABELS,
             }[found.kind]
         if found.match.end("name") < len(self._text):
             return found.name in choices
@@ -291,7 +307,7 @@ class Sieve:
 
     def _say(self, end: int) -> None:
         if end > 1:
-            said = self._text[1:end]
+            said, self._label = self._label + self._text[1:end], ""
             if self._out and isinstance(before := self._out[-1], str):
                 self._out[-1] = before + said
             else:
@@ -299,6 +315,8 @@ class Sieve:
             self._text = self._text[end - 1 :]
             self._passed += end - 1
 
-    def _drop(self, end: int) -> None:
-        self._text = " " + self._text[end:]
+    def _drop(self, end: int, before: str = " ") -> None:
+        """Pass over what is not said; take `before` for what stood before the rest."""
+        self._label = ""
+        self._text = before + self._text[end:]
         self._passed += end - 1
