@@ -65,6 +65,11 @@ ONE: Final = {
     "fenced as nothing": f"```\n{PLAIN}```",
     "in backticks": f"`{PLAIN}`",
     "fenced, with tags": f"```xml\n<tool_call>{PLAIN}</tool_call>\n```",
+    "an element": f"<get_time>{GIVEN}</get_time>",
+    "an element with elements": "<get_time>\n<city>x</city>\n<days>1</days>\n</get_time>",
+    "an element with a fence": f"```xml\n<get_time>\n{GIVEN}\n</get_time>\n```",
+    "an element with attributes": "<get_time city=\"x\" days='1'/>",
+    "an element, closed": '<get_time city="x"></get_time>',
     "JSON-RPC": f'{{"jsonrpc": "2.0", "method": "get_time", "params": {GIVEN}, "id": 1}}',
     "an intent": f'{{"intent": "get_time", "slots": {GIVEN}}}',
     "typeset": "{“name”: “get_time”, “arguments”: {“city”: “x”, “days”: [“}”]}}",
@@ -112,6 +117,12 @@ DROPPED: Final = (
     '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"ci',
     "</tool_call>",
     "<tool_call/>",
+    "<function>",
+    "<get_ti",
+    "<get_time>",
+    "<get_time><city>Bei",
+    '<get_time>{"city": "Bei',
+    "</get_time>",
     "<|tool_calls_end|>",
     "[TOOL_CALLS]",
     "[TOOL_CA",
@@ -272,6 +283,8 @@ class SieveTests(SynchronousTestCase):
             'Ant has <invoke name="x"> as well. It is old.',
             "```xml\n<plugin>\nwell\n</plugin>\n",
             "std::vector<Function> f(3), g",
+            "<get_time> tells the time, <get_times> tells times. <Get_time>!",
+            "<code>{1}</code> <time>",
         ):
             self.check(text, text.replace("</plugin>", ""), [])
         for text in (
@@ -322,6 +335,12 @@ class SieveTests(SynchronousTestCase):
             marked = f"<tool_call>{deep}"
             parts = [marked[at : at + size] for at in range(0, len(marked), size)]
             self.assertEqual(sift([*parts, "</tool_call> well"]), (" well", []))
+
+    def test_elements_of_html(self) -> None:
+        """Elements of HTML are none of calls, even if there are tools with such names."""
+        text = "<time>{}</time> <timer_start>{}</timer_start> <b/>"
+        calls = [Call("", "Timer_start", "{}")]
+        self.assertEqual(sift(text, ("time", "b", "Timer_start")), ("<time>{}</time>  <b/>", calls))
 
     def test_after_thoughts(self) -> None:
         """A call behind a thought is one; the beginning of the thought may be missing."""

@@ -43,6 +43,13 @@ LABELS: Final = tuple(
 """What stands before a call, with a colon behind it."""
 STARTS: Final = "\n。！？"
 """Behind which of these a label may stand."""
+HTML: Final = (
+    "a address article audio b br button canvas center code data details dialog display em embed"
+    " font footer form frame h1 h2 header i image img input label link main map mark menu meter"
+    " nav object output p picture pre progress q s script search section select small source span"
+    " strong style sub summary table template text time title track u var video".split()
+)
+"""Elements that are no calls, even if there are tools with their names."""
 PRINTED: Final = "print("
 API: Final = "default_api."
 """What Gemma writes around a call, and before its name."""
@@ -271,6 +278,6 @@ def _closer(name: str) -> re.Pattern[str]:
     plain = re.escape(plain).replace("_", "[_▁]")
     bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
     return re.compile(
-        rf"<{bar}?/{bar}?{space}{plain}{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
+        rf"<{bar}?/{bar}?{space}(?i:{plain})(?:_begin|_start)?{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
         rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
     )

@@ -13,12 +13,13 @@ import re
 from collections.abc import Collection, Generator
 from typing import Final
 
-from xiaozhi.callforms import WRAPPERS, broken, calls_in, on_offer, shaped
+from xiaozhi.callforms import WRAPPERS, broken, calls_in, element, on_offer, shaped
 from xiaozhi.callmarks import (
     API,
     APPLIED,
     ELEMENTS,
     HARMONY,
+    HTML,
     KEYS,
     KIMI,
     KINDS,
@@ -72,6 +73,9 @@ class Sieve:
     def __init__(self, names: Collection[str] = ()) -> None:
         """Take the `names` of the tools on offer, as the model was told them."""
         self._names = frozenset(names)
+        self._tags = {
+            name.lower(): name for name in self._names if name.lower() not in (*ELEMENTS, *HTML)
+        }
         self._keys = (*KEYS, *sorted(self._names))
         self._applied = (PRINTED, *self._names, *(f"{API}{name}" for name in self._names))
         self._out: list[str | Call] = []
@@ -141,6 +145,7 @@ class Sieve:
         elif found.kind is TAG and found.name in THOUGHTS:
             yield from self._think(found)
         elif found.kind is TAG and (found.closes or found.single):
+            self._out.extend(self._inside(found, "") if found.single else ())
             self._drop(found.match.end())
         elif found.kind in MARKED:
             yield from self._marked(found)
@@ -181,7 +186,7 @@ class Sieve:
         choices: Collection[str] = self._names
         if found.kind in (TAG, LIST, OBJECT, APPLIED, LABEL):
             choices = {
-                TAG: ELEMENTS,
+                TAG: (*ELEMENTS, *self._tags),
                 LIST: LISTS,
                 OBJECT: self._keys,
                 APPLIED: self._applied,
@@ -212,7 +217,7 @@ class Sieve:
             self._ticks = found.fence  # it is only spoken of
             self._drop(found.match.end())
             return
-        element = stem(found.name) in ("function", "invoke") and "=" in found.match[0]
+        own = stem(found.name) in ("function", "invoke") and "=" in found.match[0]
         if not (yield from self._holds(found)):
             self._say(2)
             return
@@ -226,15 +231,22 @@ class Sieve:
                 break
             yield
         inside, behind = end or (body.last(self._text),) * 2
-        start = found.start if element else found.match.end()
+        start = found.start if own else found.match.end()
         if not body.lost and found.name != "tool_response":
-            self._out.extend(calls_in(self._text[start:inside], self._names, bool(end)))
+            self._out.extend(self._inside(found, self._text[start:inside], bool(end)))
         self._drop(behind)
         yield from self._behind(found.fence)
 
+    def _inside(self, found: Found, text: str, whole: bool = True) -> list[Call]:
+        """Make calls of what is between a marker and its end."""
+        if tool := self._tags.get(found.name):
+            return element(tool, found.match[0], text, self._names, whole)
+        return calls_in(text, self._names, whole)
+
     def _holds(self, found: Found) -> Generator[None, None, bool]:
-        """Say whether a marker is one. A word of other languages, too, must have a call in it."""
-        if found.kind is not TAG or found.match["name"].lower() not in WORDS:
+        """Say whether a marker is one. A name, or a word of XML, too, must have a call in it."""
+        doubtful = found.name in self._tags or (found.match["name"] or "").lower() in WORDS
+        if found.kind is not TAG or not doubtful:
             return True
         if (own := _OWN.search(found.match[0])) and on_offer(own["name"], self._names):
             return True
