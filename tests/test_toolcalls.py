@@ -203,7 +203,6 @@ class SieveTests(SynchronousTestCase):
             "Tool calls:\n\n",
             "调用工具：",
             "函数调用: ",
-            "tool_call: Function call: ",
         ):
             for form in ("Qwen", "Mistral", "bare", "fenced", "Kimi"):
                 for before in ("", "Well.\n"):
@@ -211,6 +210,24 @@ class SieveTests(SynchronousTestCase):
                     self.assertEqual([call.name for call in calls], ["get_time"], form)
         (call,) = self.check('好的。调用工具：get_time(city="x")', "好的。")
         self.assertEqual(call.arguments, {"city": "x"})
+
+    def test_react(self) -> None:
+        """An action with its input is a call, and what was thought before it is not said."""
+        act = f"Action: get_time\nAction Input: {GIVEN}"
+        for text in (act, act.replace("on: ", "on："), f"Thought: I need: it.\n{act}"):
+            for behind in ("", "\nSo."):
+                (call,) = self.check(f"Well.\n{text}{behind}", f"Well.\n{behind}")
+                self.assertEqual((call.name, call.arguments), ("get_time", GIVEN))
+        self.check(f"Thought: hm\n{ONE['Qwen']} So.", " So.")
+        self.check('Action: get_time\nAction Input: {"city": "Bei', "", [])
+        for text in (
+            "Thought: it is five.\nAnd so on.",
+            "Thought: it is",
+            "Action: none.\nAction Input: {}",
+            f"An {act[:20]}",
+            "Actions: get_time",
+        ):
+            self.check(text, text, [])
 
     def test_several(self) -> None:
         """Several calls are several, with the text between them."""

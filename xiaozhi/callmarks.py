@@ -122,6 +122,25 @@ LABEL: Final = re.compile(
         r"(?P<done>(?=[<{\[`A-Za-z_]))",
     )
 )
+REASON: Final = re.compile(
+    r"(?P<name>)"
+    + _growing(*"Thought", r"[:：]", r"[^\n]{0,600}", r"\n\s{0,5}", r"(?P<done>(?=[A<{\[`]))")
+)
+REACT: Final = re.compile(
+    _growing(
+        *"Action",
+        r"[:：]\s{0,5}",
+        r"(?P<name>[\w.-]{1,80})",
+        r"\s{1,5}",
+        *"Action",
+        r"[ _]",
+        *"Input",
+        r"[:：]\s{0,5}",
+        r"(?P<done>\{)",
+    )
+)
+SAID_BEFORE: Final = (LABEL, REASON)
+"""What is said unless a call is behind it."""
 MARKED: Final = (TAG, LIST)
 """What is a call whatever stands in it."""
 KINDS: Final = {
@@ -129,7 +148,7 @@ KINDS: Final = {
     "{": (OBJECT,),
     "[": (LIST, OBJECT, PYTHON),
     "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
-    "": (LABEL, KIMI, APPLIED),
+    "": (LABEL, REASON, REACT, KIMI, APPLIED),
 }
 """What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")

@@ -32,6 +32,8 @@ from xiaozhi.callmarks import (
     OBJECT,
     PRINTED,
     PYTHON,
+    REACT,
+    SAID_BEFORE,
     STARTS,
     TAG,
     THOUGHTS,
@@ -76,6 +78,7 @@ class Sieve:
         self._tags = {
             name.lower(): name for name in self._names if name.lower() not in (*ELEMENTS, *HTML)
         }
+        self._elements = (*ELEMENTS, *self._tags)
         self._keys = (*KEYS, *sorted(self._names))
         self._applied = (PRINTED, *self._names, *(f"{API}{name}" for name in self._names))
         self._out: list[str | Call] = []
@@ -138,8 +141,8 @@ class Sieve:
             self._ticks = ""
         elif found is None:
             self._say(2)
-        elif found.kind is LABEL:
-            label = self._label + self._text[1 : found.match.end()]
+        elif found.kind in SAID_BEFORE:
+            label = self._text[1 : found.match.end()]
             self._drop(found.match.end(), "\n")
             self._label = label
         elif found.kind is TAG and found.name in THOUGHTS:
@@ -174,9 +177,9 @@ class Sieve:
 
     def _placed(self, found: Found) -> bool:
         """Say whether it may stand here. In a sentence, functions and labels are spoken of."""
-        if found.kind is LABEL:
-            return self._text[0] in STARTS
-        loose = found.kind in (APPLIED, PYTHON) and len(found.fence) < 3
+        if found.kind in SAID_BEFORE:
+            return self._text[0] in STARTS and not self._label
+        loose = found.kind in (APPLIED, PYTHON, REACT) and len(found.fence) < 3
         return not loose or self._text[0] == "\n"
 
     def _fits(self, found: Found) -> bool:
@@ -186,7 +189,7 @@ class Sieve:
         choices: Collection[str] = self._names
         if found.kind in (TAG, LIST, OBJECT, APPLIED, LABEL):
             choices = {
-                TAG: (*ELEMENTS, *self._tags),
+                TAG: self._elements,
                 LIST: LISTS,
                 OBJECT: self._keys,
                 APPLIED: self._applied,
@@ -288,6 +291,9 @@ class Sieve:
 
     def _calls(self, found: Found, text: str, whole: bool) -> list[Call]:
         """Make calls of what stands without a marker, if they are."""
+        if found.kind is REACT:
+            given = text[found.match.start("done") - found.start :]
+            return element(found.name, "", given, self._names, whole)
         if found.kind is not OBJECT:
             return calls_in(text, self._names, whole)
         try:
