@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from xiaozhi.callforms import calls_in, on_offer, shaped
+from xiaozhi.callforms import calls_in, element, on_offer, shaped
 from xiaozhi.tooling import Call
 
 NAMES: Final = frozenset({"get_time", "self_audio_speaker_set_volume"})
@@ -88,6 +88,23 @@ CUT: Final[dict[str, list[Call]]] = {
 """The same at the end of an answer, without the marker behind it."""
 
 
+GIVEN_TEXT: Final = '{"city": "x"}'
+ELEMENTS: Final[dict[str, object]] = {
+    GIVEN_TEXT: GIVEN_TEXT,
+    f"\n```json\n{GIVEN_TEXT}\n```\n": GIVEN_TEXT,
+    f'{{"name": "get_time", "arguments": {GIVEN_TEXT}}}': GIVEN,
+    '{"name": "Bob", "parameters": {}}': '{"name": "Bob", "parameters": {}}',
+    "{city: x}": "{city: x}",
+    "<city> x </city>": GIVEN,
+    "<city>x</city><zone>y": GIVEN | {"zone": "y"},
+    '<parameter name="city">x</parameter>': GIVEN,
+    f"<arguments>{GIVEN_TEXT}</arguments>": GIVEN_TEXT,
+    "<input>x</input>": {"input": "x"},
+    "": {"a": "b"},
+}
+"""What stands in an element that is called as a tool, and the arguments it is."""
+
+
 class CallFormsTests(SynchronousTestCase):
     maxDiff = None
 
@@ -105,6 +122,14 @@ class CallFormsTests(SynchronousTestCase):
     def test_bodies(self) -> None:
         """Between markers, everything that has a name is a call."""
         self.assertEqual({text: calls_in(text, NAMES) for text in BODIES}, BODIES)
+
+    def test_elements(self) -> None:
+        """An element that is called as a tool has its arguments in any of the ways there are."""
+        for inside, given in ELEMENTS.items():
+            calls = element("get_time", '<get_time a="b">', inside, NAMES)
+            self.assertEqual(calls, [Call("", "get_time", given)], inside)
+        self.assertEqual(element("get_time", "<get_time/>", "", NAMES), [Call("", "get_time", {})])
+        self.assertEqual(element("get_time", "<get_time>", "<city>x", NAMES, whole=False), [])
 
     def test_cut(self) -> None:
         """What has no end is a call only if nothing of it can be missing."""

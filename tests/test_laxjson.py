@@ -36,6 +36,7 @@ MENDED: Final[dict[str, Any]] = {
     '{"a": -1.5e3, }': {"a": -1500.0},
     '{"a": "\\ud83d\\ude42 \\ud83d"}': {"a": "🙂 ?"},
     " 5 ": 5,
+    "{“a”： “b，\"c”，“d”：[‘e’、”f“]， 'g'：1}": {"a": 'b，"c', "d": ["e", "f"], "g": 1},
 }
 DOUBTFUL: Final = {
     "": "breaks off",
@@ -96,7 +97,13 @@ class ExtentTests(SynchronousTestCase):
 
     def test_apostrophe(self) -> None:
         """An apostrophe opens a string only where one may begin."""
-        for text in ("{'a': '}'}", "f(a='}')", '{it\'s: "}"}', "['it', {'a}': 1}]"):
+        for text in (
+            "{'a': '}'}",
+            "f(a='}')",
+            '{it\'s: "}"}',
+            "['it', {'a}': 1}]",
+            "{“a”：“}”，it’s：‘}’}",
+        ):
             start = text.index(next(sign for sign in text if sign in "{[("))
             self.assertEqual(Extent(start).find(f"{text} and '}} more"), len(text))
 

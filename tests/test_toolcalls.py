@@ -65,7 +65,15 @@ ONE: Final = {
     "fenced as nothing": f"```\n{PLAIN}```",
     "in backticks": f"`{PLAIN}`",
     "fenced, with tags": f"```xml\n<tool_call>{PLAIN}</tool_call>\n```",
-    "Python": '[get_time(city="x", days=[1, "]"])]',
+    "an element": f"<get_time>{GIVEN}</get_time>",
+    "an element with elements": "<get_time>\n<city>x</city>\n<days>1</days>\n</get_time>",
+    "an element with a fence": f"```xml\n<get_time>\n{GIVEN}\n</get_time>\n```",
+    "an element with attributes": "<get_time city=\"x\" days='1'/>",
+    "an element, closed": '<get_time city="x"></get_time>',
+    "JSON-RPC": f'{{"jsonrpc": "2.0", "method": "get_time", "params": {GIVEN}, "id": 1}}',
+    "an intent": f'{{"intent": "get_time", "slots": {GIVEN}}}',
+    "typeset": "{“name”: “get_time”, “arguments”: {“city”: “x”, “days”: [“}”]}}",
+    "in Chinese": '{“name”：“get_time“，"arguments"：{“city”：“他说"}"”}}',
     "Gemma": '```tool_code\nprint(default_api.get_time(city="x"))\n```',
     "OpenAI's, made up": f'{{"tool_uses": [{{"recipient_name": "functions.get_time",'
     f' "parameters": {GIVEN}}}]}}',
@@ -84,6 +92,11 @@ NONE: Final = (
     '{"name": "Bob", "age": 7}',
     '[{"name": "Bob"}]',
     "{name}",
+    '{"method": "GET", "params": {}} {"intent": "greet", "slots": {}}',
+    "{“name”：“小明”，“age”：7} 他说“{name}”，好。",
+    "It calls [get_time(city='x')] then. 先用 [get_time()] 再用 get_time() 和 `get_time()`\n",
+    "Function call: it is one.\nTool call: tool_call: get_time is a tool.\ntool_call",
+    "A tool call: {1}\nFunction calls:\n<b>x</b> 好。调用工具：[1]\n调用：x\n** *a*",
     "{ } [ ] [1, 2] {1: 2} [] {} [[x]] [see](http://x.y) [^1] [TODO]",
     "a < b > c <b>bold</b> <br/> <toolbox> List<int> <|endoftext|> </p>",
     "`code` ``more`` ```js\nlet x = {a: 1};\n``` `",
@@ -104,6 +117,12 @@ DROPPED: Final = (
     '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"ci',
     "</tool_call>",
     "<tool_call/>",
+    "<function>",
+    "<get_ti",
+    "<get_time>",
+    "<get_time><city>Bei",
+    '<get_time>{"city": "Bei',
+    "</get_time>",
     "<|tool_calls_end|>",
     "[TOOL_CALLS]",
     "[TOOL_CA",
@@ -176,6 +195,40 @@ class SieveTests(SynchronousTestCase):
                 calls = self.check(f"Well. {text}{behind}", f"Well. {behind}")
                 self.assertEqual([call.name for call in calls], ["get_time"], form)
 
+    def test_labels(self) -> None:
+        """What only says that a call comes is no more for the ear than the call."""
+        for label in (
+            "tool_call: ",
+            "**Function call:**\n",
+            "Tool calls:\n\n",
+            "调用工具：",
+            "函数调用: ",
+        ):
+            for form in ("Qwen", "Mistral", "bare", "fenced", "Kimi"):
+                for before in ("", "Well.\n"):
+                    calls = self.check(f"{before}{label}{ONE[form]}\nSo.", f"{before}\nSo.")
+                    self.assertEqual([call.name for call in calls], ["get_time"], form)
+        (call,) = self.check('好的。调用工具：get_time(city="x")', "好的。")
+        self.assertEqual(call.arguments, {"city": "x"})
+
+    def test_react(self) -> None:
+        """An action with its input is a call, and what was thought before it is not said."""
+        act = f"Action: get_time\nAction Input: {GIVEN}"
+        for text in (act, act.replace("on: ", "on："), f"Thought: I need: it.\n{act}"):
+            for behind in ("", "\nSo."):
+                (call,) = self.check(f"Well.\n{text}{behind}", f"Well.\n{behind}")
+                self.assertEqual((call.name, call.arguments), ("get_time", GIVEN))
+        self.check(f"Thought: hm\n{ONE['Qwen']} So.", " So.")
+        self.check('Action: get_time\nAction Input: {"city": "Bei', "", [])
+        for text in (
+            "Thought: it is five.\nAnd so on.",
+            "Thought: it is",
+            "Action: none.\nAction Input: {}",
+            f"An {act[:20]}",
+            "Actions: get_time",
+        ):
+            self.check(text, text, [])
+
     def test_several(self) -> None:
         """Several calls are several, with the text between them."""
         for form, text in (ONE | OPEN).items():
@@ -237,7 +290,7 @@ class SieveTests(SynchronousTestCase):
         """What was to be a call and is none, or no whole one, is neither."""
         for text in DROPPED:
             for parts in ([text], text, [text[:9], text[9:]]):
-                self.assertEqual(sift(["Well. ", *parts]), ("Well. ", []), text)
+                self.assertEqual(sift(["Well.\n", *parts]), ("Well.\n", []), text)
         for text in DROPPED[:1] + DROPPED[-2:]:
             self.assertEqual(sift([text, " So."]), (" So.", []), text)
 
@@ -255,6 +308,8 @@ class SieveTests(SynchronousTestCase):
             'Ant has <invoke name="x"> as well. It is old.',
             "```xml\n<plugin>\nwell\n</plugin>\n",
             "std::vector<Function> f(3), g",
+            "<get_time> tells the time, <get_times> tells times. <Get_time>!",
+            "<code>{1}</code> <time>",
         ):
             self.check(text, text.replace("</plugin>", ""), [])
         for text in (
@@ -274,6 +329,7 @@ class SieveTests(SynchronousTestCase):
             f"get_time({GIVEN})",
             'get_time(city="x")',
             'print(get_time(city="x"))',
+            '[get_time(city="x", days=[1, "]"])]',
             'default_api.get_time(city="x")',
         ):
             for behind in ("", "\n", "\nSo."):
@@ -305,6 +361,12 @@ class SieveTests(SynchronousTestCase):
             parts = [marked[at : at + size] for at in range(0, len(marked), size)]
             self.assertEqual(sift([*parts, "</tool_call> well"]), (" well", []))
 
+    def test_elements_of_html(self) -> None:
+        """Elements of HTML are none of calls, even if there are tools with such names."""
+        text = "<time>{}</time> <timer_start>{}</timer_start> <b/>"
+        calls = [Call("", "Timer_start", "{}")]
+        self.assertEqual(sift(text, ("time", "b", "Timer_start")), ("<time>{}</time>  <b/>", calls))
+
     def test_after_thoughts(self) -> None:
         """A call behind a thought is one; the beginning of the thought may be missing."""
         for thought in ("<think>hm</think>", "hm</think>", "<think/>", "<THINK>hm</Think>"):
@@ -318,6 +380,7 @@ class SieveTests(SynchronousTestCase):
         """A call whose arguments cannot be read is one: the model will be told."""
         for text in (
             '{"name": "get_time", "arguments": {city: Beijing}}',
+            "{“name”：“get_time”，“arguments”：{city: Beijing}}",
             '<tool_call>{"name": "get_time", "arguments": {city: Beijing}}</tool_call>',
             "[get_time({city: Beijing})]",
         ):
@@ -328,6 +391,6 @@ class SieveTests(SynchronousTestCase):
     def test_no_tools(self) -> None:
         """Without tools there is nothing to call, but markers are no text either."""
         self.assertEqual(
-            sift(["Well ", PLAIN, ONE["Python"]], ()), (f"Well {PLAIN}{ONE['Python']}", [])
+            sift(["Well ", PLAIN, "\n[get_time()]"], ()), (f"Well {PLAIN}\n[get_time()]", [])
         )
         self.assertEqual(sift([ONE["Qwen"]], ())[0], "")

@@ -10,15 +10,15 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from xiaozhi.laxjson import Unreadable, past, read_at
+from xiaozhi.laxjson import Unreadable, past, read, read_at
 from xiaozhi.tooling import Call, legal
 
 NAMES: Final = (
-    "name tool tool_name function function_name action recipient_name".split()
+    "name tool tool_name function function_name action recipient_name method intent".split()
 )  # fmt: skip
 """Keys under which the name stands."""
 ARGUMENTS: Final = (
-    "arguments parameters params args kwargs input tool_input action_input".split()
+    "arguments parameters params args kwargs input tool_input action_input slots".split()
 )  # fmt: skip
 WRAPPERS: Final = (
     "tool_calls",
@@ -29,7 +29,7 @@ WRAPPERS: Final = (
     "function",
 )
 """Keys under which a call stands, or several."""
-BESIDE: Final = ("id", "type", "index", "call_id", "thought", "thoughts")
+BESIDE: Final = ("id", "type", "index", "call_id", "thought", "thoughts", "jsonrpc")
 """Keys that stand before those."""
 
 _PREFIX: Final = r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
@@ -41,6 +41,12 @@ _ELEMENT: Final = re.compile(
 _PARAMETER: Final = re.compile(
     rf"""(?xs) <{_PREFIX}parameter(?:=|\s+name\s*=\s*)["']?(?P<key>[\w.-]+)["']?[^<>]*>\n?
     (?P<value>.*?) \n?(?: </{_PREFIX}parameter> | (?=<{_PREFIX}parameter[=\s]) | \Z )"""
+)
+_CHILD: Final = re.compile(
+    r"(?s)<(?P<key>[A-Za-z_][\w.-]*)[^<>]*>\s*(?P<value>.*?)\s*(?:</(?P=key)\s*>|\Z)"
+)
+_ATTRIBUTE: Final = re.compile(
+    r"""\s(?P<key>[\w.-]+)\s*=\s*(?P<quote>["'])(?P<value>.*?)(?P=quote)"""
 )
 _PAIR: Final = re.compile(
     r"(?s)<arg_key>\s*(?P<key>[^<]*?)\s*</arg_key>\s*<arg_value>\n?(?P<value>.*?)\n?(?:</arg_value>|\Z)"
@@ -57,9 +63,9 @@ _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
 _COMMA: Final = re.compile(r"\s*,?\s*")
 _FENCE: Final = re.compile(r"\s*(?:`{3}\w*\s*)?")
 _CALLED: Final = re.compile(
-    rf"""["']?\b(?:{"|".join(NAMES)})["']?\s*[:=]\s*["']?(?P<name>[\w.:-]+)"""
+    rf"""\b(?:{"|".join(NAMES)})["'“”‘’]?\s*[:：=]\s*["'“”‘’]?(?P<name>[\w.:-]+)"""
 )
-_GIVEN: Final = re.compile(rf"""["']?\b(?:{"|".join(ARGUMENTS)})["']?\s*[:=]\s*""")
+_GIVEN: Final = re.compile(rf"""\b(?:{"|".join(ARGUMENTS)})["'“”‘’]?\s*[:：=]\s*""")
 
 
 def on_offer(name: str, names: Collection[str]) -> str:
@@ -90,6 +96,28 @@ def calls_in(text: str, names: Collection[str], whole: bool = True) -> list[Call
     except Unreadable:
         pass
     return calls or (broken(text, names) if whole else [])
+
+
+def element(
+    name: str, tag: str, inside: str, names: Collection[str], whole: bool = True
+) -> list[Call]:
+    """Make the call of an element that has the `name` of a tool, of its `tag` and its inside."""
+    text = inside[past(_FENCE, inside, 0) :].strip("` \t\n")
+    if not whole and not text.endswith((">", "}")):
+        return []
+    if text and not text.startswith("<"):
+        try:
+            calls = shaped(read(text), names, marked=False)
+        except Unreadable:
+            calls = []
+        same = calls and all(call.name == name for call in calls)
+        return calls if same else [Call("", name, text)]
+    for pattern, where in ((_PARAMETER, text), (_CHILD, text), (_ATTRIBUTE, tag)):
+        if given := {match["key"]: match["value"] for match in pattern.finditer(where)}:
+            break
+    (key, value), *more = given.items() or [("", "")]
+    wrapped = not more and key in ARGUMENTS and value.startswith("{")
+    return [Call("", name, value if wrapped else given)]
 
 
 def broken(text: str, names: Collection[str]) -> list[Call]:

@@ -36,6 +36,20 @@ ELEMENTS: Final = (
     *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
     *THOUGHTS,
 )
+LABELS: Final = tuple(
+    "tool_call tool_calls function_call function_calls call_tool call_function calling_tool"
+    " calling_function 调用工具 工具调用 调用函数 函数调用 使用工具".split()
+)
+"""What stands before a call, with a colon behind it."""
+STARTS: Final = "\n。！？"
+"""Behind which of these a label may stand."""
+HTML: Final = (
+    "a address article audio b br button canvas center code data details dialog display em embed"
+    " font footer form frame h1 h2 header i image img input label link main map mark menu meter"
+    " nav object output p picture pre progress q s script search section select small source span"
+    " strong style sub summary table template text time title track u var video".split()
+)
+"""Elements that are no calls, even if there are tools with their names."""
 PRINTED: Final = "print("
 API: Final = "default_api."
 """What Gemma writes around a call, and before its name."""
@@ -64,7 +78,11 @@ OBJECT: Final = re.compile(
     _FENCE
     + r"(?:\[\s{0,20})?"
     + _growing(
-        r"\{\s{0,20}", r"[\"']?", r"(?P<name>[\w$-]{1,64})", r"[\"']?\s{0,5}", r"(?P<done>:)"
+        r"\{\s{0,20}",
+        r"[\"'“”‘’]?",
+        r"(?P<name>[\w$-]{1,64})",
+        r"[\"'“”‘’]?\s{0,5}",
+        r"(?P<done>[:：])",
     )
 )
 PYTHON: Final = re.compile(
@@ -96,6 +114,33 @@ APPLIED: Final = re.compile(
     + r"(?:print\()?"
     + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"\s{0,3}", r"(?P<done>(?<!\s)\(|\{)")
 )
+LABEL: Final = re.compile(
+    r"\*{0,2}"
+    + _growing(
+        r"(?P<name>[^\W\d][\w ]{0,20})",
+        r"\*{0,2}[:：]\*{0,2}\s{0,20}",
+        r"(?P<done>(?=[<{\[`A-Za-z_]))",
+    )
+)
+REASON: Final = re.compile(
+    r"(?P<name>)"
+    + _growing(*"Thought", r"[:：]", r"[^\n]{0,600}", r"\n\s{0,5}", r"(?P<done>(?=[A<{\[`]))")
+)
+REACT: Final = re.compile(
+    _growing(
+        *"Action",
+        r"[:：]\s{0,5}",
+        r"(?P<name>[\w.-]{1,80})",
+        r"\s{1,5}",
+        *"Action",
+        r"[ _]",
+        *"Input",
+        r"[:：]\s{0,5}",
+        r"(?P<done>\{)",
+    )
+)
+SAID_BEFORE: Final = (LABEL, REASON)
+"""What is said unless a call is behind it."""
 MARKED: Final = (TAG, LIST)
 """What is a call whatever stands in it."""
 KINDS: Final = {
@@ -103,7 +148,7 @@ KINDS: Final = {
     "{": (OBJECT,),
     "[": (LIST, OBJECT, PYTHON),
     "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
-    "": (KIMI, APPLIED),
+    "": (LABEL, REASON, REACT, KIMI, APPLIED),
 }
 """What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
@@ -137,6 +182,8 @@ class Found:
     def name(self) -> str:
         """What it is called, without what surrounds it; "" if that is not known."""
         name = self.match["name"] or ""
+        if self.kind is LABEL:
+            return name.strip().replace(" ", "_").lower()
         return name.translate(_PLAIN).lower().strip("|/") if self.kind is TAG else name
 
     @property
@@ -152,7 +199,7 @@ class Found:
 
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
-        if self.kind is APPLIED:
+        if self.kind in (APPLIED, LABEL):
             return False
         if self.kind is PYTHON:
             return self.name in names
@@ -250,6 +297,6 @@ def _closer(name: str) -> re.Pattern[str]:
     plain = re.escape(plain).replace("_", "[_▁]")
     bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
     return re.compile(
-        rf"<{bar}?/{bar}?{space}{plain}{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
+        rf"<{bar}?/{bar}?{space}(?i:{plain})(?:_begin|_start)?{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
         rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
     )

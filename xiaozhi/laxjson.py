@@ -1,8 +1,9 @@
 """JSON as models write it: read as it is, or mended where it can have only one meaning.
 
 Mended are single quotes, unquoted keys, commas too many, Python's True, False and None, control
-characters in strings, and closing brackets that are missing at the very end. A number at that
-end, or a string without its quote, may have been cut, and so is not taken for what it seems.
+characters in strings, quotes and punctuation as Chinese and a word processor write them, and
+closing brackets that are missing at the very end. A number at that end, or a string without its
+quote, may have been cut, and so is not taken for what it seems.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ DEEPEST: Final = 40
 """How far values may be nested."""
 
 _BLANK: Final = re.compile(r"\s*")
-_COMMA: Final = re.compile(r"\s*,\s*")
+_COMMA: Final = re.compile(r"\s*[,，、]\s*")
+_ENDS: Final = {'"': '"', "'": "'", "“": "“”", "”": "“”", "‘": "‘’", "’": "‘’"}
+"""The quotes, and which end what one begins. Those that have two shapes are often mixed up."""
 _RUN: Final = {
-    quote: re.compile(rf"[^{quote}\\]*+(?:\\.[^{quote}\\]*+)*+", re.DOTALL) for quote in "\"'"
+    quote: re.compile(rf"[^{ends}\\]*+(?:\\.[^{ends}\\]*+)*+", re.DOTALL)
+    for quote, ends in _ENDS.items()
 }
 """The inside of a string."""
 _NUMBER: Final = re.compile(
@@ -36,7 +40,7 @@ _WORDS: Final = {
     "None": None,
 }
 _QUOTED: Final = re.compile(r"\\.|\"", re.DOTALL)
-_BRACKETS: Final = re.compile(r"[\"'{}()\[\]]")
+_BRACKETS: Final = re.compile(r"[\"'“”‘’{}()\[\]]")
 _SURROGATE: Final = re.compile(r"\\u[dD]|[\ud800-\udfff]")
 _CLOSES: Final = {"{": "}", "[": "]"}
 
@@ -117,7 +121,7 @@ def _key(text: str, at: int) -> tuple[str, int]:
     else:
         raise Unreadable(f"there is no key at character {at + 1}: {text[at : at + 20]!r}")
     at = past(_BLANK, text, at)
-    if not text.startswith(":", at):
+    if not text.startswith((":", "："), at):
         raise Unreadable(f"there is no colon behind the key {key[:20]!r}")
     return key, past(_BLANK, text, at + 1)
 
@@ -125,7 +129,7 @@ def _key(text: str, at: int) -> tuple[str, int]:
 def _string(text: str, at: int) -> tuple[str, int]:
     quote = text[at]
     end = past(_RUN[quote], text, at + 1)
-    if not text.startswith(quote, end):
+    if not text.startswith(tuple(_ENDS[quote]), end):
         raise Unreadable("it breaks off in a string")
     inside = _QUOTED.sub(_requoted, text[at + 1 : end])
     try:
@@ -182,7 +186,7 @@ class Extent:
         while self.at < len(text):
             if self._quote:
                 self.at = past(_RUN[self._quote], text, self.at)
-                if not text.startswith(self._quote, self.at):
+                if not text.startswith(tuple(_ENDS[self._quote]), self.at):
                     return 0
                 self.at, self._before, self._quote = self.at + 1, self._quote, ""
                 continue
@@ -197,8 +201,8 @@ class Extent:
     def _read(self, sign: str) -> bool:
         """Take account of a bracket or quote; say whether it was the last."""
         if sign in _RUN:
-            # An apostrophe is none where no value or key can begin.
-            if sign == '"' or self._before in "{[(,:=":
+            # An apostrophe, or a quote that is typeset, is none where no value can begin.
+            if sign == '"' or self._before in "{[(,:=，：、":
                 self._quote = sign
         elif sign in "{[(":
             self._depth += 1

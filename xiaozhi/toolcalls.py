@@ -13,15 +13,18 @@ import re
 from collections.abc import Collection, Generator
 from typing import Final
 
-from xiaozhi.callforms import WRAPPERS, broken, calls_in, on_offer, shaped
+from xiaozhi.callforms import WRAPPERS, broken, calls_in, element, on_offer, shaped
 from xiaozhi.callmarks import (
     API,
     APPLIED,
     ELEMENTS,
     HARMONY,
+    HTML,
     KEYS,
     KIMI,
     KINDS,
+    LABEL,
+    LABELS,
     LIST,
     LISTS,
     MARGIN,
@@ -29,6 +32,9 @@ from xiaozhi.callmarks import (
     OBJECT,
     PRINTED,
     PYTHON,
+    REACT,
+    SAID_BEFORE,
+    STARTS,
     TAG,
     THOUGHTS,
     WORDS,
@@ -42,7 +48,10 @@ from xiaozhi.tooling import Call
 LONGEST: Final = 8000
 """Characters of a call. What is longer is dropped if it was marked as one, else it is text."""
 
-_OPENING: Final = re.compile(r"[<{\[`]|(?<![\w.])functions\.|(?<=\n)[A-Za-z_]")
+_OPENING: Final = re.compile(
+    r"[<{\[`]|(?<![\w.])functions\.|(?<=\n)[A-Za-z_*]"
+    r"|(?<=[\n。！？])[调工函使]"
+)
 """Where a call may begin."""
 _TAIL: Final = re.compile(r"(?<![\w.])[a-z.]{1,10}\Z")
 _OWN: Final = re.compile(r"=\s?[\"']?(?P<name>[\w.:-]+)")
@@ -66,6 +75,10 @@ class Sieve:
     def __init__(self, names: Collection[str] = ()) -> None:
         """Take the `names` of the tools on offer, as the model was told them."""
         self._names = frozenset(names)
+        self._tags = {
+            name.lower(): name for name in self._names if name.lower() not in (*ELEMENTS, *HTML)
+        }
+        self._elements = (*ELEMENTS, *self._tags)
         self._keys = (*KEYS, *sorted(self._names))
         self._applied = (PRINTED, *self._names, *(f"{API}{name}" for name in self._names))
         self._out: list[str | Call] = []
@@ -75,6 +88,8 @@ class Sieve:
         """Characters of the answer before `_text`."""
         self._deaf = 0
         """Until this character of the answer a value that has no marker is no call."""
+        self._label = ""
+        """What is said only if no call is behind it."""
         self._ticks = ""
         """The end of a fence that is still to come, and is to be dropped."""
         self._ended = False
@@ -126,9 +141,14 @@ class Sieve:
             self._ticks = ""
         elif found is None:
             self._say(2)
+        elif found.kind in SAID_BEFORE:
+            label = self._text[1 : found.match.end()]
+            self._drop(found.match.end(), "\n")
+            self._label = label
         elif found.kind is TAG and found.name in THOUGHTS:
             yield from self._think(found)
         elif found.kind is TAG and (found.closes or found.single):
+            self._out.extend(self._inside(found, "") if found.single else ())
             self._drop(found.match.end())
         elif found.kind in MARKED:
             yield from self._marked(found)
@@ -145,7 +165,7 @@ class Sieve:
             match = kind.match(self._text, 1)
             assert match is not None, "each may be empty"
             found = Found(kind, match)
-            if (deaf and kind not in MARKED) or (kind is APPLIED and not self._on_line(found)):
+            if (deaf and kind not in MARKED) or not self._placed(found):
                 continue
             if match["done"] is None and match.end() < len(self._text):
                 continue
@@ -155,21 +175,25 @@ class Sieve:
                 undecided = undecided or found
         return undecided
 
-    def _on_line(self, found: Found) -> bool:
-        """Say whether an application of a name begins a line, or is fenced."""
-        return bool(found.fence) or self._text[0] == "\n"
+    def _placed(self, found: Found) -> bool:
+        """Say whether it may stand here. In a sentence, functions and labels are spoken of."""
+        if found.kind in SAID_BEFORE:
+            return self._text[0] in STARTS and not self._label
+        loose = found.kind in (APPLIED, PYTHON, REACT) and len(found.fence) < 3
+        return not loose or self._text[0] == "\n"
 
     def _fits(self, found: Found) -> bool:
         """Say whether a name is one that a call may begin with, or the beginning of one."""
         if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
-        if found.kind in (TAG, LIST, OBJECT, APPLIED):
+        if found.kind in (TAG, LIST, OBJECT, APPLIED, LABEL):
             choices = {
-                TAG: ELEMENTS,
+                TAG: self._elements,
                 LIST: LISTS,
                 OBJECT: self._keys,
                 APPLIED: self._applied,
+                LABEL: LABELS,
             }[found.kind]
         if found.match.end("name") < len(self._text):
             return found.name in choices
@@ -196,7 +220,7 @@ class Sieve:
             self._ticks = found.fence  # it is only spoken of
             self._drop(found.match.end())
             return
-        element = stem(found.name) in ("function", "invoke") and "=" in found.match[0]
+        own = stem(found.name) in ("function", "invoke") and "=" in found.match[0]
         if not (yield from self._holds(found)):
             self._say(2)
             return
@@ -210,15 +234,22 @@ class Sieve:
                 break
             yield
         inside, behind = end or (body.last(self._text),) * 2
-        start = found.start if element else found.match.end()
+        start = found.start if own else found.match.end()
         if not body.lost and found.name != "tool_response":
-            self._out.extend(calls_in(self._text[start:inside], self._names, bool(end)))
+            self._out.extend(self._inside(found, self._text[start:inside], bool(end)))
         self._drop(behind)
         yield from self._behind(found.fence)
 
+    def _inside(self, found: Found, text: str, whole: bool = True) -> list[Call]:
+        """Make calls of what is between a marker and its end."""
+        if tool := self._tags.get(found.name):
+            return element(tool, found.match[0], text, self._names, whole)
+        return calls_in(text, self._names, whole)
+
     def _holds(self, found: Found) -> Generator[None, None, bool]:
-        """Say whether a marker is one. A word of other languages, too, must have a call in it."""
-        if found.kind is not TAG or found.match["name"].lower() not in WORDS:
+        """Say whether a marker is one. A name, or a word of XML, too, must have a call in it."""
+        doubtful = found.name in self._tags or (found.match["name"] or "").lower() in WORDS
+        if found.kind is not TAG or not doubtful:
             return True
         if (own := _OWN.search(found.match[0])) and on_offer(own["name"], self._names):
             return True
@@ -260,6 +291,9 @@ class Sieve:
 
     def _calls(self, found: Found, text: str, whole: bool) -> list[Call]:
         """Make calls of what stands without a marker, if they are."""
+        if found.kind is REACT:
+            given = text[found.match.start("done") - found.start :]
+            return element(found.name, "", given, self._names, whole)
         if found.kind is not OBJECT:
             return calls_in(text, self._names, whole)
         try:
@@ -291,7 +325,7 @@ class Sieve:
 
     def _say(self, end: int) -> None:
         if end > 1:
-            said = self._text[1:end]
+            said, self._label = self._label + self._text[1:end], ""
             if self._out and isinstance(before := self._out[-1], str):
                 self._out[-1] = before + said
             else:
@@ -299,6 +333,8 @@ class Sieve:
             self._text = self._text[end - 1 :]
             self._passed += end - 1
 
-    def _drop(self, end: int) -> None:
-        self._text = " " + self._text[end:]
+    def _drop(self, end: int, before: str = " ") -> None:
+        """Pass over what is not said; take `before` for what stood before the rest."""
+        self._label = ""
+        self._text = before + self._text[end:]
         self._passed += end - 1
