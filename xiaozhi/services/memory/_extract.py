@@ -6,14 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from xiaozhi.commands import understand
 from xiaozhi.services.memory.phrasing import NOTES
 from xiaozhi.services.store import Entry, Fact
-from xiaozhi.tokens import shorten
+from xiaozhi.tokens import shorten, tokens
 
 TOPICS: Final = 3
-"""So many of the last things said tell what a talk was about."""
+"""So many of the things said tell what a talk was about: the longest ones."""
 _TOPIC: Final = 20
 """Tokens of each."""
+_NAME: Final = re.compile(r"[a-z]_[a-z]|\b\w+\.\w+\.\w+", re.I)
+"""A tool's, by which no user speaks of anything."""
+_HAN: Final = re.compile("[\u4e00-\u9fff]")
 
 
 class _Pattern(NamedTuple):
@@ -102,9 +106,19 @@ def facts(entries: Sequence[Entry]) -> list[Fact]:
 
 
 def digest(entries: Sequence[Entry]) -> str:
-    """Tell what a talk was about by the last things the user said."""
+    """Tell what a talk was about by what the user said most of, in order; commands are no topic."""
     said = [" ".join(entry.text.split()) for entry in entries if entry.role == "user"]
-    return " / ".join(shorten(text, _TOPIC) for text in said[-TOPICS:])
+    talk = [text for text in said if _is_talk(text)] or said
+    phrases = list(dict.fromkeys(shorten(text, _TOPIC).rstrip(".。!！;；") for text in talk))
+    # Of what is equally long the later one.
+    order = sorted(range(len(phrases)), key=lambda at: (tokens(phrases[at]), at))
+    chosen = [phrases[at] for at in sorted(order[-TOPICS:])]
+    return ("；" if any(map(_HAN.search, chosen)) else "; ").join(chosen)
+
+
+def _is_talk(text: str) -> bool:
+    """Say whether it is more than a word, and no command."""
+    return tokens(text) > 1 and not _NAME.search(text) and understand(text, "") is None
 
 
 def _notes(clause: str, at: float) -> Iterator[Fact]:
