@@ -151,7 +151,7 @@ class DeviceTests(CommandCase):
         (line,) = await self.says(*call, "--json")
         self.assertEqual(json.loads(line)["text"], "a cat")
         for words, why in (
-            (("broken",), "MCP工具调用失败: no"),
+            (("broken",), "no"),
             (("x", "{"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
             (("x", "[]"), "the arguments must be a JSON object, such as '{\"volume\": 30}'"),
         ):

@@ -76,7 +76,7 @@ class PhotoTests(ServerCase):
         volume = ("call", BADGE, "self.audio_speaker.set_volume")
         self.assertEqual(await self.operator(*volume, '{"volume": 30}'), "true\n")
         why = await self.operator(*volume, code=1)
-        self.assertIn("MCP工具调用失败: Missing valid argument: volume", why)
+        self.assertIn("xiaozhi: Missing valid argument: volume", why)
         turn = await device.type("what time is it", timeout=20)
         self.assertTrue(turn.whole, turn.summary())
         self.assertEqual(device.complaints, [])

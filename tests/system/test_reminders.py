@@ -73,7 +73,7 @@ class Rings(ServerCase):
         """It is set by a word, without a model, and rings when the answer was heard."""
         device = await self.here(await self.server(SERVER))
         turn = await device.type("Set a tea timer for one second, please.")
-        self.assertEqual(turn.answer, "OK, I will tell you in 1 second.")
+        self.assertEqual(turn.answer, "OK, your tea timer rings in 1 second.")
         self.events.clear()
         await self.rings(device)
         turn = await device.type("what is 12 times 7")

@@ -78,10 +78,14 @@ class Telling(Case):
         self.assertIn('"The user\'s name is Tom."', told.text)
         self.assertEqual(
             told.say,
-            "I remember this: your name is Tom; you do not like tea; 你喜欢咖啡.",
+            "I remember this: your name is Tom; you do not like tea; you like 咖啡.",
         )
         self.scene.language = "zh"
-        self.assertTrue(self.use("what_do_you_remember").say.startswith("我记得：your name"))
+        say = self.use("what_do_you_remember").say
+        self.assertEqual(say, "我记得：你叫Tom；你不喜欢tea；你喜欢咖啡。")
+        self.memories.known = Recollection((Fact("The user likes tea, and has a cat.", 1.0),))
+        say = self.use("what_do_you_remember").say
+        self.assertEqual(say, "我记得：you like tea, and has a cat。")
 
     def test_nothing(self) -> None:
         """Of who is new, or whose device has no name of its own, nothing is known."""

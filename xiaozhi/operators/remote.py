@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from xiaozhi.hosting import Server
+from xiaozhi.mcpvalues import FAILED
 from xiaozhi.operators.errors import NOT_DONE, UNREACHABLE, Failed
 from xiaozhi.services.web.address import public as public_address
 
@@ -61,7 +62,7 @@ class Remote:
             told = json.loads(answer.read(_LIMIT))
             if told["success"]:
                 return told["data"]
-            why = str(told["error"])
+            why = str(told["error"]).removeprefix(f"{FAILED}: ")  # that is for models
         except (OSError, http.client.HTTPException) as error:
             raise Failed("unreachable", UNREACHABLE, url=self._url, why=_short(error)) from error
         except (ValueError, KeyError, TypeError) as error:

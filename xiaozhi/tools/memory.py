@@ -9,6 +9,7 @@ from typing import Any, Final
 from xiaozhi.errors import ServiceError
 from xiaozhi.services import engine
 from xiaozhi.services.memory.framing import framed
+from xiaozhi.services.memory.phrasing import phrased
 from xiaozhi.services.store import Recollection
 from xiaozhi.tooling import Outcome, Scene, Tool
 from xiaozhi.tools import Room
@@ -106,9 +107,9 @@ class Kit:
 
     async def _tell(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
         known = await self._room.memories.recall(scene.device) if scene.known else Recollection()
-        texts = [fact.text for fact in known.facts[-TOLD:]]
+        texts = [_of_you(phrased(fact.text, scene.language)) for fact in known.facts[-TOLD:]]
         if texts:
-            told = _sentence("known", scene, _joined([_of_you(text) for text in texts], scene))
+            told = _sentence("known", scene, _joined(texts, scene))
         elif known.digests:
             told = _sentence("talks", scene, known.digests[-1].text)
         else:

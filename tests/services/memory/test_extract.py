@@ -85,10 +85,28 @@ class Facts(SynchronousTestCase):
 
 
 class DigestTests(SynchronousTestCase):
+    def test_topics(self) -> None:
+        """A talk was about what most was said of, and not about commands."""
+        for said, told in (
+            (
+                "call change_role Tom | Tell me about whales. | volume 30 | and how deep do they "
+                "dive? | ok | set a timer for 5 minutes | are they fish?",
+                "Tell me about whales; and how deep do they dive?; are they fish?",
+            ),
+            (
+                "嗯 | 给我讲讲恐龙。 | 音量调到30 | 它们为什么灭绝了？ | 取消静音",
+                "给我讲讲恐龙；它们为什么灭绝了？",
+            ),
+            ("volume 30", "volume 30"),
+            ("", ""),
+        ):
+            entries = [Entry("user", text) for text in said.split(" | ") if text]
+            self.assertEqual(_extract.digest(entries), told)
+
     def test_last_topics(self) -> None:
-        """A talk was about what was said last, cut short."""
+        """Of what is equally long the last counts; it is cut short."""
         entries = [Entry(role, f"{role} {n}") for n in range(5) for role in ("user", "assistant")]
-        self.assertEqual(_extract.digest(entries), "user 2 / user 3 / user 4")
+        self.assertEqual(_extract.digest(entries), "user 2; user 3; user 4")
         long = _extract.digest([Entry("user", "tell me\nmore " * 100)])
         self.assertLess(len(long), 100)
         self.assertTrue(long.startswith("tell me more tell me"))

@@ -201,7 +201,7 @@ class Fails(Case):
         self.assertEqual(len(self.server.asked), asked)
         known = await self.memory.recall(ALICE)
         self.assertEqual([fact.text for fact in known.facts], ["用户叫小明。"])
-        self.assertEqual(known.summary, "我叫小明 / 讲个故事")
+        self.assertEqual(known.summary, "我叫小明；讲个故事")
 
     async def test_too_slow(self) -> None:
         """A mind that takes for ever is given up."""
@@ -240,7 +240,7 @@ class Forgetting(Case):
         await self.learn_facts()
         self.assertEqual(await self.memory.forget(ALICE, NOON - 300), 2)
         self.assertEqual(await self.facts(), ["The user's name is Tom.", "The user likes dogs."])
-        self.assertEqual((await self.memory.recall(ALICE)).summary, "My name is Tom / I like dogs")
+        self.assertEqual((await self.memory.recall(ALICE)).summary, "My name is Tom; I like dogs")
         self.assertEqual(len(await self.store.memories(ALICE)), 1)
 
     async def test_about(self) -> None:
@@ -268,7 +268,7 @@ class Forgetting(Case):
         known = await self.memory.recall(ALICE)
         self.assertEqual(
             [one.text for one in known.digests],
-            ["I like tea / I like plums / I like dogs", "I like chess"],
+            ["I like tea; I like plums; I like dogs", "I like chess"],
         )
 
     async def test_everything(self) -> None:

@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from xiaozhi.commands import understand
+from xiaozhi.services.memory.phrasing import NOTES
 from xiaozhi.services.store import Entry, Fact
-from xiaozhi.tokens import shorten
+from xiaozhi.tokens import shorten, tokens
 
 TOPICS: Final = 3
-"""So many of the last things said tell what a talk was about."""
+"""So many of the things said tell what a talk was about: the longest ones."""
 _TOPIC: Final = 20
 """Tokens of each."""
+_NAME: Final = re.compile(r"[a-z]_[a-z]|\b\w+\.\w+\.\w+", re.I)
+"""A tool's, by which no user speaks of anything."""
+_HAN: Final = re.compile("[\u4e00-\u9fff]")
 
 
 class _Pattern(NamedTuple):
@@ -45,47 +50,47 @@ _LONGEST: Final = 60
 
 def _english(said: str, note: str, topic: str) -> _Pattern:
     return _Pattern(
-        re.compile(rf"(?:^|\b(?:and|but|so|well|oh|hi|hello)\s+){said}", re.I), note, topic
+        re.compile(rf"(?:^|\b(?:and|but|so|well|oh|hi|hello)\s+){said}", re.I),
+        NOTES[note][0],
+        topic,
     )
 
 
 def _chinese(said: str, note: str, topic: str) -> _Pattern:
     return _Pattern(
-        re.compile(rf"^(?:你好|嗯|对了|其实|那|记住|请记住|因为|但是|不过)?{said}"), note, topic
+        re.compile(rf"^(?:你好|嗯|对了|其实|那|记住|请记住|因为|但是|不过)?{said}"),
+        NOTES[note][1],
+        topic,
     )
 
 
 _REALLY = r"(?:(?:really|also|still|just|do|always|absolutely)\s+)*"
 _VERY = "(?:真的|也|很|最|特别|非常|比较|还是|一直|超级?|挺)*"
 _PATTERNS: Final = (
-    _english(r"my name(?:'s|’s| is) (?!not\b)(.+)", "The user's name is {}.", "name"),
-    _english(
-        r"(?:(?:please|just|you can) )*call me (.+)", "The user wants to be called {}.", "address"
-    ),
-    _english(rf"i {_REALLY}live in (.+)", "The user lives in {}.", "home"),
-    _english(rf"i(?:'m|’m| am| come) {_REALLY}from (.+)", "The user comes from {}.", "origin"),
-    _english(rf"i {_REALLY}(?:like|love|enjoy) (.+)", "The user likes {}.", "taste: {}"),
+    _english(r"my name(?:'s|’s| is) (?!not\b)(.+)", "name", "name"),
+    _english(r"(?:(?:please|just|you can) )*call me (.+)", "address", "address"),
+    _english(rf"i {_REALLY}live in (.+)", "home", "home"),
+    _english(rf"i(?:'m|’m| am| come) {_REALLY}from (.+)", "origin", "origin"),
+    _english(rf"i {_REALLY}(?:like|love|enjoy) (.+)", "likes", "taste: {}"),
     _english(
         rf"i {_REALLY}(?:hate|don't {_REALLY}like|do not {_REALLY}like|dislike|can't stand) (.+)",
-        "The user does not like {}.",
+        "dislikes",
         "taste: {}",
     ),
-    _english(
-        rf"i(?:'m|’m| am) {_REALLY}allergic to (.+)", "The user is allergic to {}.", "allergy: {}"
-    ),
+    _english(rf"i(?:'m|’m| am) {_REALLY}allergic to (.+)", "allergy", "allergy: {}"),
     _english(
         rf"i(?:'m|’m| am) (?:not|no longer) {_REALLY}allergic to (.+?)(?: any ?more)?$",
-        "The user is not allergic to {}.",
+        "no allergy",
         "allergy: {}",
     ),
-    _chinese("我(?:的名字)?(?:叫做?|名叫|姓名是|的名字[是叫])(.+)", "用户叫{}。", "name"),
-    _chinese("(?:请|你可以|以后|你以后|就|可以)*叫我(.+)", "用户希望被称为{}。", "address"),
-    _chinese("我(?:现在|家|就|目前)*住在?(.+)", "用户住在{}。", "home"),
-    _chinese("我(?:是从|来自)(.+?)(?:来的)?$", "用户来自{}。", "origin"),
-    _chinese(f"我{_VERY}(?:喜欢|爱吃|爱喝|爱看|爱听|爱)(.+)", "用户喜欢{}。", "taste: {}"),
-    _chinese(f"我{_VERY}(?:不(?:太|怎么|再)*喜欢|讨厌|不爱)(.+)", "用户不喜欢{}。", "taste: {}"),
-    _chinese("我对(.+?)(?<![不没])过敏", "用户对{}过敏。", "allergy: {}"),
-    _chinese("我对(.+?)(?:已经)?不(?:再)?过敏", "用户对{}不过敏。", "allergy: {}"),
+    _chinese("我(?:的名字)?(?:叫做?|名叫|姓名是|的名字[是叫])(.+)", "name", "name"),
+    _chinese("(?:请|你可以|以后|你以后|就|可以)*叫我(.+)", "address", "address"),
+    _chinese("我(?:现在|家|就|目前)*住在?(.+)", "home", "home"),
+    _chinese("我(?:是从|来自)(.+?)(?:来的)?$", "origin", "origin"),
+    _chinese(f"我{_VERY}(?:喜欢|爱吃|爱喝|爱看|爱听|爱)(.+)", "likes", "taste: {}"),
+    _chinese(f"我{_VERY}(?:不(?:太|怎么|再)*喜欢|讨厌|不爱)(.+)", "dislikes", "taste: {}"),
+    _chinese("我对(.+?)(?<![不没])过敏", "allergy", "allergy: {}"),
+    _chinese("我对(.+?)(?:已经)?不(?:再)?过敏", "no allergy", "allergy: {}"),
 )
 
 
@@ -101,9 +106,19 @@ def facts(entries: Sequence[Entry]) -> list[Fact]:
 
 
 def digest(entries: Sequence[Entry]) -> str:
-    """Tell what a talk was about by the last things the user said."""
+    """Tell what a talk was about by what the user said most of, in order; commands are no topic."""
     said = [" ".join(entry.text.split()) for entry in entries if entry.role == "user"]
-    return " / ".join(shorten(text, _TOPIC) for text in said[-TOPICS:])
+    talk = [text for text in said if _is_talk(text)] or said
+    phrases = list(dict.fromkeys(shorten(text, _TOPIC).rstrip(".。!！;；") for text in talk))
+    # Of what is equally long the later one.
+    order = sorted(range(len(phrases)), key=lambda at: (tokens(phrases[at]), at))
+    chosen = [phrases[at] for at in sorted(order[-TOPICS:])]
+    return ("；" if any(map(_HAN.search, chosen)) else "; ").join(chosen)
+
+
+def _is_talk(text: str) -> bool:
+    """Say whether it is more than a word, and no command."""
+    return tokens(text) > 1 and not _NAME.search(text) and understand(text, "") is None
 
 
 def _notes(clause: str, at: float) -> Iterator[Fact]:
