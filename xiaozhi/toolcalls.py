@@ -37,6 +37,7 @@ from xiaozhi.callmarks import (
     STARTS,
     TAG,
     THOUGHTS,
+    TO,
     WORDS,
     Body,
     Found,
@@ -179,7 +180,7 @@ class Sieve:
         """Say whether it may stand here. In a sentence, functions and labels are spoken of."""
         if found.kind in SAID_BEFORE:
             return self._text[0] in STARTS and not self._label
-        loose = found.kind in (APPLIED, PYTHON, REACT) and len(found.fence) < 3
+        loose = found.kind in (APPLIED, PYTHON, REACT, TO) and len(found.fence) < 3
         return not loose or self._text[0] == "\n"
 
     def _fits(self, found: Found) -> bool:
@@ -291,7 +292,7 @@ class Sieve:
 
     def _calls(self, found: Found, text: str, whole: bool) -> list[Call]:
         """Make calls of what stands without a marker, if they are."""
-        if found.kind is REACT:
+        if found.kind in (REACT, TO):
             given = text[found.match.start("done") - found.start :]
             return element(found.name, "", given, self._names, whole)
         if found.kind is not OBJECT:
