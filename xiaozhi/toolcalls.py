@@ -188,6 +188,7 @@ class Sieve:
         if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
+        name = found.name
         if found.kind in (TAG, LIST, OBJECT, APPLIED, LABEL):
             choices = {
                 TAG: self._elements,
@@ -197,8 +198,8 @@ class Sieve:
                 LABEL: LABELS,
             }[found.kind]
         if found.match.end("name") < len(self._text):
-            return found.name in choices
-        return any(choice.startswith(found.name) for choice in choices)
+            return name in choices
+        return any(choice.startswith(name) for choice in choices)
 
     def _think(self, found: Found) -> Generator[None, None, None]:
         """Pass over a thought: a call in it is a draft. Its end may stand by itself."""
