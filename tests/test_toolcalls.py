@@ -70,6 +70,9 @@ ONE: Final = {
     "an element with a fence": f"```xml\n<get_time>\n{GIVEN}\n</get_time>\n```",
     "an element with attributes": "<get_time city=\"x\" days='1'/>",
     "an element, closed": '<get_time city="x"></get_time>',
+    "Command": f'<|START_ACTION|>[{{"tool_call_id": "0", "tool_name": "get_time",'
+    f' "parameters": {GIVEN}}}]<|END_ACTION|>',
+    "in small letters": f"[tool_call]{PLAIN}[/tool_call]",
     "JSON-RPC": f'{{"jsonrpc": "2.0", "method": "get_time", "params": {GIVEN}, "id": 1}}',
     "an intent": f'{{"intent": "get_time", "slots": {GIVEN}}}',
     "typeset": "{“name”: “get_time”, “arguments”: {“city”: “x”, “days”: [“}”]}}",
@@ -214,7 +217,12 @@ class SieveTests(SynchronousTestCase):
     def test_react(self) -> None:
         """An action with its input is a call, and what was thought before it is not said."""
         act = f"Action: get_time\nAction Input: {GIVEN}"
-        for text in (act, act.replace("on: ", "on："), f"Thought: I need: it.\n{act}"):
+        for text in (
+            f"to=functions.get_time {GIVEN}",
+            act,
+            act.replace("on: ", "on："),
+            f"Thought: I need: it.\n{act}",
+        ):
             for behind in ("", "\nSo."):
                 (call,) = self.check(f"Well.\n{text}{behind}", f"Well.\n{behind}")
                 self.assertEqual((call.name, call.arguments), ("get_time", GIVEN))

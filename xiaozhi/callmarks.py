@@ -22,10 +22,11 @@ MARGIN: Final = 100
 _NAMES: Final = tuple(
     "tool_call tool_calls toolcall toolcalls function_call function_calls tool_code tool_response"
     " function invoke python_tag action_start plugin tool_calls_begin tool_call_begin"
-    " tool_calls_section_begin".split()
+    " tool_calls_section_begin start_action".split()
 )
 _CLOSERS: Final = tuple(
-    "tool_calls_end tool_call_end tool_calls_section_end action_end eom_id eot_id call".split()
+    "tool_calls_end tool_call_end tool_calls_section_end action_end end_action eom_id eot_id"
+    " call".split()
 )
 WORDS: Final = ("function", "invoke", "plugin")
 """Names that elements and types of other languages have as well."""
@@ -53,7 +54,7 @@ HTML: Final = (
 PRINTED: Final = "print("
 API: Final = "default_api."
 """What Gemma writes around a call, and before its name."""
-LISTS: Final = ("TOOL_CALLS", "TOOL_CALL")
+LISTS: Final = ("TOOL_CALLS", "TOOL_CALL", "tool_calls", "tool_call")
 KEYS: Final = (*NAMES, *ARGUMENTS, *WRAPPERS, *BESIDE)
 _PLAIN: Final = str.maketrans("｜▁", "|_")
 
@@ -73,7 +74,7 @@ TAG: Final = re.compile(
         r"(?P<done>>)",
     )
 )
-LIST: Final = re.compile(_FENCE + _growing(r"\[", r"(?P<name>[A-Z_]{1,12})", r"(?P<done>\])"))
+LIST: Final = re.compile(_FENCE + _growing(r"\[", r"(?P<name>[A-Za-z_]{1,12})", r"(?P<done>\])"))
 OBJECT: Final = re.compile(
     _FENCE
     + r"(?:\[\s{0,20})?"
@@ -139,6 +140,16 @@ REACT: Final = re.compile(
         r"(?P<done>\{)",
     )
 )
+TO: Final = re.compile(
+    _growing(
+        *"to=functions",
+        r"\.",
+        r"(?P<name>[\w-]{1,80})",
+        r"\s{1,5}",
+        r"(?:(?:json|code)\s{0,5})?",
+        r"(?P<done>\{)",
+    )
+)
 SAID_BEFORE: Final = (LABEL, REASON)
 """What is said unless a call is behind it."""
 MARKED: Final = (TAG, LIST)
@@ -148,10 +159,10 @@ KINDS: Final = {
     "{": (OBJECT,),
     "[": (LIST, OBJECT, PYTHON),
     "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
-    "": (LABEL, REASON, REACT, KIMI, APPLIED),
+    "": (LABEL, REASON, REACT, TO, KIMI, APPLIED),
 }
 """What may begin, by its first character."""
-_VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Z])|<(?=[^|｜])")
+_VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Za-z])|<(?=[^|｜])")
 _BETWEEN: Final = re.compile(r"[\s,;`}\])]*")
 
 
@@ -287,16 +298,17 @@ class Body:
         return self._extent is not None
 
 
-_LIST_END: Final = re.compile(r"\[/TOOL_CALLS?\]|</s>")
+_LIST_END: Final = re.compile(r"\[/(?i:tool_calls?)\]|</s>")
 
 
 @cache
 def _closer(name: str) -> re.Pattern[str]:
     """Return the pattern of the end of an element, in all the ways models write it."""
-    plain = stem(name).removesuffix("_begin").removesuffix("_start")
+    plain = stem(name).removesuffix("_begin").removesuffix("_start").removeprefix("start_")
     plain = re.escape(plain).replace("_", "[_▁]")
     bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
     return re.compile(
         rf"<{bar}?/{bar}?{space}(?i:{plain})(?:_begin|_start)?{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
+        rf"|<{bar}(?i:end_{plain}){bar}>"
         rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
     )

@@ -37,6 +37,7 @@ from xiaozhi.callmarks import (
     STARTS,
     TAG,
     THOUGHTS,
+    TO,
     WORDS,
     Body,
     Found,
@@ -179,7 +180,7 @@ class Sieve:
         """Say whether it may stand here. In a sentence, functions and labels are spoken of."""
         if found.kind in SAID_BEFORE:
             return self._text[0] in STARTS and not self._label
-        loose = found.kind in (APPLIED, PYTHON, REACT) and len(found.fence) < 3
+        loose = found.kind in (APPLIED, PYTHON, REACT, TO) and len(found.fence) < 3
         return not loose or self._text[0] == "\n"
 
     def _fits(self, found: Found) -> bool:
@@ -187,6 +188,7 @@ class Sieve:
         if found.kind in (KIMI, HARMONY):
             return True
         choices: Collection[str] = self._names
+        name = found.name
         if found.kind in (TAG, LIST, OBJECT, APPLIED, LABEL):
             choices = {
                 TAG: self._elements,
@@ -196,8 +198,8 @@ class Sieve:
                 LABEL: LABELS,
             }[found.kind]
         if found.match.end("name") < len(self._text):
-            return found.name in choices
-        return any(choice.startswith(found.name) for choice in choices)
+            return name in choices
+        return any(choice.startswith(name) for choice in choices)
 
     def _think(self, found: Found) -> Generator[None, None, None]:
         """Pass over a thought: a call in it is a draft. Its end may stand by itself."""
@@ -291,7 +293,7 @@ class Sieve:
 
     def _calls(self, found: Found, text: str, whole: bool) -> list[Call]:
         """Make calls of what stands without a marker, if they are."""
-        if found.kind is REACT:
+        if found.kind in (REACT, TO):
             given = text[found.match.start("done") - found.start :]
             return element(found.name, "", given, self._names, whole)
         if found.kind is not OBJECT:
