@@ -10,8 +10,10 @@ and whose group `done` is set when it is complete. Nothing depends on how the te
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from typing import Final
+
+import attrs
 
 from xiaozhi.callforms import WRAPPERS, broken, calls_in, element, on_offer, shaped
 from xiaozhi.callmarks import (
@@ -67,6 +69,31 @@ _SHORT: Final = 40
 """Characters of an unfinished value that are not worth to be said."""
 
 
+@attrs.frozen
+class _Offer:
+    """The tools on offer, by what a call of one may begin with."""
+
+    names: frozenset[str]
+    tags: Mapping[str, str]
+    """Those that can be told from elements of a text, in lower case: the names."""
+    elements: tuple[str, ...]
+    keys: tuple[str, ...]
+    applied: tuple[str, ...]
+
+    @classmethod
+    def of(cls, names: Collection[str]) -> _Offer:
+        """Look at the `names` of tools."""
+        named = frozenset(names)
+        tags = {name.lower(): name for name in named if name.lower() not in (*ELEMENTS, *HTML)}
+        return cls(
+            named,
+            tags,
+            (*ELEMENTS, *tags),
+            (*KEYS, *sorted(named)),
+            (PRINTED, *named, *(f"{API}{name}" for name in named)),
+        )
+
+
 class Sieve:
     """Takes the calls out of one answer; make a new one for each answer.
 
@@ -75,13 +102,7 @@ class Sieve:
 
     def __init__(self, names: Collection[str] = ()) -> None:
         """Take the `names` of the tools on offer, as the model was told them."""
-        self._names = frozenset(names)
-        self._tags = {
-            name.lower(): name for name in self._names if name.lower() not in (*ELEMENTS, *HTML)
-        }
-        self._elements = (*ELEMENTS, *self._tags)
-        self._keys = (*KEYS, *sorted(self._names))
-        self._applied = (PRINTED, *self._names, *(f"{API}{name}" for name in self._names))
+        self._offer = _Offer.of(names)
         self._out: list[str | Call] = []
         self._text = "\n"
         """What is not decided, behind the character that stood before it."""
@@ -133,7 +154,7 @@ class Sieve:
         while (found := self._beginning()) and found.match["done"] is None and not self._ended:
             yield
         if found and found.match["done"] is None:
-            if found.cut(self._names):
+            if found.cut(self._offer.names):
                 self._drop(len(self._text))
                 return
             found = None
@@ -187,14 +208,14 @@ class Sieve:
         """Say whether a name is one that a call may begin with, or the beginning of one."""
         if found.kind in (KIMI, HARMONY):
             return True
-        choices: Collection[str] = self._names
+        choices: Collection[str] = self._offer.names
         name = found.name
         if found.kind in (TAG, LIST, OBJECT, APPLIED, LABEL):
             choices = {
-                TAG: self._elements,
+                TAG: self._offer.elements,
                 LIST: LISTS,
-                OBJECT: self._keys,
-                APPLIED: self._applied,
+                OBJECT: self._offer.keys,
+                APPLIED: self._offer.applied,
                 LABEL: LABELS,
             }[found.kind]
         if found.match.end("name") < len(self._text):
@@ -244,22 +265,22 @@ class Sieve:
 
     def _inside(self, found: Found, text: str, whole: bool = True) -> list[Call]:
         """Make calls of what is between a marker and its end."""
-        if tool := self._tags.get(found.name):
-            return element(tool, found.match[0], text, self._names, whole)
-        return calls_in(text, self._names, whole)
+        if tool := self._offer.tags.get(found.name):
+            return element(tool, found.match[0], text, self._offer.names, whole)
+        return calls_in(text, self._offer.names, whole)
 
     def _holds(self, found: Found) -> Generator[None, None, bool]:
         """Say whether a marker is one. A name, or a word of XML, too, must have a call in it."""
-        doubtful = found.name in self._tags or (found.match["name"] or "").lower() in WORDS
+        doubtful = found.name in self._offer.tags or (found.match["name"] or "").lower() in WORDS
         if found.kind is not TAG or not doubtful:
             return True
-        if (own := _OWN.search(found.match[0])) and on_offer(own["name"], self._names):
+        if (own := _OWN.search(found.match[0])) and on_offer(own["name"], self._offer.names):
             return True
         while not (inside := _INSIDE.match(self._text, found.match.end())) and not self._ended:
             yield
         if inside is None:  # the answer is over
             return True
-        return inside["sign"] is not None or bool(on_offer(inside["name"] or "", self._names))
+        return inside["sign"] is not None or bool(on_offer(inside["name"] or "", self._offer.names))
 
     def _bare(self, found: Found) -> Generator[None, None, None]:
         """Read a value, or an application of a name, that stands without a marker."""
@@ -295,19 +316,19 @@ class Sieve:
         """Make calls of what stands without a marker, if they are."""
         if found.kind in (REACT, TO):
             given = text[found.match.start("done") - found.start :]
-            return element(found.name, "", given, self._names, whole)
+            return element(found.name, "", given, self._offer.names, whole)
         if found.kind is not OBJECT:
-            return calls_in(text, self._names, whole)
+            return calls_in(text, self._offer.names, whole)
         try:
-            return shaped(read(text), self._names, marked=False)
+            return shaped(read(text), self._offer.names, marked=False)
         except Unreadable:
-            return broken(text, self._names) if whole else []
+            return broken(text, self._offer.names) if whole else []
 
     def _meant(self, found: Found) -> bool:
         """Say whether what is unfinished at the end of the answer was to be a call."""
         text = self._text[found.start :]
         known = found.kind is not OBJECT or found.name in WRAPPERS or len(text) < _SHORT
-        return known or any(name in text for name in self._names)
+        return known or any(name in text for name in self._offer.names)
 
     def _behind(self, fence: str) -> Generator[None, None, None]:
         """Drop what belongs to the call behind it: braces too many, the end of the fence."""
