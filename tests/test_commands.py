@@ -185,7 +185,7 @@ stop being so polite | next | 继续 | continue | 停车场在哪里 | 不要停
 what is time
 今天几号线停运 | 今天星期几放假 | 昨天几号 | what day is the concert | 十三月一号是星期几
 set a timer | 定个闹钟 | set a timer for zero minutes | set a timer for a while | 五分钟
-ten minutes
+ten minutes | cancel the zero minute timer | 取消零分钟的闹钟
 wake me when it rains | 叫我起床 | 明天叫我起床 | wake me at 99 | 二十五点叫我起床
 remind me to call mom
 提醒我 | 提醒我开会之前十分钟准备 | 三点提醒我开会然后四点提醒我吃药 | 提醒我三点开会的时候带文件
