@@ -58,7 +58,7 @@ class Leaks(TestCase):
             "aborted": [HELLO, typed, {"type": "abort"}, auto, *heard],
             "typed later": [HELLO],
         }
-        act = random.choice([*acts, "spoken", "typed", "typed later", "typed later"])
+        act = random.choice([*acts, "spoken", "typed", *["typed later"] * 4])
         if act == "typed later":
             client.later = [typed]
         client.say(*acts[act])
@@ -184,8 +184,9 @@ class Leaks(TestCase):
         self.assertLess(resident[1] - resident[0], 4 * 2**20, resident)
         for state in ("idle", "waking", "listening", "hearing", "thinking", "speaking"):
             self.assertGreater(states[state], 10, states)
-        for work in ("tool", "music", "device"):  # each broken off in the middle
-            self.assertGreater(states[work], 10, states)
+        # Each was broken off in the middle; how often, depends on how busy the machine is.
+        for work in ("tool", "music", "device"):
+            self.assertGreater(states[work], 2, states)
         self.assertEqual(set(self.ways), set(WAYS))
         self.assertGreater(remembered, 100)
 
