@@ -14,6 +14,7 @@ import msgspec
 from bench import websocket
 from bench.playback import FRAME, played_by
 from bench.sounds import SPOKEN
+from xiaozhi.device.mcp import Server
 
 Kind = Literal["spoken", "typed", "button"]
 """A question that ends by silence, one that was typed, one that ends by a button."""
@@ -41,6 +42,7 @@ class Told(msgspec.Struct):
 
     type: str
     state: str = ""
+    payload: dict[str, Any] = {}
 
 
 class Turn(msgspec.Struct):
@@ -69,9 +71,11 @@ class Speech:
 
 
 class Device(asyncio.Protocol):
-    """Connects, says hello, and waits for what it shall do."""
+    """Connects, says hello, tells its tools, and waits for what it shall do."""
 
     transport: Any
+    tools = Server()
+    """What every board has; one for all devices, since they change nothing."""
 
     def __init__(self, path: str, hello: bool = True, name: str = "", token: str = "") -> None:
         """Connect to `path`; with `hello`, it is ready when the server has answered that.
@@ -79,6 +83,8 @@ class Device(asyncio.Protocol):
         Without a `name` it is a new device; it shows its `token`, if it has one.
         """
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.listed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the server was told the tools."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._path = path
         self._hello = hello
@@ -126,8 +132,10 @@ class Device(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, before its time perhaps."""
-        if not self.ready.done():
-            self.ready.set_exception(exc or ConnectionError("the server hung up"))
+        for awaited in (self.ready, self.listed):
+            if not awaited.done():
+                awaited.set_exception(exc or ConnectionError("the server hung up"))
+                awaited.exception()  # who does not wait need not be told
         self.gone.set_result(None)
 
     def _take(self, payload: bytes, now: float) -> None:
@@ -136,6 +144,18 @@ class Device(asyncio.Protocol):
             self.ready.set_result(None)
         elif told.type == "tts":
             self.on_speech(told.state, now)
+        elif told.type == "mcp":
+            self._answer(told.payload)
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        """Answer a request for tools, as the firmware does."""
+        reply = self.tools.answer(request)
+        if not isinstance(reply, str):
+            return
+        message = b'{"type":"mcp","payload":%s}' % reply.encode()
+        self.transport.write(websocket.frame(websocket.TEXT, message))
+        if request["method"] == "tools/list" and '"nextCursor"' not in reply:
+            self.listed.set_result(None)
 
     def on_sound(self, now: float) -> None:
         """A frame of sound came."""

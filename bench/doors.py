@@ -62,6 +62,7 @@ async def stay(job: Job) -> Report:
         # A few at a time: the queue of the listening socket is not what is measured.
         some = min(20, job.devices - len(devices))
         devices += await asyncio.gather(*(_connect(job.port) for _ in range(some)))
+    await asyncio.gather(*(device.listed for device in devices))
     seconds = time.monotonic() - began
     await agree()
     for device in devices:

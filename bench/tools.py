@@ -17,6 +17,7 @@ from bench import websocket
 from bench.devices import Device
 from bench.doors import PATH
 from bench.load import agree, run
+from xiaozhi.device.mcp import Server, Tool, common_tools
 
 CALLS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "local": ("calculate", {"expression": "6*7"}),
@@ -31,25 +32,6 @@ TALK: Final = "What will the weather be like in the old town by the sea?"
 _PATIENCE: Final = 20.0
 _PAUSE: Final = 0.02
 """Seconds between two turns."""
-
-_TOOLS: Final = [
-    {
-        "name": "self.bench.echo",
-        "description": "Answer at once.",
-        "inputSchema": {"type": "object", "properties": {}},
-    },
-    {
-        "name": "self.audio_speaker.set_volume",
-        "description": "Set the volume.",
-        "inputSchema": {"type": "object", "properties": {"volume": {"type": "integer"}}},
-    },
-]
-_ABOUT: Final = {
-    "protocolVersion": "2024-11-05",
-    "capabilities": {"tools": {}},
-    "serverInfo": {"name": "bench", "version": "1"},
-}
-_DONE: Final = {"content": [{"type": "text", "text": "true"}], "isError": False}
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -96,11 +78,11 @@ def typing(text: str) -> bytes:
 class Asker(Device):
     """Types, and tells when it was answered; its tools answer at once."""
 
+    tools = Server([*common_tools(), Tool("self.bench.echo", "Answer at once.", lambda _: True)])
+
     def __init__(self, path: str = PATH, hello: bool = True) -> None:
         """Connect to the server, or (without `hello`) to the floor."""
         super().__init__(path, hello)
-        self.listed = asyncio.get_running_loop().create_future()
-        """Done when the server knows the tools."""
         self._floor = not hello
         self._asked = self._started = 0.0
         self._sounded: asyncio.Future[Timing] | None = None
@@ -130,25 +112,6 @@ class Asker(Device):
         """Note the first frame."""
         if self._sounded is not None and not self._sounded.done():
             self._sounded.set_result(Timing(self._started - self._asked, now - self._asked))
-
-    def _take(self, payload: bytes, now: float) -> None:
-        told = json.loads(payload)
-        if told["type"] == "mcp":
-            self._answer(told["payload"])
-        else:
-            super()._take(payload, now)
-
-    def _answer(self, request: Any) -> None:
-        """Answer a request for tools, as the firmware does."""
-        if "id" not in request:
-            return
-        results: dict[str, Any] = {"initialize": _ABOUT, "tools/list": {"tools": _TOOLS}}
-        reply = {"jsonrpc": "2.0", "id": request["id"]}
-        reply["result"] = results.get(request["method"], _DONE)
-        message = json.dumps({"type": "mcp", "payload": reply}).encode()
-        self.transport.write(websocket.frame(websocket.TEXT, message))
-        if request["method"] == "tools/list":
-            self.listed.set_result(None)
 
 
 async def connect(port: int) -> Asker:

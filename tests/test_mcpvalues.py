@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from typing import Any
+from weakref import ref
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -93,6 +94,20 @@ class Descriptions(SynchronousTestCase):
         ):
             one = described(told | {"annotations": {"audience": audience}})
             self.assertIs(one is not None and one.user_only, user_only)
+
+    def test_shared(self) -> None:
+        """One description serves all devices that give it, and goes with the last of them."""
+        told = {"name": "self.shared", "inputSchema": SCHEMA}
+        one, same, other = (
+            described(json.loads(json.dumps(told | more)))
+            for more in ({}, {}, {"description": "x"})
+        )
+        assert one is not None
+        self.assertIs(one, same)
+        self.assertIsNot(one, other)
+        gone = ref(one)
+        del one, same
+        self.assertIsNone(gone())
 
     def test_gaps(self) -> None:
         """What is missing is empty; a schema that is none is one without arguments."""

@@ -6,7 +6,6 @@ takes another call. Hence the queue, `busy`, and patience.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -73,8 +72,10 @@ class DeviceTools:
         self._vision = vision
         self._timers = Timers(clock, link)
         self._calls: Calls[_Asked] = Calls(1)
-        self._waiting: deque[_Asked] = deque()
-        self._tools: dict[str, Tool] = {}
+        self._waiting: list[_Asked] = []
+        self._described: dict[str, Described] = {}
+        self._tools: tuple[Tool, ...] | None = None
+        """Made when somebody asks for them: most devices that are connected say nothing."""
         self._learning: Deferred[None] | None = None
         self._freed: list[Deferred[None]] = []
         """Who waits until the device can speak again."""
@@ -112,7 +113,8 @@ class DeviceTools:
     def close(self) -> None:
         """Fail whatever is under way: the connection is gone. Idempotent."""
         self._closed = True
-        self._tools.clear()
+        self._described.clear()
+        self._tools = None
         self._timers.stop()
         if self._learning is not None:
             self._learning.cancel()
@@ -126,7 +128,9 @@ class DeviceTools:
 
     def tools(self, device: str = "") -> Sequence[Tool]:
         """Tell what the device can do, in its own order; those for operators are among them."""
-        return tuple(self._tools.values())
+        if self._tools is None:
+            self._tools = tuple(self._made(one) for one in self._described.values())
+        return self._tools
 
     @property
     def busy(self) -> bool:
@@ -173,7 +177,7 @@ class DeviceTools:
                 if last:
                     self.log.info("the device's tools are not known: {why}", why=error.why)
             else:
-                self.log.info("the device has {count} tools", count=len(self._tools))
+                self.log.info("the device has {count} tools", count=len(self._described))
                 return
 
     def _introduction(self) -> dict[str, Any]:
@@ -197,13 +201,13 @@ class DeviceTools:
                 raise ServiceError("tool", "its list of tools is none")
             for told in page["tools"]:
                 one = described(told)
-                if one is None or one.name in self._tools:
+                if one is None or one.name in self._described:
                     continue
                 size += one.size
-                if size > BYTES or len(self._tools) >= TOOLS:
+                if size > BYTES or len(self._described) >= TOOLS:
                     self.log.info("the device has too many tools: the rest is left out")
                     return
-                self._tools[one.name] = self._made(one)
+                self._described[one.name], self._tools = one, None
             cursor = page.get("nextCursor")
             if not isinstance(cursor, str) or cursor in cursors:
                 return
@@ -247,7 +251,7 @@ class DeviceTools:
     def _next(self) -> None:
         """Send the next request, if none is under way."""
         while self._waiting and not len(self._calls):
-            asked = self._waiting.popleft()
+            asked = self._waiting.pop(0)
             if asked.answer.called:
                 continue  # nobody waits for it any more
             deadline = self._timers.now + asked.seconds

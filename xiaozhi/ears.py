@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 from xiaozhi.audio import SAMPLE_BYTES, Decoder
@@ -24,7 +23,8 @@ class Preroll:
     def __init__(self, seconds: float = 2.0) -> None:
         """Keep `seconds` of sound, and none that came longer ago than that."""
         self._seconds = seconds
-        self._pieces: deque[tuple[float, bytes]] = deque()
+        # A list, as elsewhere in a session: an empty deque has 760 bytes, for each idle device.
+        self._pieces: list[tuple[float, bytes]] = []
         self._bytes = 0
 
     def keep(self, pcm: bytes, now: float) -> None:
@@ -32,7 +32,7 @@ class Preroll:
         self._pieces.append((now, pcm))
         self._bytes += len(pcm)
         while self._bytes > self._seconds * BYTES_PER_SECOND:
-            self._bytes -= len(self._pieces.popleft()[1])
+            self._bytes -= len(self._pieces.pop(0)[1])
 
     def pieces(self, now: float) -> list[bytes]:
         """Give what was kept, oldest first; sound of an earlier talk is not part of it."""
@@ -57,7 +57,7 @@ class Ears:
         self._limits = limits
         self._endpointer = Endpointer(limits)
         self._preroll = Preroll()
-        self._unseen: deque[bytes] = deque()
+        self._unseen: list[bytes] = []
         """Sound that was not looked at for voice yet."""
         self._recording: Recording | None = None
         """The utterance under way, or the last one until it was answered."""
@@ -102,7 +102,7 @@ class Ears:
         """Look for voice in the next of what came, and yield what it shows."""
         seen = 0.0
         while self._unseen and seen < _AT_ONCE:
-            pcm = self._unseen.popleft()
+            pcm = self._unseen.pop(0)
             seen += len(pcm) / BYTES_PER_SECOND
             yield from self._detect(pcm, now)
 

@@ -7,8 +7,6 @@ sound comes any more, an utterance must end all the same.
 
 from __future__ import annotations
 
-from collections import deque
-
 import attrs
 
 
@@ -70,7 +68,7 @@ class Endpointer:
     def __init__(self, limits: Limits) -> None:
         """Start armed, endpointing by voice."""
         self._limits = limits
-        self._recent: deque[tuple[float, bool]] = deque()
+        self._recent: list[tuple[float, bool]] = []
         self.arm(0.0)
 
     def arm(self, now: float, by_device: bool = False) -> None:
@@ -97,7 +95,7 @@ class Endpointer:
         self._sound_at = now
         self._recent.append((length, probability >= self._limits.threshold))
         while sum(piece for piece, _ in self._recent) > self._limits.window + 1e-6:
-            self._recent.popleft()
+            del self._recent[0]
         if self._recent[-1][1]:
             self.voiced += length
         if not self.speaking:

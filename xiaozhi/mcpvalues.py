@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import attrs
 import msgspec
@@ -36,6 +37,10 @@ class Described:
     """Bytes it takes of what a model is told."""
 
 
+_SHARED: Final[WeakValueDictionary[bytes, Described]] = WeakValueDictionary()
+"""Descriptions in use: thousands of devices with one firmware hold one list of tools."""
+
+
 def described(told: object) -> Described | None:
     """Read one tool of a list; None if it makes no sense, or is without measure."""
     match told:
@@ -53,7 +58,9 @@ def described(told: object) -> Described | None:
     description = description[:_DESCRIPTION] if isinstance(description, str) else ""
     notes = more.get("annotations")
     user_only = isinstance(notes, dict) and notes.get("audience") == ["user"]
-    return Described(name, description, schema, user_only, size + len(name) + len(description))
+    size += len(name) + len(description)
+    one = Described(name, description, schema, user_only, size)
+    return _SHARED.setdefault(msgspec.json.encode((name, description, schema, user_only)), one)
 
 
 def outcome(result: object) -> Outcome:

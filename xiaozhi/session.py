@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any
 
@@ -86,7 +85,7 @@ class Session:
         self._turn = t.Turn(manners)
         self._staff = staff
         self._talk = talk
-        self._events: deque[e.Event] | None = deque()
+        self._events: list[e.Event] | None = []
         """What happened and is not dealt with; None once the session is closed."""
         self._work: Deferred[None] | None = None
         """The recognition or the answer under way."""
@@ -156,7 +155,7 @@ class Session:
                     for command in self._turn.receive(self._events[0]):
                         self._perform(command)
                     if self._events:
-                        self._events.popleft()
+                        del self._events[0]
                         self._tally.moved(self._turn.state)
         except BaseException:
             if self._events is not None:
