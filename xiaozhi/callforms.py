@@ -65,6 +65,8 @@ _FENCE: Final = re.compile(r"\s*(?:`{3}\w*\s*)?")
 _CALLED: Final = re.compile(
     rf"""\b(?:{"|".join(NAMES)})["'“”‘’]?\s*[:：=]\s*["'“”‘’]?(?P<name>[\w.:-]+)"""
 )
+_NEAR: Final = 2000
+"""Characters of what cannot be read within which a name is looked for."""
 _GIVEN: Final = re.compile(rf"""\b(?:{"|".join(ARGUMENTS)})["'“”‘’]?\s*[:：=]\s*""")
 
 
@@ -123,7 +125,7 @@ def element(
 def broken(text: str, names: Collection[str]) -> list[Call]:
     """Find the call of a tool that is known, in a text that cannot be read."""
     for pattern in (_CALLED, _NAMED, _APPLIED):
-        for called in pattern.finditer(text):
+        for called in pattern.finditer(text, 0, _NEAR):
             if name := on_offer(called["name"], names):
                 given = _GIVEN.search(text) if pattern is _CALLED else None
                 return [Call("", name, text[(given or called).end() :].strip())]
