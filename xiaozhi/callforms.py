@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from xiaozhi.laxjson import Unreadable, past, read, read_at
@@ -69,6 +70,8 @@ _FENCE: Final = re.compile(r"\s*(?:`{3}\w*\s*)?")
 _CALLED: Final = re.compile(
     rf"""\b(?:{"|".join(NAMES)})["'“”‘’]?\s*[:：=]\s*["'“”‘’]?(?P<name>[\w.:-]+)"""
 )
+_MOST: Final = 100
+"""Elements that are read, which is more than anybody calls at once."""
 _NEAR: Final = 2000
 """Characters of what cannot be read within which a name is looked for."""
 _GIVEN: Final = re.compile(rf"""\b(?:{"|".join(ARGUMENTS)})["'“”‘’]?\s*[:：=]\s*""")
@@ -92,7 +95,7 @@ def calls_in(text: str, names: Collection[str], whole: bool = True) -> list[Call
     What cannot be read is a call still if its name is known: with arguments that are text. In
     what is not `whole`, only those are found of which nothing can be missing.
     """
-    if calls := list(_elements(text, names)):
+    if calls := list(islice(_elements(text, names), _MOST)):
         return calls if whole or text.rstrip().endswith((">", "}")) else []
     alone = _ALONE.fullmatch(text) if whole else None
     if alone and (name := on_offer(alone["name"], names)):

@@ -22,11 +22,13 @@ from xiaozhi.reasoning import (
     BRACKET,
     ENDS,
     HARMONY,
+    HIDDEN,
     MESSAGE_END,
     MUSING,
     OBSERVATION,
     REACT,
     REASON,
+    RECIPIENT,
     STRIPPED,
     THOUGHT_ENDS,
     THOUGHTS,
@@ -192,31 +194,36 @@ class Found:
     @property
     def closes(self) -> bool:
         """Whether it is the end of an element."""
+        if self.kind not in (TAG, LIST, BRACKET):
+            return False
         closing = self.match["close"] or self.match["name"].lstrip("|｜").startswith("/")
         return bool(closing) or stem(self.name) in (*_CLOSERS, *ENDS, *ANSWERS)
 
     @property
-    def hidden(self) -> bool:
-        """Whether a message of gpt-oss is not for the ear: thought, or made up for a tool."""
-        header = self.match["header"]
-        return "analysis" in header or (
-            self.name == "start" and not header.lstrip().startswith("assistant")
-        )
+    def thought(self) -> bool:
+        """Whether it begins what is not for the ear, or ends it."""
+        if self.kind is HARMONY:
+            header = self.match["header"]
+            made_up = self.name == "start" and not header.lstrip().startswith("assistant")
+            return made_up or (self.heads and "analysis" in header)
+        if self.kind is TAG:
+            return stem(self.name) in (*THOUGHTS, *ENDS)
+        return self.kind in HIDDEN or (self.kind is LIST and self.name == "THINK")
 
     @property
-    def thought(self) -> bool:
-        """Whether it begins a thought, or ends one."""
-        named = self.kind is TAG and stem(self.name) in (*THOUGHTS, *ENDS)
-        return named or self.kind is BRACKET or (self.kind is LIST and self.name == "THINK")
+    def heads(self) -> bool:
+        """Whether it stands before what is for the ear, if that is no thought."""
+        to = self.kind is HARMONY and RECIPIENT.search(self.match["header"])
+        return self.kind is ANSWER or (self.kind is HARMONY and not to)
 
     @property
     def closer(self) -> re.Pattern[str]:
         """What its end is."""
-        if self.kind is HARMONY:
-            return MESSAGE_END
-        if self.kind in (LIST, BRACKET):
-            return THOUGHT_ENDS if self.thought else _LIST_END
-        return _closer(self.name)
+        if self.kind is TAG:
+            return _closer(self.name)
+        if self.kind is LIST and self.name != "THINK":
+            return _LIST_END
+        return MESSAGE_END if self.kind is HARMONY else HIDDEN.get(self.kind, THOUGHT_ENDS)
 
     @property
     def single(self) -> bool:

@@ -29,7 +29,7 @@ from xiaozhi.callmarks import (
     stem,
 )
 from xiaozhi.laxjson import Unreadable, read
-from xiaozhi.reasoning import BRACKET, HARMONY, HEADS, REACT, RECIPIENT
+from xiaozhi.reasoning import ACTION, BRACKET, HARMONY, HEADS, REACT, RECIPIENT
 from xiaozhi.tooling import Call
 
 _OWN: Final = re.compile(r"=\s?[\"']?(?P<name>[\w.:-]+)")
@@ -98,6 +98,11 @@ class Offer:
         except Unreadable:
             return broken(text, self.names) if whole else []
 
+    def acts(self, text: str) -> bool:
+        """Say whether what is behind a thought makes certain that it is one of ReAct."""
+        action = ACTION.match(text)
+        return text.startswith("Final") or bool(action and action["name"] in self.names)
+
     def acted(self, name: str, given: str) -> list[Call]:
         """Make the call of an action of ReAct, whose input is no object."""
         nothing = given.strip("\"'.").lower() in ("", "none", "null", "n/a", "nothing", "无")
@@ -116,7 +121,8 @@ class Offer:
 
         Then the marker was only spoken of. As long as it is not `over`, the call may be to come.
         """
-        if found.kind is HARMONY or own(found) or set(found.match["name"]) & set("|｜"):
+        told = found.kind is HARMONY or own(found) or found.name == "tool_response"
+        if told or set(found.match["name"]) & set("|｜"):
             return False
         if not over:
             return bool(_NO_SIGN.match(inside))
@@ -124,7 +130,7 @@ class Offer:
             return not inside.rstrip().endswith(">")
         word = _WORD.match(inside)
         known = word is not None and on_offer(word["name"], self.names)
-        return not known and not _PIECE.match(inside) and found.name != "tool_response"
+        return not known and not _PIECE.match(inside)
 
     def meant(self, found: Found, text: str) -> bool:
         """Say whether what is unfinished at the end of the answer was to be a call."""

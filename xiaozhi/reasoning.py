@@ -47,15 +47,16 @@ RECIPIENT: Final = re.compile(r"\bto=(?P<name>(?!assistant\b|all\b)[\w.-]+)")
 STRIPPED: Final = re.compile(r"(?P<name>)" + growing(*"analysis", r"(?P<done>(?=[A-Z]))"))
 """How an answer of gpt-oss begins without its special tokens. No prose has words so glued."""
 STRIPPED_END: Final = re.compile(
-    r"assistantfinal\s{0,5}|(?:assistant)?commentary\s{0,5}(?=to=functions\.)"
+    r"assistantfinal|(?:assistant)?commentary\s{0,5}(?=to=functions\.)"
 )
 
 BRACKET: Final = re.compile(growing(r"◁(?P<close>/)?", *"thin", r"(?P<name>k)", r"(?P<done>▷)"))
 """A marker of Kimi."""
 THOUGHT_ENDS: Final = re.compile(r"\[/THINK\]|◁/think▷")
 
+ACTION: Final = re.compile(r"Action[:：]\s{0,5}(?P<name>[\w.-]{1,80})\s")
 _ENDED: Final = r"Action[:：][^\n]{1,90}\n\s{0,5}Action[ _]I|Final Answer[:：]|[<{\[`]"
-LONG_REASON: Final = 800
+LONG_REASON: Final = 600
 """Characters after which a label is not taken for that of a thought."""
 REASON: Final = re.compile(
     r"(?P<name>)"
@@ -89,3 +90,10 @@ REACT: Final = re.compile(
 )
 ASIDE_END: Final = re.compile(r"(?=\n\s{0,5}(?:Action|Observation|Thought|Final Answer)[:：])")
 """Where a thought of ReAct, or an observation, which the model made up, is over."""
+HIDDEN: Final = {
+    BRACKET: THOUGHT_ENDS,
+    MUSING: ASIDE_END,
+    OBSERVATION: ASIDE_END,
+    STRIPPED: STRIPPED_END,
+}
+"""What begins that is not for the ear, and what ends it."""

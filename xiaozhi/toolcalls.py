@@ -33,17 +33,12 @@ from xiaozhi.laxjson import Extent, Unreadable
 from xiaozhi.offer import Offer, own
 from xiaozhi.reasoning import (
     ANSWER,
-    ASIDE_END,
-    HARMONY,
     LONG_REASON,
-    MESSAGE_END,
     MUSING,
     OBSERVATION,
     REACT,
     REASON,
-    RECIPIENT,
     STRIPPED,
-    STRIPPED_END,
 )
 from xiaozhi.tooling import Call
 from xiaozhi.undecided import MARGIN, Undecided
@@ -64,6 +59,7 @@ _INSIDE: Final = re.compile(
 _LINE: Final = re.compile(r"[ \t;,`]*+(?:(?P<end>\n)|.)")
 """What is behind something on its line."""
 _REST: Final = re.compile(r"[^\n]*(?=\n)")
+_SIGN: Final = re.compile(r"[<{\[`◁]|functions\.")
 _BEHIND: Final = re.compile(r"(?P<braces>\}{0,3})\s{0,40}(?P<ticks>`{0,3})")
 
 
@@ -80,7 +76,7 @@ class Sieve:
         self._deaf = 0
         """Until this character of the answer a value that has no marker is no call."""
         self._acted = False
-        """Whether there was an action of ReAct, so that its other labels are none but labels."""
+        """Whether it is certain that the answer is in the way of ReAct, with its labels."""
         self._doubted = False
         """Whether what was labelled as a thought was none."""
         self._ticks = ""
@@ -140,20 +136,15 @@ class Sieve:
     def _take(self, found: Found) -> Generator[None, None, None]:
         """Read what is found, each in its way."""
         kept = self._kept
-        if found.kind in SAID_BEFORE:
-            label = kept.text[1 : found.match.end()]
+        if found.kind is REASON and self._offer.acts(kept.text[found.match.end() :]):
             kept.drop(found.match.end(), "\n")
-            kept.label = label
-        elif found.kind is ANSWER:
-            kept.drop(found.match.end(), "\n")
-        elif found.kind in (MUSING, OBSERVATION, STRIPPED):
-            yield from kept.skip(STRIPPED_END if found.kind is STRIPPED else ASIDE_END)
-        elif found.kind is HARMONY and not RECIPIENT.search(found.match["header"]):
-            kept.drop(found.match.end(), "\n")
-            if found.hidden:
-                yield from kept.skip(MESSAGE_END)
-        elif found.kind in MARKED and found.thought:
+            self._acted = True
+        elif found.kind in SAID_BEFORE:
+            self._keep(found)
+        elif found.thought:
             yield from self._think(found)
+        elif found.heads:
+            kept.drop(found.match.end(), "\n")
         elif found.kind in (TAG, LIST) and (found.closes or found.single):
             kept.found(self._offer.inside(found, "") if found.single else [])
             kept.drop(found.match.end())
@@ -163,6 +154,16 @@ class Sieve:
             yield from self._line(found)
         else:
             yield from self._bare(found)
+
+    def _keep(self, found: Found) -> None:
+        """Keep a label until it is known what is behind it. With other signs in it, it is read."""
+        label = self._kept.text[1 : found.match.end()]
+        if found.kind is REASON and _SIGN.search(label):
+            self._doubted = True
+            self._kept.say(2)
+            return
+        self._kept.drop(found.match.end(), "\n")
+        self._kept.label = label
 
     def _beginning(self) -> Found | None:
         """Find what begins at the head of the text, or may begin there (not yet `done`)."""
@@ -197,7 +198,7 @@ class Sieve:
             return False
         if found.kind is STRIPPED and self._kept.passed:
             return False
-        if found.kind is ANSWER and not (self._acted or self._kept.label):
+        if found.kind is ANSWER and not self._acted:
             return not self._kept.passed
         loose = found.kind in ALONE and len(found.fence) < 3
         return not loose or self._kept.text[0] == "\n"
@@ -248,11 +249,14 @@ class Sieve:
             kept.say(2)
             return
         body, inside = Body(found), found.match.end()
-        while not (end := body.find(kept.text[:LONGEST])):
-            over = kept.ended or len(kept.text) >= LONGEST
+        while True:
+            end = body.find(kept.text[:LONGEST])
+            over = not end and (kept.ended or len(kept.text) >= LONGEST)
             if not body.lost and self._offer.prose(found, kept.text[inside:LONGEST], over):
                 kept.drop(inside)
                 return
+            if end:
+                break
             if len(kept.text) >= LONGEST:
                 kept.drop(LONGEST - MARGIN)
                 body.forget()
