@@ -78,9 +78,11 @@ REACT: Final[dict[str, tuple[str, list[Call]]]] = {
 PROSE: Final = (
     "Thought: it is five.\nAnd so on.",
     "Thought: it is",
+    "Thought: it is [x].\n[see](http://x)\nThought: well.\n[see](http://x)",
     "Well.\nThought: it is.\nThought: it was.\nAction: none.\nAction Input: {}",
     f"An {ACT[:20]}",
     "Actions: get_time",
+    "Press <End>, or <return>.",
     "So be it.\nFinal Answer: 42",
     "Observation: it rains.\nThought: " + "so it is.\n" * 200,
 )

@@ -29,7 +29,7 @@ from xiaozhi.callmarks import (
     stem,
 )
 from xiaozhi.laxjson import Unreadable, read
-from xiaozhi.reasoning import ACTION, BRACKET, HARMONY, HEADS, REACT, RECIPIENT
+from xiaozhi.reasoning import ACTION, ANSWERS, BRACKET, HARMONY, HEADS, REACT, RECIPIENT
 from xiaozhi.tooling import Call
 
 _OWN: Final = re.compile(r"=\s?[\"']?(?P<name>[\w.:-]+)")
@@ -74,7 +74,8 @@ class Offer:
             return True
         choices = self._choices.get(found.kind, self.names)
         if more:
-            return found.name in choices
+            barred = found.kind is not TAG or found.name not in ANSWERS
+            return found.name in choices and (barred or "|" in found.match["name"])
         return any(choice.startswith(found.name) for choice in choices)
 
     def inside(self, found: Found, text: str, whole: bool = True) -> list[Call]:

@@ -1,4 +1,4 @@
-"""Take the calls of tools out of what a model says, where it writes them as text.
+"""Take calls of tools, and thoughts, out of what a model says, where it writes them as text.
 
 Models have many ways to write a call, and write them anywhere: before, after and within what
 they say, in a code fence, with or without the markers they were taught. None of it is for the
