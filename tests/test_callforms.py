@@ -74,6 +74,11 @@ BODIES: Final[dict[str, list[Call]]] = {
     ],
     '<function="get_time">{"city": "x"}</function>': [Call("", "get_time", '{"city": "x"}')],
     '<invoke name="get_time"><parameter name="city">x</parameter></invoke>': [CALL],
+    "\nget_time\n": [Call("", "get_time", {})],
+    "<get_time></get_time>": [Call("", "get_time", {})],
+    "<get_time/><get_time><city>x</city></get_time>": [Call("", "get_time", {}), CALL],
+    "get_tide": [],
+    "<get_tide></get_tide>": [],
     "Let me think about it.": [],
     "": [],
 }
@@ -83,6 +88,8 @@ CUT: Final[dict[str, list[Call]]] = {
     '{"name": "get_time", "arguments": {"city": "x': [],
     "<function=get_time><parameter=city>x</parameter>": [CALL],
     "<function=get_time><parameter=city>x": [],
+    "<get_time>": [Call("", "get_time", {})],
+    "get_time": [],
     'get_time(city="x"': [],
 }
 """The same at the end of an answer, without the marker behind it."""

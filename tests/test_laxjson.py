@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xiaozhi.laxjson import DEEPEST, Extent, Unreadable, read
+from xiaozhi.laxjson import DEEPEST, MOST, Extent, Unreadable, read
 
 VALUES: Final = st.recursive(
     st.none()
@@ -31,6 +31,7 @@ MENDED: Final[dict[str, Any]] = {
     "{a: 1, $b-c: True, d: None, e: False}": {"a": 1, "$b-c": True, "d": None, "e": False},
     '{"a": "two\nlines\t"}': {"a": "two\nlines\t"},
     '{"a": {"b": "c"}': {"a": {"b": "c"}},
+    "[" + "1, " * (MOST - 1) + "]": [1] * (MOST - 1),
     '{"a": {"b": ["c"': {"a": {"b": ["c"]}},
     '{"a": true': {"a": True},
     '{"a": -1.5e3, }': {"a": -1500.0},
@@ -59,6 +60,7 @@ DOUBTFUL: Final = {
     '{"a": "\\d"}': "wrong escape",
     '{"a": 1}}': "more behind it: '}'",
     "[" * 99 + "]" * 99: "too deep",
+    "[" + "1, " * MOST + "]": "too many to be mended",
 }
 
 

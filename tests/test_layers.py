@@ -16,7 +16,7 @@ GROUND = (
     "messages wire events turn endpointing sentences speakable moods wakewords pacer dialogue "
     "languages phrases identity errors idling limits tooling answers tokens briefing quantities "
     "grammar sums appointments commands jsonrpc jsontext mcpvalues mistakes laxjson arguments "
-    "callforms callmarks untrusted toolcalls"
+    "undecided reasoning callforms callmarks offer untrusted toolcalls"
 ).split()
 """Pure modules: they import each other, the standard library, msgspec and attrs."""
 PURE = {"msgspec", "attrs", "__future__"}

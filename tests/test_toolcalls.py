@@ -106,14 +106,11 @@ NONE: Final = (
     "Python has functions. It has functions.get_time, too: functions.get_time:x",
     "get_time is a tool; call get_time() with [get_times(1)] or [get_time]",
     "it's {\"tool_calls\": []} and {'id': 5}",
-    '<think>I will say <tool_call>{}</tool_call> {"name": "get_time"}</think>Well.',
-    "<think>I will never",
 )
 """No calls."""
 DROPPED: Final = (
     "<tool_call>well</tool_call>",
     "<tool_call>",
-    "<tool_call>I will call",
     '<tool_call>{"name": "get_time", "arguments": {"city": "Bei',
     "<tool_ca",
     "<｜tool▁calls▁be",
@@ -214,28 +211,10 @@ class SieveTests(SynchronousTestCase):
         (call,) = self.check('好的。调用工具：get_time(city="x")', "好的。")
         self.assertEqual(call.arguments, {"city": "x"})
 
-    def test_react(self) -> None:
-        """An action with its input is a call, and what was thought before it is not said."""
-        act = f"Action: get_time\nAction Input: {GIVEN}"
-        for text in (
-            f"to=functions.get_time {GIVEN}",
-            act,
-            act.replace("on: ", "on："),
-            f"Thought: I need: it.\n{act}",
-        ):
-            for behind in ("", "\nSo."):
-                (call,) = self.check(f"Well.\n{text}{behind}", f"Well.\n{behind}")
-                self.assertEqual((call.name, call.arguments), ("get_time", GIVEN))
-        self.check(f"Thought: hm\n{ONE['Qwen']} So.", " So.")
-        self.check('Action: get_time\nAction Input: {"city": "Bei', "", [])
-        for text in (
-            "Thought: it is five.\nAnd so on.",
-            "Thought: it is",
-            "Action: none.\nAction Input: {}",
-            f"An {act[:20]}",
-            "Actions: get_time",
-        ):
-            self.check(text, text, [])
+    def test_to(self) -> None:
+        """What is left of a call of gpt-oss without its special tokens is one still."""
+        (call,) = self.check(f"Well.\nto=functions.get_time {GIVEN}\nSo.", "Well.\n\nSo.")
+        self.assertEqual((call.name, call.arguments), ("get_time", GIVEN))
 
     def test_several(self) -> None:
         """Several calls are several, with the text between them."""
@@ -285,7 +264,7 @@ class SieveTests(SynchronousTestCase):
         sieve = Sieve(NAMES)
         for piece in ("Well", ", it is", " five.\n", "Further ", "on", " (say)", " 1 < 2", " {1}"):
             self.assertEqual("".join(map(str, sieve.feed(piece))), piece)
-        self.assertEqual(sieve.feed(" <b"), [" <b"])
+        self.assertEqual(sieve.feed(" <x"), [" <x"])
         self.assertEqual(sieve.feed(' {"na'), [" "])
         self.assertEqual("".join(map(str, sieve.feed("ture"))), '{"nature')
 
@@ -307,6 +286,23 @@ class SieveTests(SynchronousTestCase):
         for mention in ("`<tool_call>`", "``[TOOL_CALLS]``", "`<function=x>`"):
             self.check(f"Write {mention} first.", "Write  first.", [])
             self.check(f"Write {mention}", "Write ", [])
+
+    def test_spoken_of(self) -> None:
+        """A marker in a sentence takes no more with it than itself, be there an end or not."""
+        for text, said in {
+            "Use <get_time> <b>bold": "Use  <b>bold",
+            "A <tool_call> marks it. It is old.": "A  marks it. It is old.",
+            "用 <tool_call> 标记，再写参数。": "用  标记，再写参数。",
+            "Write [TOOL_CALLS] first.": "Write  first.",
+            f"A <tool_call> {'is so ' * 2000}": f"A  {'is so ' * 2000}",
+        }.items():
+            self.assertEqual(sift([text]), (said, []))
+            self.assertEqual(sift(text), (said, []))
+        (call,) = self.check(f"A <tool_call> is one.\n{ONE['fenced']} So.", "A  So.")
+        self.assertIn("get_time", call.name)
+        sieve = Sieve(NAMES)
+        said = "".join(map(str, sieve.feed("A <tool_call> " + "is so " * 40)))
+        self.assertIn("is so", said, "it is known long before the end")
 
     def test_other_elements(self) -> None:
         """Elements and types of other languages that are called so take nothing with them."""
@@ -374,11 +370,6 @@ class SieveTests(SynchronousTestCase):
         text = "<time>{}</time> <timer_start>{}</timer_start> <b/>"
         calls = [Call("", "Timer_start", "{}")]
         self.assertEqual(sift(text, ("time", "b", "Timer_start")), ("<time>{}</time>  <b/>", calls))
-
-    def test_after_thoughts(self) -> None:
-        """A call behind a thought is one; the beginning of the thought may be missing."""
-        for thought in ("<think>hm</think>", "hm</think>", "<think/>", "<THINK>hm</Think>"):
-            self.assertEqual(len(self.check(f"{thought}\n{ONE['Qwen']}", f"{thought}\n")), 1)
 
     def test_late_fence(self) -> None:
         """The end of a fence around a call is dropped, however late it comes."""

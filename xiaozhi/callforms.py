@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from xiaozhi.laxjson import Unreadable, past, read, read_at
@@ -48,6 +49,9 @@ _CHILD: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(
     r"""\s(?P<key>[\w.-]+)\s*=\s*(?P<quote>["'])(?P<value>.*?)(?P=quote)"""
 )
+_TOOL: Final = re.compile(
+    r"(?s)\s*<(?P<name>[\w.:-]+)(?P<tag>[^<>]*)(?:(?<=/)>|>(?P<inside>.*?)(?:</(?P=name)\s*>|\Z))"
+)
 _PAIR: Final = re.compile(
     r"(?s)<arg_key>\s*(?P<key>[^<]*?)\s*</arg_key>\s*<arg_value>\n?(?P<value>.*?)\n?(?:</arg_value>|\Z)"
 )
@@ -56,6 +60,7 @@ _NAMED: Final = re.compile(
     r"""(?x)(?<![\w.-]) (?P<id>(?P<name>[A-Za-z_][\w.-]{0,80})(?::\d{1,4})?)
     (?:\s|<[^<>]{0,60}>(?:json)?|\[CALL_ID\]\w{0,40}|\[ARGS\]|`{3}\w{0,10})* (?={)"""
 )
+_ALONE: Final = re.compile(r"\s*`{0,3}(?P<name>[\w.:-]{1,90})`{0,3}\s*")
 _VALUE: Final = re.compile(r"\{|\[\s*[{\[]")
 _APPLIED: Final = re.compile(r"\s*\[?\s*(?:print\()?(?P<name>[A-Za-z_][\w.]*)\s*\(\s*")
 _KEYWORD: Final = re.compile(r"(?P<key>[A-Za-z_]\w*)\s*=\s*")
@@ -65,6 +70,10 @@ _FENCE: Final = re.compile(r"\s*(?:`{3}\w*\s*)?")
 _CALLED: Final = re.compile(
     rf"""\b(?:{"|".join(NAMES)})["'“”‘’]?\s*[:：=]\s*["'“”‘’]?(?P<name>[\w.:-]+)"""
 )
+_MOST: Final = 100
+"""Elements that are read, which is more than anybody calls at once."""
+_NEAR: Final = 2000
+"""Characters of what cannot be read within which a name is looked for."""
 _GIVEN: Final = re.compile(rf"""\b(?:{"|".join(ARGUMENTS)})["'“”‘’]?\s*[:：=]\s*""")
 
 
@@ -86,8 +95,11 @@ def calls_in(text: str, names: Collection[str], whole: bool = True) -> list[Call
     What cannot be read is a call still if its name is known: with arguments that are text. In
     what is not `whole`, only those are found of which nothing can be missing.
     """
-    if calls := list(_elements(text, names)):
+    if calls := list(islice(_elements(text, names), _MOST)):
         return calls if whole or text.rstrip().endswith((">", "}")) else []
+    alone = _ALONE.fullmatch(text) if whole else None
+    if alone and (name := on_offer(alone["name"], names)):
+        return [Call("", name, {})]
     text = text[past(_FENCE, text, 0) :]
     find = _values if _VALUE.match(text) else _python if _APPLIED.match(text) else _after_names
     try:
@@ -123,7 +135,7 @@ def element(
 def broken(text: str, names: Collection[str]) -> list[Call]:
     """Find the call of a tool that is known, in a text that cannot be read."""
     for pattern in (_CALLED, _NAMED, _APPLIED):
-        for called in pattern.finditer(text):
+        for called in pattern.finditer(text, 0, _NEAR):
             if name := on_offer(called["name"], names):
                 given = _GIVEN.search(text) if pattern is _CALLED else None
                 return [Call("", name, text[(given or called).end() :].strip())]
@@ -169,15 +181,19 @@ def _single(value: Mapping[str, Any], names: Collection[str], marked: bool) -> l
 
 
 def _elements(text: str, names: Collection[str]) -> Iterator[Call]:
-    """Read `<function=name>` and `<invoke name="name">` with their parameters, or JSON."""
-    for element in _ELEMENT.finditer(text):
-        inside = element["inside"]
+    """Read `<function=name>`, `<invoke name="name">` or `<name>` with parameters, or JSON."""
+    for called in _ELEMENT.finditer(text):
+        inside = called["inside"]
         arguments = {match["key"]: match["value"] for match in _PARAMETER.finditer(inside)}
-        name = on_offer(element["name"], names) or element["name"]
+        name = on_offer(called["name"], names) or called["name"]
         yield Call("", name, arguments or inside.strip())
     if head := _HEAD.match(text):
         pairs = {match["key"]: match["value"] for match in _PAIR.finditer(text)}
         yield Call("", on_offer(head["name"], names) or head["name"], pairs)
+    at = 0
+    while (tool := _TOOL.match(text, at)) and (name := on_offer(tool["name"], names)):
+        yield from element(name, tool["tag"], tool["inside"] or "", names)
+        at = tool.end()
 
 
 def _values(text: str, names: Collection[str]) -> Iterator[Call]:
@@ -194,7 +210,11 @@ def _after_names(text: str, names: Collection[str]) -> Iterator[Call]:
     at = 0
     while named := _NAMED.search(text, at):
         arguments, at = read_at(text, named.end())
-        name = on_offer(named["name"], names) or named["name"]
+        name = on_offer(named["name"], names)
+        if not name and (calls := shaped(arguments, names, marked=False)):
+            yield from calls  # what stood there was the end of a sentence
+            continue
+        name = name or named["name"]
         yield Call(named["id"] if ":" in named["id"] else "", name, arguments)
 
 

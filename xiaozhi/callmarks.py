@@ -16,9 +16,25 @@ import attrs
 
 from xiaozhi.callforms import ARGUMENTS, BESIDE, NAMES, WRAPPERS
 from xiaozhi.laxjson import Extent, Unreadable, past
+from xiaozhi.reasoning import (
+    ANSWER,
+    ANSWERS,
+    BRACKET,
+    ENDS,
+    HARMONY,
+    HIDDEN,
+    MESSAGE_END,
+    MUSING,
+    OBSERVATION,
+    REACT,
+    REASON,
+    RECIPIENT,
+    STRIPPED,
+    THOUGHT_ENDS,
+    THOUGHTS,
+)
+from xiaozhi.undecided import MARGIN, growing
 
-MARGIN: Final = 100
-"""Characters within which the end of an element is found, however it is cut."""
 _NAMES: Final = tuple(
     "tool_call tool_calls toolcall toolcalls function_call function_calls tool_code tool_response"
     " function invoke python_tag action_start plugin tool_calls_begin tool_call_begin"
@@ -30,12 +46,12 @@ _CLOSERS: Final = tuple(
 )
 WORDS: Final = ("function", "invoke", "plugin")
 """Names that elements and types of other languages have as well."""
-THOUGHTS: Final = ("think", "thinking", "thought", "reasoning", "reflection")
 _SPACES: Final = ("minimax:", "seed:", "antml:", "dsml|")
 """What some models put before the names of elements."""
 ELEMENTS: Final = (
-    *(space + name for name in _NAMES + _CLOSERS for space in ("", *_SPACES)),
-    *THOUGHTS,
+    *(space + name for name in (*_NAMES, *_CLOSERS, *THOUGHTS) for space in ("", *_SPACES)),
+    *ENDS,
+    *ANSWERS,
 )
 LABELS: Final = tuple(
     "tool_call tool_calls function_call function_calls call_tool call_function calling_tool"
@@ -54,31 +70,26 @@ HTML: Final = (
 PRINTED: Final = "print("
 API: Final = "default_api."
 """What Gemma writes around a call, and before its name."""
-LISTS: Final = ("TOOL_CALLS", "TOOL_CALL", "tool_calls", "tool_call")
+LISTS: Final = ("TOOL_CALLS", "TOOL_CALL", "tool_calls", "tool_call", "THINK")
 KEYS: Final = (*NAMES, *ARGUMENTS, *WRAPPERS, *BESIDE)
 _PLAIN: Final = str.maketrans("｜▁", "|_")
-
-
-def _growing(*parts: str) -> str:
-    """Write the pattern of some parts in a row that matches every beginning of them as well."""
-    return "".join(f"(?:{part}" for part in parts) + ")?" * len(parts)
-
-
 _FENCE: Final = r"(?P<fence>`{3}[ \t]{0,3}[\w+-]{0,20}\s{0,20}|`{1,2})?"
 TAG: Final = re.compile(
     _FENCE
-    + _growing(
+    + growing(
         r"<(?P<close>/)?",
         r"(?P<name>[A-Za-z|｜][\w|｜:▁/.-]{0,60})(?:=[^<>\s]{0,80})?",
         r"(?:\s[^<>]{0,200})?",
         r"(?P<done>>)",
     )
 )
-LIST: Final = re.compile(_FENCE + _growing(r"\[", r"(?P<name>[A-Za-z_]{1,12})", r"(?P<done>\])"))
+LIST: Final = re.compile(
+    _FENCE + growing(r"\[(?P<close>/)?", r"(?P<name>[A-Za-z_]{1,12})", r"(?P<done>\])")
+)
 OBJECT: Final = re.compile(
     _FENCE
     + r"(?:\[\s{0,20})?"
-    + _growing(
+    + growing(
         r"\{\s{0,20}",
         r"[\"'“”‘’]?",
         r"(?P<name>[\w$-]{1,64})",
@@ -87,79 +98,62 @@ OBJECT: Final = re.compile(
     )
 )
 PYTHON: Final = re.compile(
-    _FENCE + _growing(r"\[\s{0,20}", r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()")
+    _FENCE + growing(r"\[\s{0,20}", r"(?P<name>[A-Za-z_][\w.]{0,70})", r"(?P<done>\()")
 )
 KIMI: Final = re.compile(
-    _growing(
+    growing(
         *"functions",
         r"\.",
         r"(?P<name>[\w-]{1,70})",
         r":",
         r"\d{1,4}\s{0,5}",
-        _growing(r"<", r"[|｜]", r"\w{0,40}", r"[|｜]", r">"),
-        r"(?P<done>\{)",
-    )
-)
-HARMONY: Final = re.compile(
-    _growing(
-        *map(re.escape, "<|channel|>commentary"),
-        r"\s{1,5}",
-        *"to=",
-        r"(?P<name>[\w.-]{1,80})\s{0,5}",
-        r"(?:<\|?[a-z]{0,10}\|?>?[a-z]{0,10}\s?){0,2}",
+        growing(r"<", r"[|｜]", r"\w{0,40}", r"[|｜]", r">"),
         r"(?P<done>\{)",
     )
 )
 APPLIED: Final = re.compile(
     _FENCE
     + r"(?:print\()?"
-    + _growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"\s{0,3}", r"(?P<done>(?<!\s)\(|\{)")
+    + growing(r"(?P<name>[A-Za-z_][\w.]{0,70})", r"\s{0,3}", r"(?P<done>(?<!\s)\(|\{)")
 )
 LABEL: Final = re.compile(
     r"\*{0,2}"
-    + _growing(
+    + growing(
         r"(?P<name>[^\W\d][\w ]{0,20})",
         r"\*{0,2}[:：]\*{0,2}\s{0,20}",
         r"(?P<done>(?=[<{\[`A-Za-z_]))",
     )
 )
-REASON: Final = re.compile(
-    r"(?P<name>)"
-    + _growing(*"Thought", r"[:：]", r"[^\n]{0,600}", r"\n\s{0,5}", r"(?P<done>(?=[A<{\[`]))")
-)
-REACT: Final = re.compile(
-    _growing(
-        *"Action",
-        r"[:：]\s{0,5}",
-        r"(?P<name>[\w.-]{1,80})",
-        r"\s{1,5}",
-        *"Action",
-        r"[ _]",
-        *"Input",
-        r"[:：]\s{0,5}",
-        r"(?P<done>\{)",
-    )
-)
 TO: Final = re.compile(
-    _growing(
+    growing(
         *"to=functions",
         r"\.",
         r"(?P<name>[\w-]{1,80})",
         r"\s{1,5}",
-        r"(?:(?:json|code)\s{0,5})?",
+        r"[a-z]{0,10}\s{0,5}",
         r"(?P<done>\{)",
     )
 )
 SAID_BEFORE: Final = (LABEL, REASON)
 """What is said unless a call is behind it."""
-MARKED: Final = (TAG, LIST)
-"""What is a call whatever stands in it."""
+MARKED: Final = (TAG, LIST, HARMONY, BRACKET)
+"""What is a call, or a thought, whatever stands in it."""
+ALONE: Final = (APPLIED, PYTHON, REACT, TO, MUSING, OBSERVATION, ANSWER, STRIPPED)
+"""What may only begin a line: in a sentence it is spoken of."""
 KINDS: Final = {
     "<": (TAG, HARMONY),
     "{": (OBJECT,),
     "[": (LIST, OBJECT, PYTHON),
+    "◁": (BRACKET,),
     "`": (TAG, LIST, OBJECT, PYTHON, APPLIED),
-    "": (LABEL, REASON, REACT, TO, KIMI, APPLIED),
+    "A": (REACT, LABEL, APPLIED),
+    "F": (ANSWER, LABEL, APPLIED),
+    "O": (OBSERVATION, LABEL, APPLIED),
+    "T": (MUSING, REASON, LABEL, APPLIED),
+    "a": (STRIPPED, LABEL, APPLIED),
+    "f": (LABEL, KIMI, APPLIED),
+    "t": (LABEL, TO, APPLIED),
+    "": (LABEL, APPLIED),
 }
 """What may begin, by its first character."""
 _VALUE: Final = re.compile(r"[{(]|\[(?=[^A-Za-z])|<(?=[^|｜])")
@@ -200,8 +194,36 @@ class Found:
     @property
     def closes(self) -> bool:
         """Whether it is the end of an element."""
+        if self.kind not in (TAG, LIST, BRACKET):
+            return False
         closing = self.match["close"] or self.match["name"].lstrip("|｜").startswith("/")
-        return bool(closing) or stem(self.name) in _CLOSERS
+        return bool(closing) or stem(self.name) in (*_CLOSERS, *ENDS, *ANSWERS)
+
+    @property
+    def thought(self) -> bool:
+        """Whether it begins what is not for the ear, or ends it."""
+        if self.kind is HARMONY:
+            header = self.match["header"]
+            made_up = self.name == "start" and not header.lstrip().startswith("assistant")
+            return made_up or (self.heads and "analysis" in header)
+        if self.kind is TAG:
+            return stem(self.name) in (*THOUGHTS, *ENDS)
+        return self.kind in HIDDEN or (self.kind is LIST and self.name == "THINK")
+
+    @property
+    def heads(self) -> bool:
+        """Whether it stands before what is for the ear, if that is no thought."""
+        to = self.kind is HARMONY and RECIPIENT.search(self.match["header"])
+        return self.kind is ANSWER or (self.kind is HARMONY and not to)
+
+    @property
+    def closer(self) -> re.Pattern[str]:
+        """What its end is."""
+        if self.kind is TAG:
+            return _closer(self.name)
+        if self.kind is LIST and self.name != "THINK":
+            return _LIST_END
+        return MESSAGE_END if self.kind is HARMONY else HIDDEN.get(self.kind, THOUGHT_ENDS)
 
     @property
     def single(self) -> bool:
@@ -210,7 +232,7 @@ class Found:
 
     def cut(self, names: Collection[str]) -> bool:
         """Say whether what breaks off here was to be a call."""
-        if self.kind in (APPLIED, LABEL):
+        if self.kind in (APPLIED, LABEL, REASON):
             return False
         if self.kind is PYTHON:
             return self.name in names
@@ -220,13 +242,13 @@ class Found:
 class Body:
     """Finds the end of what a marker began."""
 
-    def __init__(self, start: int, kind: re.Pattern[str], name: str) -> None:
-        """Look from index `start` for the end of an element, or of a list, of some `name`."""
+    def __init__(self, found: Found) -> None:
+        """Look for the end of what was `found`."""
         self.lost = False
         """Whether it was too long, and nothing can be made of it."""
-        self._name = name
-        self._closer = _LIST_END if kind is LIST else _closer(name)
-        self._start = self._looked = self._at = start
+        self._name = found.name
+        self._closer = found.closer
+        self._start = self._looked = self._at = found.match.end()
         self._extent: Extent | None = None
         self._valued = False
         """Whether a value has come, so that something else is no part of it."""
@@ -305,10 +327,12 @@ _LIST_END: Final = re.compile(r"\[/(?i:tool_calls?)\]|</s>")
 def _closer(name: str) -> re.Pattern[str]:
     """Return the pattern of the end of an element, in all the ways models write it."""
     plain = stem(name).removesuffix("_begin").removesuffix("_start").removeprefix("start_")
+    other = plain.replace("begin_of", "end_of").replace("prefix", "suffix")
     plain = re.escape(plain).replace("_", "[_▁]")
     bar, space = "[|｜]", r"(?:[|｜]DSML[|｜]|[a-z]{2,10}:)?"
     return re.compile(
         rf"<{bar}?/{bar}?{space}(?i:{plain})(?:_begin|_start)?{bar}?\s{{0,8}}>|<{bar}{plain}[_▁]end{bar}>"
         rf"|<{bar}(?i:end_{plain}){bar}>"
+        rf"|<{bar}(?i:{other}){bar}>"
         rf"|<{bar}(?:eom_id|eot_id|im_end){bar}>"
     )

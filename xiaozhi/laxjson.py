@@ -17,6 +17,8 @@ import attrs
 
 DEEPEST: Final = 40
 """How far values may be nested."""
+MOST: Final = 150
+"""Values that are read one by one, which takes some microseconds each."""
 
 _BLANK: Final = re.compile(r"\s*")
 _COMMA: Final = re.compile(r"\s*[,，、]\s*")
@@ -63,80 +65,96 @@ def read(text: str) -> object:
     return value
 
 
-def read_at(text: str, at: int, depth: int = 0) -> tuple[Any, int]:
+def read_at(text: str, at: int) -> tuple[Any, int]:
     """Return the value that begins at an index, and the index behind it; raise Unreadable."""
-    if at >= len(text):
-        raise Unreadable("it breaks off")
-    if depth > DEEPEST:
-        raise Unreadable("it is nested too deep")
-    char = text[at]
-    if char in _CLOSES:
-        return _container(text, at, depth)
-    if char in _RUN:
-        return _string(text, at)
-    if number := _NUMBER.match(text, at):
-        if number.end() == len(text) and depth:
-            raise Unreadable("it breaks off in a number")
-        return _number(number), number.end()
-    word = _WORD.match(text, at)
-    if word and word[0] in _WORDS:
-        return _WORDS[word[0]], word.end()
-    raise Unreadable(f"there is no value at character {at + 1}: {text[at : at + 20]!r}")
+    return _Reading(text).value(at, 0)
 
 
-def _container(text: str, at: int, depth: int) -> tuple[Any, int]:
-    """Read an object or a list, whose elements may be followed by one comma too many."""
-    close = _CLOSES[text[at]]
-    items: list[Any] = []
-    at = past(_BLANK, text, at + 1)
-    if at == len(text):
-        raise Unreadable("it breaks off")
-    while not text.startswith(close, at):
-        if close == "}":
-            key, at = _key(text, at)
-            value, at = read_at(text, at, depth + 1)
-            items.append((key, value))
-        else:
-            value, at = read_at(text, at, depth + 1)
-            items.append(value)
-        if comma := _COMMA.match(text, at):
-            at = comma.end()
-            if at == len(text):
-                raise Unreadable("it breaks off behind a comma")
-            continue
-        at = past(_BLANK, text, at)
+@attrs.define
+class _Reading:
+    """Reads a text value by value."""
+
+    text: str
+    values: int = 0
+    """How many it has read, or is about to."""
+
+    def value(self, at: int, depth: int) -> tuple[Any, int]:
+        """Read the value at an index; return it with the index behind it, as the others do."""
+        text = self.text
+        self.values += 1
+        if at >= len(text):
+            raise Unreadable("it breaks off")
+        if depth > DEEPEST:
+            raise Unreadable("it is nested too deep")
+        if self.values > MOST:
+            raise Unreadable(f"it has more than {MOST} values, too many to be mended")
+        char = text[at]
+        if char in _CLOSES:
+            return self._container(at, depth)
+        if char in _RUN:
+            return self._string(at)
+        if number := _NUMBER.match(text, at):
+            if number.end() == len(text) and depth:
+                raise Unreadable("it breaks off in a number")
+            return _number(number), number.end()
+        word = _WORD.match(text, at)
+        if word and word[0] in _WORDS:
+            return _WORDS[word[0]], word.end()
+        raise Unreadable(f"there is no value at character {at + 1}: {text[at : at + 20]!r}")
+
+    def _container(self, at: int, depth: int) -> tuple[Any, int]:
+        """Read an object or a list, whose elements may be followed by one comma too many."""
+        text, close = self.text, _CLOSES[self.text[at]]
+        items: list[Any] = []
+        at = past(_BLANK, text, at + 1)
         if at == len(text):
-            break  # nothing but brackets is missing
-        if text[at] != close:
-            raise Unreadable(f"a comma or {close} is missing at character {at + 1}")
-    return (dict(items) if close == "}" else items), min(at + 1, len(text))
+            raise Unreadable("it breaks off")
+        while not text.startswith(close, at):
+            if close == "}":
+                key, at = self._key(at)
+                value, at = self.value(at, depth + 1)
+                items.append((key, value))
+            else:
+                value, at = self.value(at, depth + 1)
+                items.append(value)
+            if comma := _COMMA.match(text, at):
+                at = comma.end()
+                if at == len(text):
+                    raise Unreadable("it breaks off behind a comma")
+                continue
+            at = past(_BLANK, text, at)
+            if at == len(text):
+                break  # nothing but brackets is missing
+            if text[at] != close:
+                raise Unreadable(f"a comma or {close} is missing at character {at + 1}")
+        return (dict(items) if close == "}" else items), min(at + 1, len(text))
 
+    def _key(self, at: int) -> tuple[str, int]:
+        """Read a key and its colon; return it with the index of its value."""
+        text = self.text
+        if text[at] in _RUN:
+            key, at = self._string(at)
+        elif word := _WORD.match(text, at):
+            key, at = word[0], word.end()
+        else:
+            raise Unreadable(f"there is no key at character {at + 1}: {text[at : at + 20]!r}")
+        at = past(_BLANK, text, at)
+        if not text.startswith((":", "："), at):
+            raise Unreadable(f"there is no colon behind the key {key[:20]!r}")
+        return key, past(_BLANK, text, at + 1)
 
-def _key(text: str, at: int) -> tuple[str, int]:
-    """Read a key and its colon; return it with the index of its value."""
-    if text[at] in _RUN:
-        key, at = _string(text, at)
-    elif word := _WORD.match(text, at):
-        key, at = word[0], word.end()
-    else:
-        raise Unreadable(f"there is no key at character {at + 1}: {text[at : at + 20]!r}")
-    at = past(_BLANK, text, at)
-    if not text.startswith((":", "："), at):
-        raise Unreadable(f"there is no colon behind the key {key[:20]!r}")
-    return key, past(_BLANK, text, at + 1)
-
-
-def _string(text: str, at: int) -> tuple[str, int]:
-    quote = text[at]
-    end = past(_RUN[quote], text, at + 1)
-    if not text.startswith(tuple(_ENDS[quote]), end):
-        raise Unreadable("it breaks off in a string")
-    inside = _QUOTED.sub(_requoted, text[at + 1 : end])
-    try:
-        said = json.loads(f'"{inside}"', strict=False)
-    except ValueError as error:
-        raise Unreadable(f"a string has a wrong escape: {text[at:end][:30]!r}") from error
-    return said.encode("utf-8", "replace").decode(), end + 1
+    def _string(self, at: int) -> tuple[str, int]:
+        text, quote = self.text, self.text[at]
+        end = past(_RUN[quote], text, at + 1)
+        if not text.startswith(tuple(_ENDS[quote]), end):
+            raise Unreadable("it breaks off in a string")
+        said = text[at + 1 : end]
+        if "\\" in said:
+            try:
+                said = json.loads(f'"{_QUOTED.sub(_requoted, said)}"', strict=False)
+            except ValueError as error:
+                raise Unreadable(f"a string has a wrong escape: {text[at:end][:30]!r}") from error
+        return said.encode("utf-8", "replace").decode(), end + 1
 
 
 def _requoted(match: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """Answers with calls in them: sifted alike however they are cut; arguments fit, or are refused.
 
 What must hold: nothing fails; the sieve lets the same text and calls through, however the answer
-was cut; no marker is let through outside of a thought; and what `understood` gives is an object
+was cut; no marker and no thought is let through; and what `understood` gives is an object
 that can be written as JSON.
 """
 
@@ -29,9 +29,20 @@ _PARTS: Final = (
     "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "functions.", "functions.get_time:0",
     "<arg_key>", '<invoke name="get_time">', "<tool_response>", _GIVEN, _PLAIN, _PLAIN[:-1],
     f"[{_PLAIN}]", '{"name": ', '{"tool_calls": [', '"arguments": ', '[get_time(city="x")]',
+    "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "<|channel|>analysis<|message|>", "<|end|>",
+    "<|start|>assistant", "<|channel|>final<|message|>", " to=functions.get_time json", "<|call|>",
+    "Thought: ", "\nAction: get_time\nAction Input: ", "\nObservation: ", "\nFinal Answer: ",
+    "analysisWe", "assistantfinal", "<get_time>", "</get_time>", "<b>", "hm " * 100,
     "🙂", "\ud83d", "\x00", "{'a': 'it\\'s', b: True,}", "[" * 50,
 )  # fmt: skip
-_MARKERS: Final = ("<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "<function=")
+_MARKERS: Final = (
+    "<tool_call>",
+    "</tool_call>",
+    "[TOOL_CALLS]",
+    "<|python_tag|>",
+    "<function=",
+    "<think>",
+)
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -62,7 +73,7 @@ def _sifted(text: str, size: int) -> list[Call]:
         if _sift([text[at : at + length] for at in range(0, len(text), length)]) != whole:
             raise Defect(f"cut to {length}, another thing is sifted: {text!r}")
     said, calls = whole
-    if "<think" not in text and any(marker in said for marker in _MARKERS):
+    if any(marker in said for marker in _MARKERS):
         raise Defect(f"a marker would be spoken: {said!r}")
     return calls
 

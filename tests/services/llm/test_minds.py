@@ -180,7 +180,7 @@ class MindsTests(SynchronousTestCase):
         silent = Scripted("<think>well</think>", " ", "🙂")
         self.assertEqual(self.heard(silent, Scripted("here")), ["here"])
         decided = Scripted("<think>hm</think>", "Yes, ", "so it is.")
-        self.assertEqual("".join(map(str, self.heard(decided))), "<think>hm</think>Yes, so it is.")
+        self.assertEqual("".join(map(str, self.heard(decided))), "Yes, so it is.")
 
     def test_calls(self) -> None:
         """A call is an answer: nobody takes over after it. Each has an id."""
