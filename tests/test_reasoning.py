@@ -64,7 +64,10 @@ REACT: Final[dict[str, tuple[str, list[Call]]]] = {
     ACT.replace("on: ", "on："): ("", [CALL]),
     f"Thought: I need: it.\n\nI must\nask.\n{ACT}": ("", [CALL]),
     f"Well.\nThought: hm\n{ACT}\nObservation: It is\n\n- six.\nThought: I know.\nSo:\n"
-    "Final Answer: It is five.": ("Well.\n\n\n\nIt is five.", [CALL]),
+    "Final Answer: It is six.": ("Well.\n\n", [CALL]),
+    f"{ACT}\nThought: I know.\nSo:\nFinal Answer: It is five.": ("\n\nIt is five.", [CALL]),
+    f"{ONE['Qwen']}<tool_response>6</tool_response>It is six.": ("", [ANY]),
+    "<tool_response>5</tool_response>It is five.": ("It is five.", []),
     f"{ACT}\nObservation: It is six.": ("\n", [CALL]),
     f"{ACT.replace(GIVEN, '')}```json\n{GIVEN}\n```\nObservation: 6": ("\n", [CALL]),
     "Action: get_time\nAction Input: None\nObservation: 6": ("\n", [Call("", "get_time", {})]),

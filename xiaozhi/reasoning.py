@@ -89,11 +89,13 @@ REACT: Final = re.compile(
     )
 )
 ASIDE_END: Final = re.compile(r"(?=\n\s{0,5}(?:Action|Observation|Thought|Final Answer)[:：])")
-"""Where a thought of ReAct, or an observation, which the model made up, is over."""
+"""Where a thought of ReAct is over."""
+NEVER: Final = re.compile(r"(?!)")
+"""Where what follows an observation is over that the model made up: it builds on that."""
 HIDDEN: Final = {
     BRACKET: THOUGHT_ENDS,
     MUSING: ASIDE_END,
-    OBSERVATION: ASIDE_END,
+    OBSERVATION: NEVER,
     STRIPPED: STRIPPED_END,
 }
 """What begins that is not for the ear, and what ends it."""

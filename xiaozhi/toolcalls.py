@@ -35,6 +35,7 @@ from xiaozhi.reasoning import (
     ANSWER,
     LONG_REASON,
     MUSING,
+    NEVER,
     OBSERVATION,
     REACT,
     REASON,
@@ -270,6 +271,8 @@ class Sieve:
             kept.found(self._offer.inside(found, kept.text[start:last], bool(end)))
         kept.drop(behind)
         yield from self._behind(found.fence)
+        if found.name == "tool_response" and kept.things:
+            yield from kept.skip(NEVER)  # it answered its call itself
 
     def _holds(self, found: Found) -> Generator[None, None, bool]:
         """Say whether a marker is one. A name, or a word of XML, too, must have a call in it."""

@@ -35,6 +35,8 @@ class Undecided(Generic[T]):
     """What is said only if no call is behind it."""
     ended: bool = False
     """Whether no more comes."""
+    things: int = 0
+    """How many things were found."""
     _out: list[str | T] = attrs.field(factory=list)
 
     def taken(self) -> list[str | T]:
@@ -59,6 +61,7 @@ class Undecided(Generic[T]):
 
     def found(self, things: list[T]) -> None:
         """Tell of things that stood there."""
+        self.things += len(things)
         self._out.extend(things)
 
     def drop(self, end: int, before: str = " ") -> None:
