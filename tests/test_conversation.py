@@ -335,6 +335,26 @@ class Forgetting(Case):
         table.talk.forget(None)
         self.assertEqual(table.session.said(), [])
 
+    def test_last_said(self) -> None:
+        """What came before the question that is being answered began so long ago."""
+        table = self.table(*[["Hello."]] * 2)
+        self.ask(table, "one")
+        self.assertIsNone(table.talk.last)
+        table.pass_time(60)
+        self.ask(table, "two")
+        assert table.talk.last is not None
+        table.talk.forget(table.talk.last + 0.1)
+        self.assertEqual(table.session.said(), [])
+
+    def test_about(self) -> None:
+        """What is about something goes with its question or answer, and all else stays."""
+        table = self.table(["Nice."], ["Good evening."], ["Your dog Rex."], ["Forgotten."])
+        for text in ("I have a dog", "hello", "who is Rex?", "forget all about my dog"):
+            self.ask(table, text)
+            table.pass_time(5)
+        table.talk.forget(None, "my dog")
+        self.assertEqual([one.text for one in table.session.said()], ["hello", "Good evening."])
+
 
 class Remembering(Case):
     def test_recalled(self) -> None:

@@ -544,13 +544,15 @@ class End(Case):
 
     def test_forgotten(self) -> None:
         """What was to be forgotten meanwhile is not kept, and what was said before is."""
-        for seconds, kept in ((5, ["hello"]), (None, [])):
+        for seconds, about, kept in (
+            (5, "", ["hello"]), (None, "", []), (None, "secrets", ["hello"])
+        ):  # fmt: skip
             peer = self.connect()
             for text in ("hello", "my secret"):
                 peer.send({"type": "listen", "state": "detect", "text": text})
                 self.table.pass_time(9)
             self.factory.presence.forget("aa:02", None)
-            self.factory.presence.forget("aa:01", seconds and seconds + 9)
+            self.factory.presence.forget("aa:01", seconds and seconds + 9, about)
             peer.vanish()
             said = [entry for memory in self.memories for entry in memory.entries]
             self.memories.clear()

@@ -20,6 +20,7 @@ from xiaozhi.phrases import phrase
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.memory import Thinking
 from xiaozhi.services.memory.framing import framed, framed_summary
+from xiaozhi.services.memory.words import mentions
 from xiaozhi.services.store.records import Recollection
 from xiaozhi.settings import Role
 from xiaozhi.toolbox import See, Toolbox
@@ -244,10 +245,19 @@ class Conversation:
         self._role = found or self._role
         return found is not None
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
+    @property
+    def last(self) -> float | None:
+        """How many seconds ago the user said what came before this question; None if nothing."""
+        before = self._dialogue.before()
+        return None if before is None else self._clock.seconds() - before
+
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
         self._recollection = None  # some of it may be gone, too
-        self._dialogue.forget(None if seconds is None else self._clock.seconds() - seconds)
+        self._dialogue.forget(
+            None if seconds is None else self._clock.seconds() - seconds,
+            mentions(about) if about else None,
+        )
 
     def offers(self, name: str) -> bool:
         """Say whether there is a tool that its source calls `name`."""

@@ -52,8 +52,8 @@ class Guest(Protocol):
     def dismiss(self, code: int, reason: str) -> None:
         """Go at once."""
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
 
 
 class Unregistered(Exception):
@@ -109,10 +109,10 @@ class Presence:
         for guest in (*self._talking(device), *self._silent.get(device, ())):
             guest.dismiss(1008, "not registered")
 
-    def forget(self, device: str, seconds: float | None) -> None:
-        """Have a device's talk drop what was said in the last `seconds`, or (None) all of it."""
+    def forget(self, device: str, seconds: float | None, about: str = "") -> None:
+        """Have a device's talk drop what `forget` of its guests says."""
         for guest in self._talking(device):
-            guest.forget(seconds)
+            guest.forget(seconds, about)
 
     def _talking(self, device: str) -> list[Guest]:
         return [guests[device] for guests in (self._routes, self._leaving) if device in guests]

@@ -174,9 +174,9 @@ class Session:
         """Give what was said, the user first; of an answer under way, what was heard of it."""
         return self._talk.said()
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
-        self._talk.forget(seconds)
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
+        self._talk.forget(seconds, about)
 
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""

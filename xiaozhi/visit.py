@@ -165,9 +165,9 @@ class Visit:
         """Close the connection, with the code of RFC 6455 and the reason to tell the device."""
         self.session.link.close(code, reason)
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
-        self.session.forget(seconds)
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
+        self.session.forget(seconds, about)
 
     # -- out --
 
