@@ -123,7 +123,7 @@ class Life:
         heard = [*heard] * 100
         self.table = Table(FakeRecognition(*heard), self.minds, sources=[Tools(self.waits)])
         self.given = 0
-        self.told: list[int] = []
+        self.told: list[tuple[int, bool]] = []
         session, receive, post = (
             self.table.session,
             self.table.session.receive,
@@ -163,7 +163,7 @@ class Life:
         number = self.given = self.given + 1
         told = self.told.append
         post = self.table.session.post
-        post(Due("Time is up.", "en", "Timer", again, lambda spoken: told(number)))
+        post(Due("Time is up.", "en", "Timer", again, lambda spoken: told((number, spoken))))
 
     @property
     def left(self) -> bool:
@@ -213,5 +213,7 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(life.table.clock.getDelayedCalls(), [])
         self.assertTrue(life.waits.none)
         self.assertEqual(life.minds.closed, len(life.minds.asked))
-        self.assertEqual(life.told, sorted(set(life.told)))
+        self.assertEqual(len(life.told), len({number for number, _ in life.told}))
+        spoken = [number for number, spoken in life.told if spoken]
+        self.assertEqual(spoken, sorted(spoken))
         self.assertEqual(self.flushLoggedErrors(), [])

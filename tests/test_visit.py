@@ -17,11 +17,11 @@ from tests.websocket import FakeStore, Peer, factory, set_clock
 from xiaozhi.device.mcp import Server
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory
+from xiaozhi.manners import Manners
 from xiaozhi.messages import Obeyed, Order
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store.records import Entry, Reminder, SessionMemory
 from xiaozhi.services.web.address import Arrival, seen
-from xiaozhi.turn import Manners
 
 BADGE = HELLO | {"features": {"badge": True}}
 PATH = "/xiaozhi/v1/?device-id=AA%3A01"
@@ -443,6 +443,17 @@ class Due(Case):
         self.assertEqual(self.told(peer)[-1], "tts stop")
         self.assertEqual(self.table.speech.sentences[0][0], alert["message"])
         self.assertEqual(peer.protocol.visit.session.state, "listening")
+
+    def test_answered(self) -> None:
+        """Who says anything after a timer rang is not told of it when they come again."""
+        peer = self.connect()
+        self.set(5)
+        self.wait(5, peer)
+        self.table.pass_time(3)
+        self.assertIn("tts stop", self.told(peer))
+        self.assertIn("r", self.calendar.kept)
+        peer.send({"type": "listen", "state": "detect", "text": "thanks"})
+        self.assertEqual(self.calendar.kept, {})
 
     def test_kept_open(self) -> None:
         """The connection is kept while something is due within the hour, and no longer."""

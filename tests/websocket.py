@@ -20,6 +20,7 @@ from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.limits import Crowd
+from xiaozhi.manners import Manners
 from xiaozhi.presence import Presence
 from xiaozhi.services.auth import Gate
 from xiaozhi.services.auth.lists import Neighbours
@@ -28,7 +29,6 @@ from xiaozhi.services.devices import Devices
 from xiaozhi.services.store.records import DeviceRecord, Full, Seen, SessionMemory
 from xiaozhi.services.web.address import Arrival
 from xiaozhi.services.web.proxies import Proxies
-from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 
 T = TypeVar("T")

@@ -17,6 +17,7 @@ from xiaozhi.errors import Unavailable
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
 from xiaozhi.limits import Crowd
+from xiaozhi.manners import Manners
 from xiaozhi.messages import Obeyed, Order
 from xiaozhi.presence import Presence
 from xiaozhi.services.activation import Enrolment
@@ -41,7 +42,6 @@ from xiaozhi.settings import Config, Idle
 from xiaozhi.settings import Listen as ListenSettings
 from xiaozhi.staffing import Resources, Staffing
 from xiaozhi.tooling import Picture
-from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 
 

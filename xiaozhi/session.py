@@ -20,6 +20,7 @@ from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
+from xiaozhi.manners import Manners
 from xiaozhi.messages import (
     Abort,
     AudioParams,
@@ -75,7 +76,7 @@ class Session:
         self,
         link: Link,
         ears: Ears,
-        manners: t.Manners,
+        manners: Manners,
         staff: Staff,
         talk: Conversation,
         clock: Any,
@@ -222,7 +223,7 @@ class Session:
                 self._begin(command)
 
     def _begin(self, command: e.Command) -> None:
-        """Begin the work that a turn consists of; what comes of it is posted. Or be done."""
+        """Begin the work that a turn consists of; what comes of it is posted."""
         match command:
             case e.Endpoint(by_device):
                 self._ears.endpoint(by_device)
@@ -233,6 +234,12 @@ class Session:
             case e.Answer(number, text, spoken):
                 self._tally.answering()
                 self._start(number, self._speak(number, *self._talk.answer(text, spoken)))
+            case _:
+                self._unasked(command)
+
+    def _unasked(self, command: e.Command) -> None:
+        """Say what nobody asked for, and be done with it. Or with all."""
+        match command:
             case e.Greet(number):
                 self._say(number, phrase("greeting", self.language))
             case e.Apologise(number):
@@ -243,6 +250,8 @@ class Session:
                 self._say(number, due.text, due.language)
             case e.Told(due, spoken):
                 due.told(spoken)
+            case e.Answered(due):
+                due.answered()
             case e.Leave():
                 self.link.close(1000, "nobody speaks")
 

@@ -146,8 +146,10 @@ class Visit:
 
     def ring(self, notice: Notice) -> None:
         """Tell the user of a reminder, when nobody is interrupted."""
-        due = Due(notice.text, notice.language, notice.title, notice.again, notice.told)
-        self.session.post(due)
+        text, title = notice.text, notice.title
+        self.session.post(
+            Due(text, notice.language, title, notice.again, notice.told, notice.answered)
+        )
 
     # -- the device's other connections --
 
