@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -188,6 +188,7 @@ class LifeTests(SynchronousTestCase):
         st.lists(st.sampled_from(PIECES), min_size=1),
         st.booleans(),
     )
+    @example(["type", "instant"], ["hello"], ["slow"], False)
     def test_anything(
         self, steps: Sequence[str], heard: Sequence[str], todo: Sequence[str], patient: bool
     ) -> None:
