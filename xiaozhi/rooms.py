@@ -105,9 +105,10 @@ class Rooms:
         self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
         self.mcp.replace(config.mcp)
         self.mcp.setServiceParent(engines.tree)
-        vision = Vision(config.vision, engines.workshop("vision"))
+        shop = engines.workshop("vision")
+        vision = Vision(config.vision, shop)
         vision.setServiceParent(engines.tree)
-        self.photos = Explain(vision, Passes(), self._language)
+        self.photos = Explain(vision, Passes(), self._language, shop.pool)
         """The page that looks at photos."""
         memories = walls.memories
         recall = know_nothing if memories is None else memories.recall
