@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from xiaozhi.operators.reasons import in_chinese
+
 _TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "id": "ID",
@@ -141,6 +143,7 @@ class Show:
     def __init__(self, language: str) -> None:
         """Write Chinese where that is the `language`, else English."""
         self._texts = _TEXTS.get(language, _TEXTS["en"])
+        self._reason = in_chinese if language == "zh" else str
 
     def text(self, key: str, **facts: Any) -> str:
         """Write a sentence."""
@@ -184,6 +187,7 @@ class Show:
                 "state": self._texts[server["state"]],
                 "tools": len(server["tools"]),
                 "devices": ",".join(server["devices"] or [self._texts["all"]]),
+                "why": self._reason(server["why"]),
             }
             for server in servers
         ]
