@@ -311,6 +311,27 @@ class Roles(Case):
         table.hear(tone(0.3))
         self.assertEqual(table.warmed, [role])
 
+    def test_kept(self) -> None:
+        """What the user asks for is kept for the next talk, in which they may ask for another."""
+        kept: list[tuple[str, str]] = []
+        for known, asked in ((True, [("d1", "Pirate"), ("d1", "")]), (False, [])):
+            table = self.table(assistant=self.assistant)
+            table.talk._known = known
+            keep = attrs.evolve(table.talk._talk, keep_role=lambda *told: kept.append(told))
+            table.talk.engage(keep)
+            table.talk.begin_as("Pirate")
+            table.talk.engage(keep)
+            self.assertEqual((table.talk.role, kept), (self.assistant.roles[0], []))
+            for name in ("pirate", "nobody", "default"):
+                table.talk.become(name)
+            self.assertEqual(kept, asked)
+            table.talk.begin_as("Pirate")  # the store was slow
+            self.assertIsNone(table.talk.role)
+            kept.clear()
+        table = self.table(assistant=self.assistant)
+        table.talk.begin_as("somebody who was there before")
+        self.assertIsNone(table.talk.role)
+
     def test_taken_away(self) -> None:
         """A role that the settings have no more is left with the next question."""
         table = self.table(assistant=self.assistant)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,6 +23,7 @@ from xiaozhi.messages import Obeyed, Order
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store.records import Entry, Reminder, SessionMemory
 from xiaozhi.services.web.address import Arrival, seen
+from xiaozhi.session import Session
 
 BADGE = HELLO | {"features": {"badge": True}}
 PATH = "/xiaozhi/v1/?device-id=AA%3A01"
@@ -79,6 +81,15 @@ class Registration(Case):
             (record.client_id, record.address, record.last_seen), ("c1", "192.168.1.9", 1000.0)
         )
         self.assertEqual(list(self.factory.presence), ["aa:01"])
+
+    def test_role(self) -> None:
+        """A device is talked with in the role its user asked for the last time."""
+        began: list[str] = []
+        self.patch(Session, "begin_as", lambda session, role: began.append(role))
+        self.connect().vanish()
+        self.store.known["aa:01"] = msgspec.structs.replace(self.store.known["aa:01"], role="Tom")
+        self.connect()
+        self.assertEqual(began, ["", "Tom"])
 
     def refused(self, peer: Peer, code: int, reason: str) -> None:
         self.assertEqual(peer.frames()[-2:], [FAILED, code])

@@ -60,10 +60,17 @@ class FakeStore:
         if before is None and most is not None and len(self.known) >= most:
             self.asked += 1
             return fail(Full("store", "there are enough devices"))
-        told = msgspec.structs.asdict(device) | {"blocked": before is not None and before.blocked}
+        told = msgspec.structs.asdict(device)
         record = DeviceRecord(**told, first_seen=now, last_seen=now)
+        if before is not None:
+            record = msgspec.structs.replace(record, blocked=before.blocked, role=before.role)
         self.known[device.id] = record
         return self._answer(record)
+
+    def keep_role(self, device: str, role: str) -> Deferred[bool]:
+        if not self.failure:
+            self.known[device] = msgspec.structs.replace(self.known[device], role=role)
+        return self._answer(True)
 
     def remember(self, memory: SessionMemory) -> Deferred[None]:
         if not (self.dead or self.failure):

@@ -153,10 +153,13 @@ class Presence:
         if not silent:
             self._silent.pop(guest.identity.device, None)
 
-    async def register(self, device: Seen) -> None:
-        """Note in the store that a device is here; raises Unregistered if it may not stay."""
+    async def register(self, device: Seen) -> DeviceRecord | None:
+        """Note in the store that a device is here, and tell what is known; None without a store.
+
+        Raises Unregistered if it may not stay.
+        """
         if self._registry is None:
-            return
+            return None
         patience = self._registry.patience
         noting = self._registry.came(device, self._wall(), self.most)
         try:
@@ -171,3 +174,4 @@ class Presence:
             raise Unregistered(1013, "store", str(error)) from error
         if known.blocked:
             raise Unregistered(1008, "blocked", "the device is blocked")
+        return known

@@ -175,6 +175,10 @@ class Session:
         """Give what was said, the user first; of an answer under way, what was heard of it."""
         return self._talk.said()
 
+    def begin_as(self, role: str) -> None:
+        """Begin in the `role` the user asked for when the device was here before, if any."""
+        self._talk.begin_as(role)
+
     def forget(self, seconds: float | None, about: str = "") -> None:
         """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
         self._talk.forget(seconds, about)

@@ -207,7 +207,7 @@ class Visit:
     async def _register(self, device: Seen) -> None:
         """Find out whether the device may stay; if not, say so and close."""
         try:
-            await self._terms.presence.register(device)
+            known = await self._terms.presence.register(device)
         except Unregistered as error:
             self._terms.counters.count("registrations_failed", reason=error.reason)
             self.log.warn(
@@ -218,6 +218,8 @@ class Visit:
             self.session.link.text(UNREGISTERED)
             self.dismiss(error.code, "not registered")
         else:
+            if known is not None:
+                self.session.begin_as(known.role)
             self._await_reminders()
 
     def _await_reminders(self) -> None:

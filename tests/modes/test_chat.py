@@ -254,15 +254,14 @@ class AskedBefore(Case):
     def test_only_talks(self) -> None:
         """A model for intents that only talks, or thinks, is not listened to for long."""
         endless: Deferred[Any] = Deferred()
-        written: Sequence[Any]
-        for written, does in (
-            (["talk " * 20, endless, "more"], False),
-            (["<think>", "well " * 1000, endless], False),
-            (["<think>", "well " * 100, "</think>", call("x")], True),
-            ([call("x"), "So it is seven. " * 9, endless], True),
+        for first, does in (
+            (Steps(["talk " * 20, endless, "more"]), False),
+            (Steps(["<think>", "well " * 1000, endless]), False),
+            (Steps(["<think>", "well " * 100, "</think>", call("x")]), True),
+            (Steps([call("x"), "So it is seven. " * 9, endless]), True),
         ):
             minds, seven = Steps(["Hello."]), tool("x", Outcome("7"))
-            self.answer(minds, seven, intent="intent_llm", first=Steps(written))
+            self.answer(minds, seven, intent="intent_llm", first=first)
             self.assertEqual(self.words()[-1:], ["Hello."])
             self.assertEqual(minds.asked[0][-1].role == "tool", does)
 

@@ -23,6 +23,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "made_at": "MADE",
         "client_id": "CLIENT",
         "language": "LANGUAGE",
+        "role": "ROLE",
         "address": "ADDRESS",
         "first_seen": "FIRST SEEN",
         "activated_at": "ACTIVATED",
@@ -82,6 +83,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "made_at": "创建时间",
         "client_id": "客户端",
         "language": "语言",
+        "role": "角色",
         "address": "地址",
         "first_seen": "首次出现",
         "activated_at": "激活时间",
@@ -130,7 +132,9 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _DEVICES = ("id", "name", "board", "firmware", "state", "last_seen")
-_DEVICE = (*_DEVICES, "client_id", "language", "address", "first_seen", "activated_at", "memories")
+_DEVICE = (
+    *_DEVICES, "client_id", "language", "role", "address", "first_seen", "activated_at", "memories"
+)  # fmt: skip
 _TOKENS = ("id", "kind", "subject", "label", "state", "made_at")
 _SERVERS = ("name", "how", "state", "tools", "devices", "why")
 _TOOLS = ("name", "audience", "description")
