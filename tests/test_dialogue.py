@@ -182,6 +182,16 @@ class Summary(SynchronousTestCase):
 
 
 class Forget(SynchronousTestCase):
+    def test_before(self) -> None:
+        """What came before a question is told by when it was asked; before the first is nothing."""
+        talk = Dialogue()
+        self.assertIsNone(talk.before())
+        talk.ask("a", at=1.0)
+        self.assertIsNone(talk.before())
+        talk.answer("b", at=2.0)
+        talk.ask("Forget that.", at=9.0)
+        self.assertEqual(talk.before(), 1.0)
+
     def test_last(self) -> None:
         """What was said since is gone, and nothing before."""
         talk = Dialogue()

@@ -85,6 +85,12 @@ class Layers(SynchronousTestCase):
 
         self.check(breach)
 
+    def test_ground_floor_is_covered(self) -> None:
+        """The Makefile demands that no line of the ground floor is without a test."""
+        lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
+        told = next(line for line in lines if line.startswith("GROUND = "))
+        self.assertEqual(set(told.split()[2:]), set(GROUND))
+
     def test_services_know_no_session(self) -> None:
         """Services never import the session, the turn, the wire, the modes, or another kind."""
 
