@@ -121,6 +121,19 @@ class Calls(Case):
         self.assertEqual([one.text for one in self.successResultOf(running)], [*"abcd"])
         self.assertEqual(began, ["a", "c", "d", "b"])
 
+    def test_one_end_for_all(self) -> None:
+        """Calls that wait for each other, each of them late, have an end together."""
+        hanging: list[Deferred[Any]] = [Deferred() for _ in range(MOST)]
+        box = self.box(tool("x", *hanging, alone=True, patience=40))
+        calls = [call("x")] * MOST
+        running = Deferred.fromCoroutine(box.run(calls, self.scene, self.clock.seconds() + 90))
+        for _ in range(12):
+            self.clock.advance(10)
+        told = [one.text for one in self.successResultOf(running)]
+        self.assertTrue(all("has not answered in 40 s" in text for text in told[:3]))
+        self.assertTrue(all("no time was left for 'x'" in text for text in told[3:]))
+        self.assertEqual([one.called for one in hanging], [True] * 3 + [False] * (MOST - 3))
+
     def test_too_many(self) -> None:
         """One answer cannot call without end; what is too much is refused."""
         box = self.box(tool("x", *[Outcome("done")] * 99))

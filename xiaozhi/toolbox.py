@@ -7,6 +7,7 @@ again: a tool that fails, is late, is not there, or is given what it cannot take
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, Final
 
 import attrs
@@ -74,13 +75,21 @@ class Toolbox:
         found = (self._tool(call.name) for call in calls)
         return any(tool is not None and tool.quiet for tool in found)
 
-    async def run(self, calls: Sequence[Call], scene: Scene) -> list[Outcome]:
-        """Do what a model asks for, side by side where that is safe; give what came of each."""
+    async def run(self, calls: Sequence[Call], scene: Scene, until: float = inf) -> list[Outcome]:
+        """Do what a model asks for, side by side where that is safe; give what came of each.
+
+        Those that must be alone wait for each other, so that each may be late in its turn: by
+        the time `until`, in seconds of the clock, none begins any more.
+        """
         outcomes: dict[int, Outcome] = {}
 
         async def note(*numbers: int) -> None:
             for number in numbers:
-                outcomes[number] = await self.call(calls[number], scene)
+                if self._clock.seconds() < until:
+                    outcomes[number] = await self.call(calls[number], scene)
+                else:
+                    name = calls[number].name[:64]
+                    outcomes[number] = self._failed("late", f"no time was left for {name!r}")
 
         alone: list[int] = []
         beside: list[int] = []

@@ -225,6 +225,16 @@ class Time(Case):
         waiting.callback(Outcome("7"))
         self.assertEqual(minds.offered, [["x"], []])
 
+    def test_one_step(self) -> None:
+        """That holds within one step, too, where calls have to wait for each other."""
+        waiting: list[Deferred[Any]] = [Deferred() for _ in range(5)]
+        minds = Steps([call("x")] * 5, ["It hangs."])
+        self.ask(minds, tool("x", *waiting, alone=True, patience=TIME * 0.6))
+        for _ in range(2):
+            self.clock.advance(TIME * 0.6)
+        self.assertIn("It hangs.", self.parts)
+        self.assertIn("no time was left", minds.asked[1][-1].content)
+
     def test_cancelled(self) -> None:
         """Barge-in while a tool works ends the tool's work."""
         waiting: Deferred[Any] = Deferred()

@@ -30,7 +30,7 @@ CLUMSY: Final = 2
 PROSE: Final = 80
 """Characters without a call that show that a model for intents wants nothing to be done."""
 TIME: Final = 90.0
-"""Seconds after which no more tools are called in one answer."""
+"""Seconds after which no more tools are called in one answer. Those at work have their time."""
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
 """Seconds that tools take, and what the user is told then."""
 
@@ -91,23 +91,29 @@ class Chat:
             return
         calls = [Call("", command.tool, command.arguments)]
         outcomes: list[Outcome] = []
-        async with aclosing(self.have_done(calls, asked, outcomes)) as parts:
+        until = self.clock.seconds() + TIME
+        async with aclosing(self.have_done(calls, asked, outcomes, until)) as parts:
             async for part in parts:
                 yield part
         # If there is nothing to say, the model may find another way.
         yield outcomes[0].say or Pause.THINKING
 
     async def have_done(
-        self, calls: Sequence[Call], asked: Asked, outcomes: list[Outcome], said: bool = False
+        self,
+        calls: Sequence[Call],
+        asked: Asked,
+        outcomes: list[Outcome],
+        until: float,
+        said: bool = False,
     ) -> AsyncGenerator[Part, None]:
-        """Have `calls` done, and add what comes of each to `outcomes`.
+        """Have `calls` done that begin before `until`, and add what comes of each to `outcomes`.
 
         Meanwhile, unless nothing may be spoken, the user is told that it takes a while; not at
         once, if something was `said` before.
         """
         yield Pause.WORKING
         failures: list[Failure] = []
-        doing = Deferred.fromCoroutine(asked.toolbox.run(calls, asked.scene))
+        doing = Deferred.fromCoroutine(asked.toolbox.run(calls, asked.scene, until))
         doing.addCallbacks(outcomes.extend, failures.append)  # raised below, if anybody waits
         try:
             if not asked.toolbox.quiet(calls):
@@ -214,7 +220,8 @@ class _Answering:
         self._messages.append(Message("assistant", words, tuple(named)))
         outcomes: list[Outcome] = []
         said = bool(words.strip())
-        async with aclosing(self._chat.have_done(named, self._asked, outcomes, said)) as parts:
+        doing = self._chat.have_done(named, self._asked, outcomes, self._until, said)
+        async with aclosing(doing) as parts:
             async for part in parts:
                 yield part
         for call, outcome in zip(named, outcomes, strict=True):
