@@ -50,6 +50,25 @@ class Names(Case):
         self.assertEqual([made.name for made in box.offered("d1")], ["search", "search_2"])
         self.assertEqual(self.told(box, call("search_2"), call("search")), ["other", "one"])
 
+    def test_names_stay(self) -> None:
+        """While a model answers, no tool gets the name of another that has vanished."""
+        one, other = Kit(tool("search", Outcome("one"))), Kit(tool("search", Outcome("other")))
+        box = Toolbox([one, other], self.clock, Counters())
+        box.offered("d1")
+        one.offered = ()
+        self.assertIs(box.find("d1", "search"), other.offered[0])
+        self.assertEqual(self.told(box, call("search_2"), call("search")), ["other", "one"])
+        self.assertEqual([made.name for made in box.offered("d1")], ["search"])
+
+    def test_found(self) -> None:
+        """By the name of its source one is found, those that come first before the others."""
+        named, alike = tool("self.lamp.on"), tool("self_lamp_on")
+        own = Kit(tool("self.reboot", user_only=True), tool("self.lamp.on"))
+        box = self.box(alike, named)
+        self.assertIs(box.find("d1", "self.lamp.on"), named)
+        self.assertIs(box.find("d1", "self.lamp.on", [own]), own.offered[1])
+        self.assertIsNone(box.find("d1", "self.reboot", [own]))
+
     def test_for_operators(self) -> None:
         """Models never learn of what is for operators only."""
         box = self.box(tool("reboot", Outcome("gone"), user_only=True))

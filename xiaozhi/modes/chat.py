@@ -68,6 +68,9 @@ class Chat:
 
     async def answer(self, asked: Asked) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts, as they come; raises ServiceError."""
+        tools: Sequence[Tool] = ()
+        if self.assistant.intent != "nointent":
+            tools = asked.toolbox.offered(asked.scene.device)
         settled = False
         async with aclosing(self._settled(asked)) as parts:
             async for part in parts:
@@ -75,7 +78,7 @@ class Chat:
                 yield part
         if settled:
             return
-        answering = _Answering(self, asked)
+        answering = _Answering(self, asked, tools)
         async with aclosing(answering.parts()) as parts:
             async for part in parts:
                 yield part
@@ -130,9 +133,10 @@ class Chat:
 class _Answering:
     """One answer of a model: it is asked, its calls are done, it is asked again."""
 
-    def __init__(self, chat: Chat, asked: Asked) -> None:
+    def __init__(self, chat: Chat, asked: Asked, tools: Sequence[Tool]) -> None:
         self._chat = chat
         self._asked = asked
+        self._tools = tools
         self._messages = [Message("system", asked.system)]
         self._messages += [Message(entry.role, entry.text) for entry in asked.history]
         self._until: float = chat.clock.seconds() + TIME
@@ -146,9 +150,7 @@ class _Answering:
 
     async def parts(self) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts."""
-        tools: Sequence[Tool] = ()
-        if self._chat.assistant.intent != "nointent":
-            tools = self._asked.toolbox.offered(self._asked.scene.device)
+        tools = self._tools
         if self._chat.assistant.intent == "intent_llm" and tools:
             calls = await self._intended(tools)
             tools = ()
