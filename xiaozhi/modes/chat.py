@@ -22,6 +22,7 @@ from xiaozhi.services.llm import Message, Preferring
 from xiaozhi.settings import Assistant
 from xiaozhi.toolbox import Toolbox
 from xiaozhi.tooling import Call, Outcome, Scene, Tool
+from xiaozhi.untrusted import unmarked
 
 STEPS: Final = 5
 """Times a model may call tools in one answer. Then it has to answer without."""
@@ -138,7 +139,7 @@ class _Answering:
         self._asked = asked
         self._tools = tools
         self._messages = [Message("system", asked.system)]
-        self._messages += [Message(entry.role, entry.text) for entry in asked.history]
+        self._messages += [Message(entry.role, unmarked(entry.text)) for entry in asked.history]
         self._until: float = chat.clock.seconds() + TIME
         """When no more tools are called."""
         self._steps = 0
@@ -227,7 +228,8 @@ class _Answering:
             async for part in parts:
                 yield part
         for call, outcome in zip(named, outcomes, strict=True):
-            self._messages.append(Message("tool", outcome.text or "done", call_id=call.id))
+            text = unmarked(outcome.text) or "done"
+            self._messages.append(Message("tool", text, call_id=call.id))
         self._clumsy += any(outcome.bad_arguments for outcome in outcomes)
         self._told = " ".join(outcome.say for outcome in outcomes if outcome.say)
         if self._told and all(outcome.final for outcome in outcomes):
