@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from bench.results import HOLD, Gaps, Level, Results, Spread, Tools
-from xiaozhi.turn import Manners
+from xiaozhi.manners import Manners
 
 
 @attrs.frozen

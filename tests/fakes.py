@@ -20,6 +20,7 @@ from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
+from xiaozhi.manners import Manners
 from xiaozhi.mcpvalues import FAILED
 from xiaozhi.messages import AudioParams
 from xiaozhi.messages import Sound as Packet
@@ -31,7 +32,6 @@ from xiaozhi.services.tts import Sound
 from xiaozhi.session import Session, Staff
 from xiaozhi.settings import Assistant, Audio, Role
 from xiaozhi.tooling import Outcome, Picture, Scene, Source, Tool
-from xiaozhi.turn import Manners
 from xiaozhi.voice import Voice
 
 

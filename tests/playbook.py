@@ -9,13 +9,14 @@ from typing import Self
 
 from xiaozhi import events as e
 from xiaozhi import turn as t
+from xiaozhi.manners import Manners
 
 
 class Playbook:
     """Feed a turn events and compare what it does."""
 
-    def __init__(self, manners: t.Manners | None = None) -> None:
-        self.turn = t.Turn(manners or t.Manners(wakeup_words=("你好小智", "hey jarvis")))
+    def __init__(self, manners: Manners | None = None) -> None:
+        self.turn = t.Turn(manners or Manners(wakeup_words=("你好小智", "hey jarvis")))
         self._done: list[e.Command] = []
         self._script: list[str] = []
 

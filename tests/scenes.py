@@ -33,7 +33,11 @@ class FakeScene:
         self.done.append(role)
         return role != "nobody"
 
-    def forget(self, seconds: float | None) -> None:
+    @property
+    def last(self) -> float | None:
+        return None
+
+    def forget(self, seconds: float | None, about: str = "") -> None:
         self.done.append(("forget", seconds))
 
     def offers(self, name: str) -> bool:

@@ -25,7 +25,7 @@ class Said(SynchronousTestCase):
         listening = Listening(Clock(), Factory(), ["127.0.0.1"], 8123)
         lacking = {"no key is set": ["asr.openai", "tts.openai"]}
         path = Path("/etc/xiaozhi.yaml")
-        return Announcement(listening, address, LINEUP, lacking, language, path).lines()
+        return Announcement(listening, address, LINEUP, lacking, language, path, ["dice"]).lines()
 
     def test_all(self) -> None:
         """It says what is on, where, with which languages, what is missing and what to do next."""
@@ -37,6 +37,7 @@ class Said(SynchronousTestCase):
             "offline (en zh)",
             "piper (starting), espeak (en zh and 4 more)",
             "asr.openai, tts.openai: no key is set",
+            "the tool dice is installed; to use it, write under tools: dice: true",
             "http://127.0.0.1:8123/xiaozhi/ota/",
             "xiaozhi device say --ota http://127.0.0.1:8123/xiaozhi/ota/",
         ):

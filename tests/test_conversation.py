@@ -325,6 +325,27 @@ class Roles(Case):
         table.hear(tone(0.3))
         self.assertEqual(table.warmed, [role])
 
+    def test_kept(self) -> None:
+        """What the user asks for is kept for the next talk, in which they may ask for another."""
+        kept: list[tuple[str, str]] = []
+        for known, asked in ((True, [("d1", "Pirate"), ("d1", "")]), (False, [])):
+            table = self.table(assistant=self.assistant)
+            table.talk._known = known
+            keep = attrs.evolve(table.talk._talk, keep_role=lambda *told: kept.append(told))
+            table.talk.engage(keep)
+            table.talk.begin_as("Pirate")
+            table.talk.engage(keep)
+            self.assertEqual((table.talk.role, kept), (self.assistant.roles[0], []))
+            for name in ("pirate", "nobody", "default"):
+                table.talk.become(name)
+            self.assertEqual(kept, asked)
+            table.talk.begin_as("Pirate")  # the store was slow
+            self.assertIsNone(table.talk.role)
+            kept.clear()
+        table = self.table(assistant=self.assistant)
+        table.talk.begin_as("somebody who was there before")
+        self.assertIsNone(table.talk.role)
+
     def test_taken_away(self) -> None:
         """A role that the settings have no more is left with the next question."""
         table = self.table(assistant=self.assistant)
@@ -348,6 +369,26 @@ class Forgetting(Case):
         self.assertEqual([entry.text for entry in table.session.said()], ["one", "Hello."])
         table.talk.forget(None)
         self.assertEqual(table.session.said(), [])
+
+    def test_last_said(self) -> None:
+        """What came before the question that is being answered began so long ago."""
+        table = self.table(*[["Hello."]] * 2)
+        self.ask(table, "one")
+        self.assertIsNone(table.talk.last)
+        table.pass_time(60)
+        self.ask(table, "two")
+        assert table.talk.last is not None
+        table.talk.forget(table.talk.last + 0.1)
+        self.assertEqual(table.session.said(), [])
+
+    def test_about(self) -> None:
+        """What is about something goes with its question or answer, and all else stays."""
+        table = self.table(["Nice."], ["Good evening."], ["Your dog Rex."], ["Forgotten."])
+        for text in ("I have a dog", "hello", "who is Rex?", "forget all about my dog"):
+            self.ask(table, text)
+            table.pass_time(5)
+        table.talk.forget(None, "my dog")
+        self.assertEqual([one.text for one in table.session.said()], ["hello", "Good evening."])
 
 
 class Remembering(Case):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from xiaozhi.dialogue import LONGEST, Dialogue, Entry, cut
+from xiaozhi.dialogue import LONGEST, Dialogue, Entry, Excess, cut
 from xiaozhi.tokens import tokens
 
 
@@ -80,6 +80,15 @@ def converse(talk: Dialogue, turns: int, first: int = 0) -> list[list[Entry]]:
         rendered.append(talk.render())
         talk.answer(f"It will be fine, as I said {number} times.", at=number + 0.5)
     return rendered
+
+
+def overfull() -> tuple[Dialogue, Excess]:
+    """Make a talk of nine questions, and tell what there is to be condensed of it."""
+    talk = Dialogue(budget=150)
+    converse(talk, 9)
+    excess = talk.excess
+    assert excess is not None
+    return talk, excess
 
 
 class Bounds(SynchronousTestCase):
@@ -163,10 +172,7 @@ class Summary(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """However much a model writes, and however much is added, there is no more of it."""
-        talk = Dialogue(budget=150)
-        converse(talk, 9)
-        excess = talk.excess
-        assert excess is not None
+        talk, excess = overfull()
         talk.condense(excess, "weather " * 500)
         self.assertLessEqual(tokens(talk.summary), 37)
         converse(talk, 30, 9)
@@ -190,10 +196,7 @@ class Forget(SynchronousTestCase):
         self.assertEqual(talk.render()[-1].text.splitlines()[-1], "Forgotten.")
 
     def test_everything(self) -> None:
-        talk = Dialogue(budget=150)
-        converse(talk, 9)
-        excess = talk.excess
-        assert excess is not None
+        talk, excess = overfull()
         talk.forget()
         talk.condense(excess, "The weather, which was to be forgotten.")
         self.assertEqual((talk.said(), talk.render(), talk.summary), ([], [], ""))
@@ -202,10 +205,7 @@ class Forget(SynchronousTestCase):
 
     def test_condensed(self) -> None:
         """What was condensed since goes, too; what was said before is summed up anew."""
-        talk = Dialogue(budget=150)
-        converse(talk, 9)
-        excess = talk.excess
-        assert excess is not None
+        talk, excess = overfull()
         talk.condense(excess, "The last one was about a secret.")
         talk.forget(since=excess.entries[-1].at)
         self.assertNotIn("secret", talk.summary)
@@ -213,14 +213,28 @@ class Forget(SynchronousTestCase):
         self.assertEqual(talk.render(), [])
         again = talk.excess
         assert again is not None
-        self.assertEqual(again.entries, excess.entries[:-1])
+        self.assertEqual(again.entries, excess.entries[:-2])
+
+    def test_about(self) -> None:
+        """What mentions a thing goes from where the model is told it, and from before."""
+        talk, excess = overfull()
+        talk.condense(excess, "The secret, in other words.")
+        told, said = len(talk.render()), talk.said()
+        gone = [excess.entries[2], said[-1]]
+        talk.forget(mentions=lambda text: text in {entry.text for entry in gone})
+        self.assertEqual(talk.said(), [*said[:2], *said[4:-2]])
+        self.assertEqual(len(talk.render()), told - 2)
+        self.assertNotIn("secret", talk.summary)
+        talk.condense(excess, "The secret.")
+        again = talk.excess
+        assert again is not None
+        self.assertEqual(again.entries, (*excess.entries[:2], *excess.entries[4:]))
+        converse(talk, 9, 9)
+        self.assertLessEqual(sum(tokens(entry.text) for entry in talk.render()), 150)
 
     def test_condensed_before(self) -> None:
         """What was condensed of what was said before stays."""
-        talk = Dialogue(budget=150)
-        converse(talk, 9)
-        excess = talk.excess
-        assert excess is not None
+        talk, excess = overfull()
         talk.condense(excess, "The weather.")
         talk.forget(since=8.0)
         self.assertEqual(talk.summary, "The weather.")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import EntryPoint
 from unittest import mock
 
+import msgspec
+
 from tests.configuring import FileTestCase
+from xiaozhi.choices import Chosen
 from xiaozhi.cli import main
-from xiaozhi.doubts import doubts
+from xiaozhi.doubts import doubts, unnamed
+from xiaozhi.services.engine import Settings
 
 DOUBTFUL = """
     llm_by_mode: {chat: gpt}
@@ -33,6 +39,16 @@ class DoubtTests(FileTestCase):
         for doubt, (english, chinese) in zip(found, WARNED, strict=True):
             self.assertIn(english, doubt.said("en"))
             self.assertIn(chinese, doubt.said("zh"))
+
+    def test_unnamed(self) -> None:
+        """A tool that somebody has installed is told of until it is used; ours never are."""
+        entries = [EntryPoint(name, name, "xiaozhi.tools") for name in ("json", "dice", "clock")]
+        found = {"xiaozhi.tools": [*entries, entries[1]]}
+        self.patch(importlib.metadata, "entry_points", lambda group: found[group])
+        self.assertEqual(unnamed(self.load("tools: {clock: false}")), ["dice", "json"])
+        used = Chosen("tools", "dice", Settings())
+        config = msgspec.structs.replace(self.load(""), tools=(used,))
+        self.assertEqual(unnamed(config), ["json"])
 
     def test_check(self) -> None:
         """`xiaozhi check` warns of them, and finds nothing wrong."""

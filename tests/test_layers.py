@@ -13,10 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).parent.parent
 GROUND = (
-    "messages wire events turn endpointing sentences speakable moods wakewords pacer dialogue "
-    "languages phrases identity errors idling limits tooling answers tokens briefing quantities "
-    "grammar sums appointments commands jsonrpc jsontext mcpvalues mistakes laxjson arguments "
-    "undecided reasoning callforms callmarks offer untrusted toolcalls"
+    "messages wire events manners turn endpointing sentences speakable moods wakewords pacer "
+    "dialogue languages phrases identity errors idling limits tooling answers tokens briefing "
+    "quantities grammar sums appointments commands jsonrpc jsontext mcpvalues mistakes laxjson "
+    "arguments undecided reasoning callforms callmarks offer untrusted toolcalls"
 ).split()
 """Pure modules: they import each other, the standard library, msgspec and attrs."""
 PURE = {"msgspec", "attrs", "__future__"}

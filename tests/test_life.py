@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -123,7 +123,7 @@ class Life:
         heard = [*heard] * 100
         self.table = Table(FakeRecognition(*heard), self.minds, sources=[Tools(self.waits)])
         self.given = 0
-        self.told: list[int] = []
+        self.told: list[tuple[int, bool]] = []
         session, receive, post = (
             self.table.session,
             self.table.session.receive,
@@ -163,7 +163,7 @@ class Life:
         number = self.given = self.given + 1
         told = self.told.append
         post = self.table.session.post
-        post(Due("Time is up.", "en", "Timer", again, lambda spoken: told(number)))
+        post(Due("Time is up.", "en", "Timer", again, lambda spoken: told((number, spoken))))
 
     @property
     def left(self) -> bool:
@@ -188,6 +188,7 @@ class LifeTests(SynchronousTestCase):
         st.lists(st.sampled_from(PIECES), min_size=1),
         st.booleans(),
     )
+    @example(["type", "instant"], ["hello"], ["slow"], False)
     def test_anything(
         self, steps: Sequence[str], heard: Sequence[str], todo: Sequence[str], patient: bool
     ) -> None:
@@ -213,5 +214,7 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(life.table.clock.getDelayedCalls(), [])
         self.assertTrue(life.waits.none)
         self.assertEqual(life.minds.closed, len(life.minds.asked))
-        self.assertEqual(life.told, sorted(set(life.told)))
+        self.assertEqual(len(life.told), len({number for number, _ in life.told}))
+        spoken = [number for number, spoken in life.told if spoken]
+        self.assertEqual(spoken, sorted(spoken))
         self.assertEqual(self.flushLoggedErrors(), [])

@@ -32,6 +32,7 @@ from xiaozhi.services.logs import Log
 from xiaozhi.services.logs.lines import Lines
 from xiaozhi.services.networks import parse
 from xiaozhi.services.reminders import Reminders
+from xiaozhi.services.store.records import Seen
 from xiaozhi.services.web.health import Alive
 from xiaozhi.staffing import SETTLING
 from xiaozhi.upkeep import Log as LogSettings
@@ -114,6 +115,16 @@ class Reading(FileTestCase):
 
     def recognisers(self) -> list[Any]:
         return [member.engine for member in self.rooms.staffing.recognition.members]
+
+    def test_role(self) -> None:
+        """The role a user asks for is kept in the store; if that fails, for the talk only."""
+        store: Any = self.walls.store
+        store.came(Seen(id="d1"), 1.0, 9)
+        keep = self.rooms._house().staff.talk.keep_role
+        keep("d1", "Teacher")
+        store.failure = ServiceError("store", "locked")
+        keep("d1", "")
+        self.assertEqual((store.known["d1"].role, store.asked), ("Teacher", 3))
 
     def test_unchanged(self) -> None:
         """What did not change is the same, and was never stopped."""

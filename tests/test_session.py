@@ -25,6 +25,7 @@ from tests.fakes import (
 from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
+from xiaozhi.manners import Manners
 from xiaozhi.messages import (
     Abort,
     Detect,
@@ -34,7 +35,6 @@ from xiaozhi.messages import (
 )
 from xiaozhi.scope import Scope, current
 from xiaozhi.services.asr import Transcript
-from xiaozhi.turn import Manners
 
 ANSWER = [
     "stt: hello",

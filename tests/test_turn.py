@@ -14,6 +14,7 @@ from tests.turn_table import documented, table
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
+from xiaozhi.manners import Manners
 from xiaozhi.messages import (
     CANCEL_TONE,
     TTS_START,
@@ -229,7 +230,7 @@ class WokenTurn(SynchronousTestCase):
 
     def test_silent_wake(self) -> None:
         """Without a greeting the server just listens."""
-        book = Playbook(t.Manners(wakeup_words=("hey jarvis",), greets=False))
+        book = Playbook(Manners(wakeup_words=("hey jarvis",), greets=False))
         book.on(e.Detected("Hey, Jarvis!")).does(e.Listen(), e.Wait(1, 1.0))
         book.on(e.Waited(1)).does(e.Drop(1), e.Listen()).in_state("listening")
 
@@ -279,7 +280,7 @@ class Parting(SynchronousTestCase):
 
     def test_silent(self) -> None:
         """Where no goodbye is said the connection is closed at once."""
-        Playbook(t.Manners(farewell=False)).on(e.Farewell()).does(e.Leave())
+        Playbook(Manners(farewell=False)).on(e.Farewell()).does(e.Leave())
 
     def test_somebody_is_there(self) -> None:
         """Whoever speaks, types or aborts before the end of it stays."""
@@ -354,6 +355,7 @@ WORK = (e.Open, e.Transcribe, e.Answer, e.Greet, e.Apologise, e.Part, e.Announce
 class Announcements(SynchronousTestCase):
     TEA = e.Due("The tea is ready.", "en", "Timer")
     AGAIN = e.Due("The tea is ready.", "en", "Timer", again=True)
+    ANSWERED = e.Answered(TEA)
     ALERT = e.Send(Alert("Timer", "The tea is ready.", "neutral"))
 
     def announcing(self, book: Playbook, number: int) -> Playbook:
@@ -384,20 +386,22 @@ class Announcements(SynchronousTestCase):
 
     def test_gives_way(self) -> None:
         """Who speaks before it is heard is answered first; then it is announced again."""
-        book = self.announcing(listening(), 0).on(Speech()).does(e.Drop(0), e.Open(2))
+        book = self.announcing(listening(), 0).on(Speech())
+        book.does(e.Drop(0), self.ANSWERED, e.Open(2))
         book.on(Hush()).does(e.Transcribe(2)).on(e.Heard(2, ""))
         book.does(e.Drop(2), e.Listen(), self.ALERT, e.Announce(3, self.TEA))
 
     def test_broken_off(self) -> None:
         """Who breaks it off, at any time, has noticed: it is told."""
         told = e.Told(self.TEA)
-        self.announcing(listening(), 0).on(Abort()).does(told, e.Drop(0), STOP, e.Listen())
-        book = self.announcing(listening(), 0).on(e.Speaks(0)).does(START).on(Abort())
-        book.does(told, e.Drop(0), STOP, e.Listen())
+        aborted = (told, e.Drop(0), self.ANSWERED, STOP, e.Listen())
+        self.announcing(listening(), 0).on(Abort()).does(*aborted)
         book = self.announcing(listening(), 0).on(e.Speaks(0)).does(START)
         book.on(e.Detected("hey jarvis")).does(
-            e.Drop(0), told, STOP, e.Listen(), e.Wait(1, 1.0)
+            e.Drop(0), told, STOP, self.ANSWERED, e.Listen(), e.Wait(1, 1.0)
         ).in_state("waking")
+        book = self.announcing(listening(), 0).on(e.Speaks(0)).does(START).on(Abort())
+        book.does(told, e.Drop(0), STOP, self.ANSWERED, e.Listen())
 
     def test_music_gives_way(self) -> None:
         """Music, which may never end, is broken off by what is due; the answer before it is not."""
@@ -417,8 +421,19 @@ class Announcements(SynchronousTestCase):
         book = self.announcing(listening(), 0)
         book.on(e.Finished(0)).does(e.Told(self.TEA), e.Drop(0), e.Listen())
         book.on(self.AGAIN).does(self.ALERT, e.Announce(1, self.AGAIN)).on(e.Finished(1))
-        book.does(e.Told(self.AGAIN), e.Drop(1), e.Listen()).on(Speech()).does(e.Open(3))
-        book.on(self.AGAIN).does(e.Told(self.AGAIN, spoken=False)).in_state("hearing")
+        book.does(e.Told(self.AGAIN), e.Drop(1), e.Listen()).on(Speech())
+        book.does(e.Answered(self.AGAIN), e.Open(3))
+        book.on(Hush()).does(e.Transcribe(3)).on(Abort())  # that was noted before
+        book.does(e.Drop(3), e.Send(TTS_STOP), e.Listen())
+
+    def test_answered_meanwhile(self) -> None:
+        """What waits to be said again is not, if the user answers what was said at first."""
+        book = self.announcing(listening(), 0).on(e.Finished(0))
+        book.does(e.Told(self.TEA), e.Drop(0), e.Listen()).on(self.AGAIN)
+        book.does(self.ALERT, e.Announce(1, self.AGAIN)).on(Speech()).does(
+            e.Drop(1), e.Told(self.AGAIN, spoken=False), e.Answered(self.AGAIN), e.Open(3)
+        )
+        book.on(Hush()).does(e.Transcribe(3)).on(e.Heard(3, "")).does(e.Drop(3), e.Listen())
 
     def test_one_after_the_other(self) -> None:
         """Two things that are due are said in their order."""
@@ -439,7 +454,7 @@ class AnyEvents(SynchronousTestCase):
     @given(st.lists(st.one_of(EVENTS, CURRENT), max_size=60))
     def test_invariants(self, events: Sequence[Any]) -> None:  # noqa: C901, PLR0912 - a checklist
         """Whatever happens in whatever order, the turn stays well-formed."""
-        turn = t.Turn(t.Manners(wakeup_words=("hey jarvis",)))
+        turn = t.Turn(Manners(wakeup_words=("hey jarvis",)))
         spoken = False
         """Whether `tts start` was sent, and no `tts stop` since."""
         owned: set[int] = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,11 +18,12 @@ from tests.websocket import FakeStore, Peer, factory, set_clock
 from xiaozhi.device.mcp import Server
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory
+from xiaozhi.manners import Manners
 from xiaozhi.messages import Obeyed, Order
 from xiaozhi.services.reminders import Reminders
 from xiaozhi.services.store.records import Entry, Reminder, SessionMemory
 from xiaozhi.services.web.address import Arrival, seen
-from xiaozhi.turn import Manners
+from xiaozhi.session import Session
 
 BADGE = HELLO | {"features": {"badge": True}}
 PATH = "/xiaozhi/v1/?device-id=AA%3A01"
@@ -79,6 +81,15 @@ class Registration(Case):
             (record.client_id, record.address, record.last_seen), ("c1", "192.168.1.9", 1000.0)
         )
         self.assertEqual(list(self.factory.presence), ["aa:01"])
+
+    def test_role(self) -> None:
+        """A device is talked with in the role its user asked for the last time."""
+        began: list[str] = []
+        self.patch(Session, "begin_as", lambda session, role: began.append(role))
+        self.connect().vanish()
+        self.store.known["aa:01"] = msgspec.structs.replace(self.store.known["aa:01"], role="Tom")
+        self.connect()
+        self.assertEqual(began, ["", "Tom"])
 
     def refused(self, peer: Peer, code: int, reason: str) -> None:
         self.assertEqual(peer.frames()[-2:], [FAILED, code])
@@ -444,6 +455,17 @@ class Due(Case):
         self.assertEqual(self.table.speech.sentences[0][0], alert["message"])
         self.assertEqual(peer.protocol.visit.session.state, "listening")
 
+    def test_answered(self) -> None:
+        """Who says anything after a timer rang is not told of it when they come again."""
+        peer = self.connect()
+        self.set(5)
+        self.wait(5, peer)
+        self.table.pass_time(3)
+        self.assertIn("tts stop", self.told(peer))
+        self.assertIn("r", self.calendar.kept)
+        peer.send({"type": "listen", "state": "detect", "text": "thanks"})
+        self.assertEqual(self.calendar.kept, {})
+
     def test_kept_open(self) -> None:
         """The connection is kept while something is due within the hour, and no longer."""
         peer = self.connect()
@@ -544,13 +566,15 @@ class End(Case):
 
     def test_forgotten(self) -> None:
         """What was to be forgotten meanwhile is not kept, and what was said before is."""
-        for seconds, kept in ((5, ["hello"]), (None, [])):
+        for seconds, about, kept in (
+            (5, "", ["hello"]), (None, "", []), (None, "secrets", ["hello"])
+        ):  # fmt: skip
             peer = self.connect()
             for text in ("hello", "my secret"):
                 peer.send({"type": "listen", "state": "detect", "text": text})
                 self.table.pass_time(9)
             self.factory.presence.forget("aa:02", None)
-            self.factory.presence.forget("aa:01", seconds and seconds + 9)
+            self.factory.presence.forget("aa:01", seconds and seconds + 9, about)
             peer.vanish()
             said = [entry for memory in self.memories for entry in memory.entries]
             self.memories.clear()

@@ -10,6 +10,7 @@ from typing import get_args
 from xiaozhi import events as e
 from xiaozhi import turn as t
 from xiaozhi.endpointing import Hush, Speech
+from xiaozhi.manners import Manners
 from xiaozhi.messages import (
     Abort,
     Alert,
@@ -60,7 +61,7 @@ EVENTS: dict[str, e.Event] = {
 
 def turn_in(state: t.State, mode: Mode) -> t.Turn:
     """Make a turn that has arrived in `state`, its question spoken."""
-    turn = t.Turn(t.Manners(wakeup_words=("你好小智",)))
+    turn = t.Turn(Manners(wakeup_words=("你好小智",)))
     turn.state, turn.mode, turn.number = state, mode, N
     turn._spoken = True
     return turn

@@ -20,6 +20,7 @@ from xiaozhi.endpointing import Limits
 from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.limits import Crowd
+from xiaozhi.manners import Manners
 from xiaozhi.presence import Presence
 from xiaozhi.services.auth import Gate
 from xiaozhi.services.auth.lists import Neighbours
@@ -28,7 +29,6 @@ from xiaozhi.services.devices import Devices
 from xiaozhi.services.store.records import DeviceRecord, Full, Seen, SessionMemory
 from xiaozhi.services.web.address import Arrival
 from xiaozhi.services.web.proxies import Proxies
-from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 
 T = TypeVar("T")
@@ -60,10 +60,17 @@ class FakeStore:
         if before is None and most is not None and len(self.known) >= most:
             self.asked += 1
             return fail(Full("store", "there are enough devices"))
-        told = msgspec.structs.asdict(device) | {"blocked": before is not None and before.blocked}
+        told = msgspec.structs.asdict(device)
         record = DeviceRecord(**told, first_seen=now, last_seen=now)
+        if before is not None:
+            record = msgspec.structs.replace(record, blocked=before.blocked, role=before.role)
         self.known[device.id] = record
         return self._answer(record)
+
+    def keep_role(self, device: str, role: str) -> Deferred[bool]:
+        if not self.failure:
+            self.known[device] = msgspec.structs.replace(self.known[device], role=role)
+        return self._answer(True)
 
     def remember(self, memory: SessionMemory) -> Deferred[None]:
         if not (self.dead or self.failure):

@@ -32,6 +32,8 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "starting": "starting",
         "more": "{some} and {count} more",
         "lacking": "not used   {why}",
+        "unnamed": "not used   the tool {name} is installed; to use it, write under tools: "
+        "{name}: true",
         "next": "next       type this OTA address into the device:  {ota}",
         "try": '           or try it here:  {command} "What time is it?"',
     },
@@ -47,6 +49,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "starting": "正在准备",
         "more": "{some} 等 {total} 种",
         "lacking": "未启用  {why}",
+        "unnamed": "未启用  已安装工具 {name}；要使用它，请在 tools 下写 {name}: true",
         "next": "下一步  在设备里填入 OTA 地址：{ota}",
         "try": '        或在本机试一试：{command} "你好，请问你能做什么？"',
     },
@@ -76,9 +79,11 @@ class Announcement(Service):
         lacking: Mapping[str, Sequence[str]],
         language: str,
         path: Path | None,
+        unnamed: Sequence[str] = (),
     ) -> None:
         """Announce `lineup` and, by reason, the engines that are `lacking`.
 
+        `unnamed` are tools that somebody has installed and nobody has named in the settings.
         It is said in `language` where that is Chinese, else in English.
         """
         self._listening = listening
@@ -87,6 +92,7 @@ class Announcement(Service):
         self._lacking = lacking
         self._texts = _TEXTS.get(language, _TEXTS["en"])
         self._path = path
+        self._unnamed = unnamed
 
     def startService(self) -> None:
         """Write the announcement to the log, a line each."""
@@ -110,6 +116,7 @@ class Announcement(Service):
                 texts["lacking"].format(why=f"{', '.join(names)}: {why}")
                 for why, names in self._lacking.items()
             ),
+            *(texts["unnamed"].format(name=name) for name in self._unnamed),
             texts["next"].format(ota=address.http("/xiaozhi/ota/")),
             texts["try"].format(command=_command(port, self._listening.secure)),
         ]

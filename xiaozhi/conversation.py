@@ -20,6 +20,7 @@ from xiaozhi.phrases import phrase
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.memory import Thinking
 from xiaozhi.services.memory.framing import framed, framed_summary
+from xiaozhi.services.memory.words import mentions
 from xiaozhi.services.store.records import Recollection
 from xiaozhi.settings import Role
 from xiaozhi.toolbox import See, Toolbox
@@ -30,6 +31,14 @@ NOTHING: Final = Recollection()
 
 Recall = Callable[[str], Deferred[Recollection]]
 """Tells what is known of a device's user; soon, and it never fails."""
+
+
+KeepRole = Callable[[str, str], object]
+"""Keeps the name of a role, "" for the usual one, for a device. It never fails."""
+
+
+def keep_nothing(device: str, role: str) -> None:
+    """Keep no role from one connection to the next."""
 
 
 def know_nothing(device: str) -> Deferred[Recollection]:
@@ -57,6 +66,7 @@ class Talk:
     """What a user says to end the connection."""
     see: See | None = None
     recall: Recall = know_nothing
+    keep_role: KeepRole = keep_nothing
     think: Thinking = think_nothing
     """Has a model sum up what is too old to be told whole; without one, an extract has to do."""
     counters: Counters = attrs.field(factory=Counters)
@@ -102,6 +112,8 @@ class Conversation:
         self._toolbox = self._new_toolbox()
         self._role: Role | None = None
         """None for the usual one."""
+        self._chosen = False
+        """Whether the user has asked for it in this talk."""
         self._now = _Answer(self._dialogue.language)
         self._recollection: Recollection | None = None
         """What is known of the user, once it was asked for."""
@@ -126,7 +138,7 @@ class Conversation:
         """Go on with what `talk` says, from the next question on."""
         self._talk = talk
         self._toolbox = self._new_toolbox()
-        if self._role is not None and not self.become(self._role.name):
+        if self._role is not None and not self._take(self._role.name):
             self._role = None
 
     def _new_toolbox(self) -> Toolbox:
@@ -236,6 +248,19 @@ class Conversation:
 
     def become(self, role: str) -> bool:
         """Take another role from the next answer on, or the usual one by the assistant's name."""
+        taken = self._take(role)
+        if taken:
+            self._chosen = True
+            if self._known:
+                self._talk.keep_role(self._device, self._role.name if self._role else "")
+        return taken
+
+    def begin_as(self, role: str) -> None:
+        """Take the role of the talk before, unless the user has asked for another already."""
+        if role and not self._chosen:
+            self._take(role)
+
+    def _take(self, role: str) -> bool:
         about = self._talk.chat.assistant
         if same(role, ("default", "默认", about.name_in("zh"), about.name_in("en"))):
             self._role = None
@@ -244,10 +269,19 @@ class Conversation:
         self._role = found or self._role
         return found is not None
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
+    @property
+    def last(self) -> float | None:
+        """How many seconds ago the user said what came before this question; None if nothing."""
+        before = self._dialogue.before()
+        return None if before is None else self._clock.seconds() - before
+
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
         self._recollection = None  # some of it may be gone, too
-        self._dialogue.forget(None if seconds is None else self._clock.seconds() - seconds)
+        self._dialogue.forget(
+            None if seconds is None else self._clock.seconds() - seconds,
+            mentions(about) if about else None,
+        )
 
     def offers(self, name: str) -> bool:
         """Say whether there is a tool that its source calls `name`."""

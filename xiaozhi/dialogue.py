@@ -9,9 +9,8 @@ extract that needs no model, and, once somebody has condensed `excess`, what a m
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterable
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, NamedTuple, Protocol, TypeVar
 
 from xiaozhi.languages import main
 from xiaozhi.tokens import shorten, tokens
@@ -113,14 +112,35 @@ class Dialogue:
         if text:
             self._append(Entry("assistant", text if whole else text + INTERRUPTED, at))
 
-    def forget(self, since: float | None = None) -> None:
-        """Drop what was said since then, or all; and what was condensed of it, or is being."""
-        first = 0 if since is None else bisect_left(self._said, since, key=lambda entry: entry.at)
+    def forget(
+        self, since: float | None = None, mentions: Callable[[str], bool] | None = None
+    ) -> None:
+        """Drop what was said since then, or ever; only what `mentions` something, if that is told.
+
+        What was condensed of it goes as well, or is being condensed: a summary may tell of a thing
+        in other words. What is left is condensed anew.
+        """
+
+        def gone(entry: Entry) -> bool:
+            return (since is None or entry.at >= since) and (
+                mentions is None or mentions(entry.text)
+            )
+
         self._era += 1
-        if since is None or first < self._until:
+        if mentions or len(spared(self._said[: self._until], gone)) < self._until or since is None:
             self._condensed = ""
             self._until = 0
-        self._cut(first)
+        older, told = (
+            spared(part, gone) for part in (self._said[: self._start], self._said[self._start :])
+        )
+        self._said, self._start = older + told, len(older)
+        self._length = sum(len(entry.text) for entry in self._said)
+        self._held = sum(tokens(entry.text) for entry in told)
+
+    def before(self) -> float | None:
+        """Tell when what came before the last question was asked; None if that was nothing."""
+        asked = [entry.at for entry in self._said if entry.role == "user"]
+        return asked[-2] if len(asked) > 1 else None
 
     # -- what a model is told --
 
@@ -210,6 +230,29 @@ class Dialogue:
         del self._said[first:]
         self._start = min(self._start, first)
         self._until = min(self._until, first)
+
+
+class Said(Protocol):
+    """Something that was said, by "user" or by "assistant"."""
+
+    @property
+    def role(self) -> str:
+        """Who said it."""
+
+
+S = TypeVar("S", bound=Said)
+
+
+def spared(entries: Sequence[S], gone: Callable[[S], bool]) -> list[S]:
+    """Tell what is left where some entries are to be `gone`: a question goes with its answers."""
+    left: list[S] = []
+    exchange: list[S] = []
+    for entry in entries:
+        if entry.role == "user":
+            left += [] if any(map(gone, exchange)) else exchange
+            exchange = []
+        exchange.append(entry)
+    return left + ([] if any(map(gone, exchange)) else exchange)
 
 
 def extract(summary: str, newest_first: Iterable[Entry], most: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from xiaozhi.choices import Wish
+from xiaozhi.choices import ENGINES, Wish
 from xiaozhi.mistakes import Words, words
 from xiaozhi.services import engine
 from xiaozhi.settings import Config
@@ -18,6 +18,12 @@ def doubts(config: Config) -> Sequence[Words]:
     """Tell all of them; this looks at files."""
     settings = [one.settings for kind in engine.KINDS for one in getattr(config, kind)]
     return [*unfulfilled(config), *(doubt for one in settings for doubt in one.doubts())]
+
+
+def unnamed(config: Config) -> Sequence[str]:
+    """Tell which tools somebody has installed that are not used; this looks at files."""
+    known = {*ENGINES["tools"], *(tool.name for tool in config.tools)}
+    return [name for name in engine.installed("tools") if name not in known]
 
 
 def unfulfilled(config: Config) -> Sequence[Words]:

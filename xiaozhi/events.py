@@ -110,6 +110,8 @@ class Due:
     """Whether it was said before, and need not be said to who has answered."""
     told: Callable[[bool], None] = attrs.field(default=lambda spoken: None, eq=False, repr=False)
     """Called when it is done with: said, or (False) answered before it was said again."""
+    answered: Callable[[], None] = attrs.field(default=lambda: None, eq=False, repr=False)
+    """Called when the user says or presses anything, if nothing was announced after it."""
 
 
 Event = (
@@ -230,6 +232,13 @@ class Told:
 
 
 @attrs.frozen
+class Answered:
+    """The user says or presses something, for the first time since this was announced."""
+
+    due: Due
+
+
+@attrs.frozen
 class Leave:
     """Close the connection: all has been said."""
 
@@ -274,6 +283,7 @@ Command = (
     | Part
     | Announce
     | Told
+    | Answered
     | Leave
     | Drop
     | Send

@@ -19,6 +19,7 @@ from xiaozhi.endpointing import Limits
 from xiaozhi.identity import Identity
 from xiaozhi.limits import Crowd
 from xiaozhi.link import Link
+from xiaozhi.manners import Manners
 from xiaozhi.presence import Presence
 from xiaozhi.protocol import DeviceProtocol
 from xiaozhi.services.auth import Gate
@@ -27,7 +28,7 @@ from xiaozhi.services.devices import Devices
 from xiaozhi.services.vad import Detector
 from xiaozhi.services.web.address import Arrival
 from xiaozhi.session import Session, Staff
-from xiaozhi.turn import Manners, State
+from xiaozhi.turn import State
 from xiaozhi.visit import Terms, Visit
 
 AT_ONCE = 500

@@ -52,8 +52,8 @@ class Guest(Protocol):
     def dismiss(self, code: int, reason: str) -> None:
         """Go at once."""
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
 
 
 class Unregistered(Exception):
@@ -109,10 +109,10 @@ class Presence:
         for guest in (*self._talking(device), *self._silent.get(device, ())):
             guest.dismiss(1008, "not registered")
 
-    def forget(self, device: str, seconds: float | None) -> None:
-        """Have a device's talk drop what was said in the last `seconds`, or (None) all of it."""
+    def forget(self, device: str, seconds: float | None, about: str = "") -> None:
+        """Have a device's talk drop what `forget` of its guests says."""
         for guest in self._talking(device):
-            guest.forget(seconds)
+            guest.forget(seconds, about)
 
     def _talking(self, device: str) -> list[Guest]:
         return [guests[device] for guests in (self._routes, self._leaving) if device in guests]
@@ -153,10 +153,13 @@ class Presence:
         if not silent:
             self._silent.pop(guest.identity.device, None)
 
-    async def register(self, device: Seen) -> None:
-        """Note in the store that a device is here; raises Unregistered if it may not stay."""
+    async def register(self, device: Seen) -> DeviceRecord | None:
+        """Note in the store that a device is here, and tell what is known; None without a store.
+
+        Raises Unregistered if it may not stay.
+        """
         if self._registry is None:
-            return
+            return None
         patience = self._registry.patience
         noting = self._registry.came(device, self._wall(), self.most)
         try:
@@ -171,3 +174,4 @@ class Presence:
             raise Unregistered(1013, "store", str(error)) from error
         if known.blocked:
             raise Unregistered(1008, "blocked", "the device is blocked")
+        return known

@@ -13,10 +13,11 @@ from xiaozhi.changes import changed, live
 from xiaozhi.conversation import know_nothing
 from xiaozhi.endpointing import Limits
 from xiaozhi.engines import Engines, Made, now
-from xiaozhi.errors import Unavailable
+from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
 from xiaozhi.limits import Crowd
+from xiaozhi.manners import Manners
 from xiaozhi.messages import Obeyed, Order
 from xiaozhi.presence import Presence
 from xiaozhi.services.activation import Enrolment
@@ -41,7 +42,6 @@ from xiaozhi.settings import Config, Idle
 from xiaozhi.settings import Listen as ListenSettings
 from xiaozhi.staffing import Resources, Staffing
 from xiaozhi.tooling import Picture
-from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 
 
@@ -105,13 +105,14 @@ class Rooms:
         self.mcp = Servers(engines.clock, engines.counters, engines.workers("mcp"))
         self.mcp.replace(config.mcp)
         self.mcp.setServiceParent(engines.tree)
-        vision = Vision(config.vision, engines.workshop("vision"))
+        shop = engines.workshop("vision")
+        vision = Vision(config.vision, shop)
         vision.setServiceParent(engines.tree)
-        self.photos = Explain(vision, Passes(), self._language)
+        self.photos = Explain(vision, Passes(), self._language, shop.pool)
         """The page that looks at photos."""
         memories = walls.memories
         recall = know_nothing if memories is None else memories.recall
-        resources = Resources((self.mcp,), self._see, recall)
+        resources = Resources((self.mcp,), self._see, recall, self._keep_role)
         self.staffing = Staffing(engines, self.made, resources)
         self._remember_by(self.made)
         proxies = Proxies(config.server.trusted_proxies)
@@ -238,6 +239,11 @@ class Rooms:
         """Tell a device where its photos go, and with which token."""
         url = self.offer.address(arrival).http(f"/{PATH}")
         return {"url": url, "token": self.photos.passes.mint(device)}
+
+    def _keep_role(self, device: str, role: str) -> None:
+        """Have a device's next talk begin in a role."""
+        kept = self._walls.store.keep_role(device, role)
+        kept.addErrback(lambda failure: failure.trap(ServiceError))  # the store has said so
 
     def _language(self, device: str) -> str:
         """Tell what a connected device speaks; "" of any other."""

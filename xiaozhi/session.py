@@ -19,6 +19,7 @@ from xiaozhi.ears import Ears
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.errors import ServiceError
 from xiaozhi.link import Link
+from xiaozhi.manners import Manners
 from xiaozhi.messages import (
     Abort,
     AudioParams,
@@ -74,7 +75,7 @@ class Session:
         self,
         link: Link,
         ears: Ears,
-        manners: t.Manners,
+        manners: Manners,
         staff: Staff,
         talk: Conversation,
         clock: Any,
@@ -173,9 +174,13 @@ class Session:
         """Give what was said, the user first; of an answer under way, what was heard of it."""
         return self._talk.said()
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
-        self._talk.forget(seconds)
+    def begin_as(self, role: str) -> None:
+        """Begin in the `role` the user asked for when the device was here before, if any."""
+        self._talk.begin_as(role)
+
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
+        self._talk.forget(seconds, about)
 
     def close(self) -> None:
         """End everything of this session. Idempotent; called when the connection is gone."""
@@ -221,7 +226,7 @@ class Session:
                 self._begin(command)
 
     def _begin(self, command: e.Command) -> None:
-        """Begin the work that a turn consists of; what comes of it is posted. Or be done."""
+        """Begin the work that a turn consists of; what comes of it is posted."""
         match command:
             case e.Endpoint(by_device):
                 self._ears.endpoint(by_device)
@@ -232,6 +237,12 @@ class Session:
             case e.Answer(number, text, spoken):
                 self._tally.answering()
                 self._start(number, self._speak(number, *self._talk.answer(text, spoken)))
+            case _:
+                self._unasked(command)
+
+    def _unasked(self, command: e.Command) -> None:
+        """Say what nobody asked for, and be done with it. Or with all."""
+        match command:
             case e.Greet(number):
                 self._say(number, phrase("greeting", self.language))
             case e.Apologise(number):
@@ -242,6 +253,8 @@ class Session:
                 self._say(number, due.text, due.language)
             case e.Told(due, spoken):
                 due.told(spoken)
+            case e.Answered(due):
+                due.answered()
             case e.Leave():
                 self.link.close(1000, "nobody speaks")
 

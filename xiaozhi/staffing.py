@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from xiaozhi.announcement import Lineup
 from xiaozhi.choices import Wish
-from xiaozhi.conversation import Recall, Talk, know_nothing
+from xiaozhi.conversation import KeepRole, Recall, Talk, keep_nothing, know_nothing
 from xiaozhi.doubts import unfulfilled, wishes
 from xiaozhi.engines import Engines, Made, now
 from xiaozhi.errors import Unavailable
@@ -52,6 +52,7 @@ class Resources:
     """Where tools come from, besides those of the house and of the device."""
     see: See | None = None
     recall: Recall = know_nothing
+    keep_role: KeepRole = keep_nothing
 
 
 class Staffing:
@@ -177,6 +178,7 @@ class Staffing:
             config.listen.exit_commands,
             self._resources.see,
             self._resources.recall,
+            self._resources.keep_role,
             lambda *asked: write(self.mind("memory"), *asked),
             engines.counters,
         )

@@ -24,6 +24,7 @@ from twisted.python import usage  # noqa: E402
 from xiaozhi import __version__  # noqa: E402
 from xiaozhi import config as configuration  # noqa: E402
 from xiaozhi.announcement import Announcement  # noqa: E402
+from xiaozhi.doubts import unnamed  # noqa: E402
 from xiaozhi.ending import Command, Ending, begun_anew  # noqa: E402
 from xiaozhi.engines import Engines, now  # noqa: E402
 from xiaozhi.errors import ConfigError, Unavailable  # noqa: E402
@@ -181,7 +182,10 @@ def build(
         *listening,
         operator,
         Watchdog(manager, clock),
-        Announcement(listening[0], rooms.offer.public, lineup, lacking, language, path),
+        Announcement(
+            *(listening[0], rooms.offer.public, lineup, lacking, language, path),
+            unnamed(config),
+        ),
     ):
         service.setServiceParent(tree)
     cause = partial(_cause, clock, ending)

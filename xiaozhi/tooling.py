@@ -102,8 +102,12 @@ class Scene(Protocol):
     def become(self, role: str) -> bool:
         """Take another role from the next answer on; False if there is none of that name."""
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in this session in the last `seconds`, or (None) all of it."""
+    @property
+    def last(self) -> float | None:
+        """How many seconds ago the user said what came before this question; None if nothing."""
+
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said here in the last `seconds`, or (None) ever; or only `about` that."""
 
     def offers(self, name: str) -> bool:
         """Say whether there is a tool that its source calls `name`."""

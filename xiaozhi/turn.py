@@ -21,15 +21,14 @@ ARCHITECTURE.md has the table of every state and event; a test compares it with 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Literal
-
-import attrs
 
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.events import (
     Announce,
     Answer,
+    Answered,
     Apologise,
     Clear,
     Command,
@@ -59,6 +58,7 @@ from xiaozhi.events import (
     Wait,
     Waited,
 )
+from xiaozhi.manners import Manners
 from xiaozhi.messages import (
     CANCEL_TONE,
     TTS_START,
@@ -74,23 +74,6 @@ from xiaozhi.messages import (
 from xiaozhi.wakewords import cut, same
 
 State = Literal["idle", "waking", "listening", "hearing", "tail", "thinking", "speaking"]
-
-
-@attrs.frozen
-class Manners:
-    """How turns are taken. Times are in seconds."""
-
-    wakeup_words: Collection[str] = ()
-    greets: bool = True
-    """Whether a wake word alone is answered with a greeting."""
-    farewell: bool = True
-    """Whether goodbye is said before a connection is closed on which nobody speaks."""
-    tail: float = 0.15
-    """So long after the button's release the microphone's last frames are waited for."""
-    guard: float = 1.0
-    """So long after a wake word its own sound is not taken for an utterance..."""
-    guard_voice: float = 0.3
-    """...unless there is more voice in that time than the end of a word."""
 
 
 LATE = 15
@@ -119,8 +102,8 @@ class Turn:
         """Packets that came after the button's release."""
         self._due: list[Due] = []
         """What is to be announced, or being announced."""
-        self._answered = False
-        """Whether the user has said or pressed anything since the last announcement began."""
+        self._rang: Due | None = None
+        """What was announced last, until the user says or presses anything."""
 
     def receive(self, event: Event) -> Iterator[Command]:
         """Yield the commands `event` calls for, in order."""
@@ -198,8 +181,8 @@ class Turn:
         elif self.state in ("hearing", "tail"):
             self._woken_by = text  # it is being heard already; it will be cut off the text
         elif self.state != "waking":
-            self._answered = True
             yield from self._drop()
+            yield from self._heed()
             self.state = "waking"
             self._woken_by = text
             yield Listen()
@@ -207,8 +190,8 @@ class Turn:
 
     def _typed(self, text: str) -> Iterator[Command]:
         if text.strip():
-            self._answered = True
             yield from self._drop()
+            yield from self._heed()
             self._spoken = False
             self.state = "thinking"
             yield Send(Stt(text))
@@ -216,9 +199,9 @@ class Turn:
 
     def _abort(self) -> Iterator[Command]:
         speaking = self.state == "speaking"
-        self._answered = True
         yield from self._announced()
         yield from self._drop()
+        yield from self._heed()
         if not speaking:  # else `_drop` has said so
             yield Send(TTS_STOP)
         if self.state != "idle":
@@ -273,9 +256,6 @@ class Turn:
 
     def _hand(self, due: Due) -> Iterator[Command]:
         """Take what is due, and announce it at once if nobody is at it."""
-        if due.again and self._answered:
-            yield Told(due, spoken=False)
-            return
         self._due.append(due)
         if self._kind == "music":
             yield from self._interrupt()
@@ -293,11 +273,19 @@ class Turn:
         if self._due:
             due = self._due[0]
             self._kind = "announcement"
-            self._spoken = self._answered = False
+            self._spoken, self._rang = False, due
             self._woken_by = ""
             self.state = "thinking"
             yield Send(Alert(due.title, due.text, "neutral"))
             yield Announce(self.number, due)
+
+    def _heed(self) -> Iterator[Command]:
+        """Say that what rang was noticed: the user says or presses something."""
+        if self._rang is not None:
+            yield from [Told(due, spoken=False) for due in self._due if due.again]
+            self._due = [due for due in self._due if not due.again]
+            yield Answered(self._rang)
+            self._rang = None
 
     def _announced(self) -> Iterator[Command]:
         """Be done with what is being announced: it was heard, or somebody would not hear it."""
@@ -347,8 +335,9 @@ class Turn:
     ) -> Iterator[Command]:
         self.number += 1
         self.state = "hearing"
-        self._spoken = self._answered = True
+        self._spoken = True
         self._woken_by = self._woken_by if resume else woken_by
+        yield from self._heed()
         yield Open(self.number, by_device, resume)
 
     def _transcribe(self) -> Iterator[Command]:

@@ -146,8 +146,10 @@ class Visit:
 
     def ring(self, notice: Notice) -> None:
         """Tell the user of a reminder, when nobody is interrupted."""
-        due = Due(notice.text, notice.language, notice.title, notice.again, notice.told)
-        self.session.post(due)
+        text, title = notice.text, notice.title
+        self.session.post(
+            Due(text, notice.language, title, notice.again, notice.told, notice.answered)
+        )
 
     # -- the device's other connections --
 
@@ -165,9 +167,9 @@ class Visit:
         """Close the connection, with the code of RFC 6455 and the reason to tell the device."""
         self.session.link.close(code, reason)
 
-    def forget(self, seconds: float | None) -> None:
-        """Drop what was said in the last `seconds`, or (None) all of it."""
-        self.session.forget(seconds)
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        """Drop what was said in the last `seconds`, or (None) ever; or only `about` something."""
+        self.session.forget(seconds, about)
 
     # -- out --
 
@@ -205,7 +207,7 @@ class Visit:
     async def _register(self, device: Seen) -> None:
         """Find out whether the device may stay; if not, say so and close."""
         try:
-            await self._terms.presence.register(device)
+            known = await self._terms.presence.register(device)
         except Unregistered as error:
             self._terms.counters.count("registrations_failed", reason=error.reason)
             self.log.warn(
@@ -216,6 +218,8 @@ class Visit:
             self.session.link.text(UNREGISTERED)
             self.dismiss(error.code, "not registered")
         else:
+            if known is not None:
+                self.session.begin_as(known.role)
             self._await_reminders()
 
     def _await_reminders(self) -> None:

@@ -28,6 +28,7 @@ from tests.pictures import JPEG, PNG, WEBP
 from tests.services.web.test_multipart import TYPE, form
 from tests.services.web.test_ota import NOW
 from tests.services.web.test_vision import Eyes
+from tests.tools.stage import AtOnce
 from tests.websocket import HANDSHAKE, Transport, factory, set_clock
 from xiaozhi.limits import Crowd
 from xiaozhi.services.activation import Enrolment
@@ -198,7 +199,7 @@ def _world() -> _World:
     devices = Devices()
     open_to = Access().open_to
     passes = Passes()
-    photos = Explain(cast("Any", Eyes()), passes, lambda device: "en")
+    photos = Explain(cast("Any", Eyes()), passes, lambda device: "en", cast("Any", AtOnce()))
     servers = Servers(clock, counters, Workers(clock, "mcp"))
     pages = {
         "healthz": Alive(open_to),

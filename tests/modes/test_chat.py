@@ -274,13 +274,18 @@ class AskedBefore(Case):
         self.assertEqual(self.words(), ["Done."])
 
     def test_only_talks(self) -> None:
-        """A model for intents that only talks is not listened to for long."""
+        """A model for intents that only talks, or thinks, is not listened to for long."""
         endless: Deferred[Any] = Deferred()
-        minds = Steps(["Hello."])
-        self.answer(
-            minds, tool("x"), intent="intent_llm", first=Steps(["talk " * 20, endless, "more"])
-        )
-        self.assertEqual(self.words(), ["Hello."])
+        for first, does in (
+            (Steps(["talk " * 20, endless, "more"]), False),
+            (Steps(["<think>", "well " * 1000, endless]), False),
+            (Steps(["<think>", "well " * 100, "</think>", call("x")]), True),
+            (Steps([call("x"), "So it is seven. " * 9, endless]), True),
+        ):
+            minds, seven = Steps(["Hello."]), tool("x", Outcome("7"))
+            self.answer(minds, seven, intent="intent_llm", first=first)
+            self.assertEqual(self.words()[-1:], ["Hello."])
+            self.assertEqual(minds.asked[0][-1].role == "tool", does)
 
     def test_nothing(self) -> None:
         """Where nothing is to be done, or that model is lost, the other just answers."""

@@ -340,6 +340,18 @@ class TextTests(SynchronousTestCase):
             fields = [{name for _, name, *_ in Formatter().parse(text)} for text in (one, other)]
             self.assertEqual(fields[0] - {None}, fields[1] - {None})
 
+    def test_reasons(self) -> None:
+        """Why an MCP server is not there is told in both; what it said itself, as it said it."""
+        for reason, chinese in (
+            ("it answered 404 Not Found", "对方回答 404 Not Found"),
+            ("no answer: none within 10 s", "10 秒内没有回应"),
+            ("KeyError: \\1", "KeyError: \\1"),
+        ):
+            server: dict[str, Any] = {"name": "x", "how": "http", "state": "lost", "why": reason}
+            for language, told in (("zh", chinese), ("en", reason)):
+                _, row = show.Show(language).servers([server | {"tools": [], "devices": None}])
+                self.assertTrue(row.endswith(f"  {told}"), row)
+
     def test_wrong_configuration(self) -> None:
         """A configuration that cannot be read is said as elsewhere."""
         with contextlib.redirect_stderr(io.StringIO()) as said:

@@ -79,7 +79,7 @@ class ServerCase(TestCase):
         self.clock = Clock()
         self.counters = Counters()
         self.kicked: list[str] = []
-        self.interrupted: list[tuple[str, float | None]] = []
+        self.interrupted: list[tuple[str, float | None, str]] = []
         self.hands: dict[str, Hands] = {}
         """The tools of devices that are connected."""
         self.store = Store(reactor, self.folder / "xiaozhi.db", 10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from threading import Event
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -79,6 +80,21 @@ class FetchingTests(ToolCase):
         fetcher, web = self.made(STALLS, patience=0.2)
         self.assertIn("within 0.2 s", (await self.why(fetcher, web.url)).why)
         await within(web.left)
+
+    async def test_no_thread(self) -> None:
+        """Who waits for a thread, to connect or to read what came, waits no longer than that."""
+        fetcher, web = self.made(Reply(list(range(10_000))), patience=0.2)
+        for _ in range(2):
+            go = Event()
+            self.addCleanup(go.set)
+            busy = [self.room.pool.run(go.wait, 30) for _ in range(2)]
+            with self.assertRaisesRegex(ServiceError, "within 0.2 s"):
+                await within(Deferred.fromCoroutine(fetcher.json(list[int], web.url)))
+            go.set()
+            for one in busy:
+                await one
+            await fetcher.fetch(web.url)
+        self.assertEqual(len(web.asked), 3)
 
     async def test_cancelled(self) -> None:
         """Who gives up hangs up."""

@@ -107,18 +107,23 @@ class Ringing(Case):
         self.assertEqual((self.phone.notices, self.store.kept), ([], {}))
 
     def test_answered(self) -> None:
-        """What has rung is gone as soon as it is answered, and comes again only if it repeats."""
+        """What has rung is gone when it is answered, even if the device goes and comes again."""
         self.add(reminder(due=NOON + 5))
         self.add(reminder("alarm", NOON + 5, id="a", minutes=12 * 60, repeat="daily"))
         self.add(reminder(due=NOON + 600, id="later"))
         self.wait(5)
+        (notice,) = self.phone.notices
         self.phone.hear()
         self.assertEqual(set(self.store.kept), {"r", "a", "later"})
-        self.successResultOf(Deferred.fromCoroutine(self.service.answered(DEVICE)))
+        notice.answered()
         self.assertEqual(set(self.store.kept), {"a", "later"})
         self.assertEqual(self.store.kept["a"].due, NOON + 86400)
+        notice.told(True)  # as it was being told again
+        self.service.leave(self.phone)
+        self.service.arrive(self.phone)
         self.wait(PAUSE)
         self.assertEqual(self.phone.notices, [])
+        self.assertEqual(self.store.kept["a"].due, NOON + 86400)
 
     def test_reminder_once(self) -> None:
         """A reminder is told once."""

@@ -27,6 +27,7 @@ from xiaozhi.errors import ServiceError
 from xiaozhi.factory import DeviceFactory, House
 from xiaozhi.idling import Patience
 from xiaozhi.limits import Crowd
+from xiaozhi.manners import Manners
 from xiaozhi.messages import AudioParams
 from xiaozhi.modes.chat import Chat
 from xiaozhi.presence import Presence
@@ -47,7 +48,6 @@ from xiaozhi.services.web.site import site
 from xiaozhi.session import Staff
 from xiaozhi.settings import Assistant, Audio
 from xiaozhi.tooling import Call, Clip, Outcome, Scene, Tool
-from xiaozhi.turn import Manners
 from xiaozhi.visit import Terms
 from xiaozhi.voice import Voice
 

@@ -47,7 +47,11 @@ class Listener:
             self.role = role
         return role in self.roles
 
-    def forget(self, seconds: float | None) -> None:
+    @property
+    def last(self) -> float | None:
+        raise AssertionError("no tool here asks for it")
+
+    def forget(self, seconds: float | None, about: str = "") -> None:
         raise AssertionError("these tools forget nothing")
 
     def offers(self, name: str) -> bool:

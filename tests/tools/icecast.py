@@ -27,6 +27,8 @@ class Station:
         self.goes_on = False
         self.hangs_up = False
         self.requests: list[list[str]] = []
+        self.calls = 0
+        """How often somebody has connected."""
         self.sent = 0
         """Bytes of sound that listeners took."""
         self.came: Deferred[None] = Deferred()
@@ -54,6 +56,7 @@ class _Listener(Protocol):
         self._heard = b""
 
     def connectionMade(self) -> None:
+        self._station.calls += 1
         self._station.listeners.add(self)
 
     def dataReceived(self, data: bytes) -> None:

@@ -36,7 +36,11 @@ class Stage:
     def become(self, role: str) -> bool:
         return False
 
-    def forget(self, seconds: float | None) -> None:
+    @property
+    def last(self) -> float | None:
+        raise AssertionError("no tool here asks for it")
+
+    def forget(self, seconds: float | None, about: str = "") -> None:
         raise AssertionError("no tool here forgets anything")
 
     def offers(self, name: str) -> bool:

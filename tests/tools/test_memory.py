@@ -34,10 +34,11 @@ class FakeScene:
     known: bool = True
     language: str = "en"
     device: str = "aa:01"
-    forgotten: list[float | None] = attrs.field(factory=list)
+    last: float | None = None
+    forgotten: list[tuple[float | None, str]] = attrs.field(factory=list)
 
-    def forget(self, seconds: float | None) -> None:
-        self.forgotten.append(seconds)
+    def forget(self, seconds: float | None, about: str = "") -> None:
+        self.forgotten.append((seconds, about))
 
 
 @attrs.define
@@ -111,7 +112,7 @@ class Forgetting(Case):
         ):
             told = self.use("forget", **arguments)
             self.assertEqual((told.text, told.final, told.failed), ("erased", True, False))
-            self.assertEqual(self.scene.forgotten.pop(), seconds)
+            self.assertEqual(self.scene.forgotten.pop(), (seconds, about))
             self.assertEqual(self.memories.forgotten.pop(), ("aa:01", since, about))
         self.assertEqual(told.say, "Alright, I have forgotten everything about you.")
         self.scene.language = "zh"
@@ -122,7 +123,14 @@ class Forgetting(Case):
         """Nothing is stored of a device that has no name, so only the talk is forgotten."""
         self.scene.known = False
         self.use("forget", what="that")
-        self.assertEqual((self.scene.forgotten, self.memories.forgotten), ([120], []))
+        self.assertEqual((self.scene.forgotten, self.memories.forgotten), ([(120, "")], []))
+
+    def test_that(self) -> None:
+        """What is meant is what was said last, however long ago."""
+        self.scene.last = 500.0
+        self.use("forget", what="that")
+        self.assertEqual(self.scene.forgotten, [(500.1, "")])
+        self.assertEqual(self.memories.forgotten, [("aa:01", NOON - 500.1, "")])
 
     def test_wrong(self) -> None:
         """What is not understood erases nothing, and the model is told why."""
@@ -141,4 +149,4 @@ class Forgetting(Case):
         told = self.use("forget", what="that")
         self.assertTrue(told.failed and told.final)
         self.assertIn("cannot be erased now", told.say)
-        self.assertEqual(self.scene.forgotten, [120])
+        self.assertEqual(self.scene.forgotten, [(120, "")])

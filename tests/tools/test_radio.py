@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import socket
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 from ssl import create_default_context
@@ -16,7 +18,9 @@ from tests.tools.icecast import MP3, Station
 from tests.tools.web import Asked, Reply, Web
 from xiaozhi.errors import ServiceError, Unavailable
 from xiaozhi.services.bridge import from_aio_stream
+from xiaozhi.services.networks import Networks
 from xiaozhi.tooling import Clip, Outcome
+from xiaozhi.tools import _icecast as icecast
 from xiaozhi.tools import _stations as stations
 from xiaozhi.tools._decoding import RATE
 from xiaozhi.tools._icecast import listen
@@ -212,13 +216,32 @@ class ListeningTests(RadioCase):
     async def test_house(self) -> None:
         """A directory outside cannot have the server ask something in the house."""
         station = self.station()
-        leading = self.station("HTTP/1.0 302 Found", Location=station.url)
-        trust = create_default_context()
-        for url in (station.url, leading.url.replace("127.0.0.1", "localhost")):
-            source = from_aio_stream(partial(listen, url, trust, near=False))
+        for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]", "127.1"):
             with self.assertRaisesRegex(ServiceError, "cannot be in this house"):
-                await collect(source)
-        self.assertEqual(station.requests + leading.requests, [])
+                await collect(self.from_outside(station.url.replace("127.0.0.1", host)))
+        self.assertEqual(station.calls, 0)
+
+    async def test_moving_name(self) -> None:
+        """A name is looked up once, and of where it leads only what is outside is connected to."""
+        station = self.station("HTTP/1.0 302 Found", Location="http://elsewhere/")
+        port = int(station.url.split(":")[2].split("/")[0])
+        asked: list[str] = []
+        here = ["127.0.0.2", "127.0.0.3", "127.0.0.1"]  # nobody is at the second
+
+        def looked_up(host: str, *_: Any, **__: Any) -> Sequence[Any]:
+            asked.append(host)
+            places = ["127.0.0.2"] if host == "elsewhere" or asked.count(host) > 1 else here
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in places]
+
+        self.patch(icecast, "_HOUSE", Networks(["127.0.0.2/32"]))
+        self.patch(socket, "getaddrinfo", looked_up)
+        with self.assertRaisesRegex(ServiceError, "elsewhere.* cannot be in this house"):
+            await collect(self.from_outside(station.url.replace("127.0.0.1", "station")))
+        self.assertEqual((asked, station.calls), (["station", "elsewhere"], 1))
+
+    def from_outside(self, url: str) -> AsyncGenerator[bytes, None]:
+        """Listen to a station that a directory outside has told."""
+        return from_aio_stream(partial(listen, url, create_default_context(), near=False))
 
     async def test_unreachable(self) -> None:
         """A station that is not there is a ServiceError."""

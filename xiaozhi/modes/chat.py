@@ -20,6 +20,7 @@ from xiaozhi.phrases import Key
 from xiaozhi.services.deadline import late
 from xiaozhi.services.llm import Message, Preferring
 from xiaozhi.settings import Assistant
+from xiaozhi.speakable import Cleaner
 from xiaozhi.toolbox import Toolbox
 from xiaozhi.tooling import Call, Outcome, Scene, Tool
 from xiaozhi.untrusted import unmarked
@@ -29,7 +30,9 @@ STEPS: Final = 5
 CLUMSY: Final = 2
 """Times a model may give arguments that are wrong: it is told what was wrong, and tries again."""
 PROSE: Final = 80
-"""Characters without a call that show that a model for intents wants nothing to be done."""
+"""Characters of speech that show that a model for intents only talks, or has begun to."""
+THOUGHTS: Final = 4000
+"""Characters of whatever else it writes that are waited for: thoughts, as a rule."""
 TIME: Final = 90.0
 """Seconds after which no more tools are called in one answer. Those at work have their time."""
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
@@ -171,14 +174,15 @@ class _Answering:
         try:
             asking = minds.reply(self._messages, self._asked.language, tools)
             async with aclosing(asking) as pieces:
-                length = 0
+                speech, spoken, written = Cleaner(), 0, 0
                 async for piece in pieces:
                     if isinstance(piece, Call):
                         calls.append(piece)
                         continue
-                    length += len(piece)
-                    if length > PROSE and not calls:
-                        break  # it only talks: nothing is to be done
+                    spoken += len(speech.feed(piece))
+                    written += len(piece)
+                    if spoken > PROSE or written > THOUGHTS:
+                        break  # nothing is to be done, or nothing more
         except ServiceError:
             pass  # it has been said; the model that answers may do without
         return calls

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from xiaozhi.operators.reasons import in_chinese
+
 _TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "id": "ID",
@@ -21,6 +23,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "made_at": "MADE",
         "client_id": "CLIENT",
         "language": "LANGUAGE",
+        "role": "ROLE",
         "address": "ADDRESS",
         "first_seen": "FIRST SEEN",
         "activated_at": "ACTIVATED",
@@ -80,6 +83,7 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
         "made_at": "创建时间",
         "client_id": "客户端",
         "language": "语言",
+        "role": "角色",
         "address": "地址",
         "first_seen": "首次出现",
         "activated_at": "激活时间",
@@ -128,7 +132,9 @@ _TEXTS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _DEVICES = ("id", "name", "board", "firmware", "state", "last_seen")
-_DEVICE = (*_DEVICES, "client_id", "language", "address", "first_seen", "activated_at", "memories")
+_DEVICE = (
+    *_DEVICES, "client_id", "language", "role", "address", "first_seen", "activated_at", "memories"
+)  # fmt: skip
 _TOKENS = ("id", "kind", "subject", "label", "state", "made_at")
 _SERVERS = ("name", "how", "state", "tools", "devices", "why")
 _TOOLS = ("name", "audience", "description")
@@ -141,6 +147,7 @@ class Show:
     def __init__(self, language: str) -> None:
         """Write Chinese where that is the `language`, else English."""
         self._texts = _TEXTS.get(language, _TEXTS["en"])
+        self._reason = in_chinese if language == "zh" else str
 
     def text(self, key: str, **facts: Any) -> str:
         """Write a sentence."""
@@ -184,6 +191,7 @@ class Show:
                 "state": self._texts[server["state"]],
                 "tools": len(server["tools"]),
                 "devices": ",".join(server["devices"] or [self._texts["all"]]),
+                "why": self._reason(server["why"]),
             }
             for server in servers
         ]

@@ -14,6 +14,8 @@ LIMITS: Final = httpx2.Limits(
 )
 LARGEST: Final = 16 * 2**20
 """Bytes of one answer, at most: minutes of sound, or more text than anybody can hear."""
+PIECE: Final = 65_536
+"""Bytes of a request that are sent at once."""
 
 _AGAIN: Final = 3
 """How many kept connections may die under one request."""
@@ -44,6 +46,8 @@ class Connections(httpx2.AsyncClient):
             begun = begun or name.endswith(_BEGUN)
 
         request.extensions = {**request.extensions, "trace": trace}
+        if isinstance(request.stream, httpx2.ByteStream) and len(request.content) > PIECE:
+            request.stream = _Pieces(request.content)
         for _ in range(_AGAIN):
             begun = False
             try:
@@ -58,6 +62,20 @@ class Connections(httpx2.AsyncClient):
 def _trusted() -> SSLContext:
     """Read the certificates of the authorities, once: that takes 60 ms."""
     return httpx2.create_ssl_context()
+
+
+class _Pieces(httpx2.AsyncByteStream):
+    """A long body that is sent piece by piece, as often as it is asked for.
+
+    Written at once it would be encrypted at once: nine milliseconds for a photo.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), PIECE):
+            yield self._body[start : start + PIECE]
 
 
 class _Bounded(httpx2.AsyncByteStream):

@@ -66,6 +66,12 @@ class Workshop:
     """The server's language, as a primary subtag: "zh", "en"."""
 
 
+def installed(kind: str) -> Sequence[str]:
+    """Tell the names of what others have added of a `kind`; this looks at files."""
+    found = importlib.metadata.entry_points(group=f"xiaozhi.{kind}")
+    return sorted({entry.name for entry in found})
+
+
 class EngineModule(Protocol):
     """What `load` returns: a module with `Settings` and the class of its kind."""
 

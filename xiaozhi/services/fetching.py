@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -51,8 +51,9 @@ class Page:
 class Fetcher:
     """Asks servers, and waits for an answer as long as somebody waits for it.
 
-    Every request fails with ServiceError within `patience` seconds. A server that said when it
-    wants to be asked again is not asked before.
+    Every request fails with ServiceError within `patience` seconds, whatever it waited for: a
+    thread, a connection, the answer. A server that said when it wants to be asked again is not
+    asked before.
     """
 
     def __init__(
@@ -87,21 +88,7 @@ class Fetcher:
         json: Any = None,
     ) -> Page:
         """Get a page, or post `json` to it; raise ServiceError."""
-        host = _host(url)
-        if self._stopped:
-            raise _replaced()
-        if (wait := self._resting.get(host, 0.0) - self._clock.seconds()) > 0:
-            raise ServiceError("tool", f"{host} is busy, for {wait:.0f} s", wait)
-        try:
-            encoding, page = await from_aio(self._ask(url, params, headers or {}, json))
-        except ServiceError as error:
-            if error.rest:
-                self._rest(host, error.rest)
-            raise
-        if encoding:
-            body = await self._pool.run(_unpacked, page.body, self._largest)
-            return Page(body, page.kind)
-        return page
+        return await self._in_time(url, lambda: self._page(url, params, headers, json))
 
     async def json(
         self,
@@ -112,16 +99,41 @@ class Fetcher:
         json: Any = None,
     ) -> T:
         """Get JSON, or post some and get what is answered, as a `kind`; raise ServiceError."""
-        page = await self.fetch(url, params, headers, json)
-        if len(page.body) <= _AT_ONCE:
-            return _read(page.body, kind)
-        return await self._pool.run(_read, page.body, kind)
+
+        async def decoded() -> T:
+            page = await self._page(url, params, headers, json)
+            if len(page.body) <= _AT_ONCE:
+                return _read(page.body, kind)
+            return await to_aio(self._pool.run(_read, page.body, kind))
+
+        return await self._in_time(url, decoded)
 
     def stop(self) -> Deferred[None]:
         """Close the connections, and make no others: who still asks is told to try again."""
         self._stopped = True
         client = self._client.drop()
         return succeed(None) if client is None else from_aio(client.aclose())
+
+    async def _in_time(self, url: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do what asks a host, unless that wants to be left alone; raise ServiceError."""
+        host = _host(url)
+        if self._stopped:
+            raise _replaced()
+        if (wait := self._resting.get(host, 0.0) - self._clock.seconds()) > 0:
+            raise ServiceError("tool", f"{host} is busy, for {wait:.0f} s", wait)
+
+        async def timed() -> T:
+            async with asyncio.timeout(self._patience):
+                return await work()
+
+        try:
+            return await from_aio(timed())
+        except TimeoutError as error:
+            raise ServiceError("tool", f"{host}: no answer within {self._patience:g} s") from error
+        except ServiceError as error:
+            if error.rest:
+                self._rest(host, error.rest)
+            raise
 
     def _rest(self, host: str, seconds: float) -> None:
         now = self._clock.seconds()
@@ -144,10 +156,24 @@ class Fetcher:
         client.event_hooks["request"].append(_kept_from_others)
         return client
 
+    async def _page(
+        self,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        json: Any,
+    ) -> Page:
+        """Get a page, unpacked. Belongs to asyncio."""
+        encoding, page = await self._ask(url, params, headers or {}, json)
+        if not encoding:
+            return page
+        body = await to_aio(self._pool.run(_unpacked, page.body, self._largest))
+        return Page(body, page.kind)
+
     async def _ask(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], json: Any
     ) -> tuple[str, Page]:
-        """Send the request; return the answer and how it is packed. Belongs to asyncio."""
+        """Send the request; return how the answer is packed, and it. Belongs to asyncio."""
         client = await to_aio(self._client.get())
         import httpx2
 
@@ -157,20 +183,15 @@ class Fetcher:
         method = "GET" if json is None else "POST"
         host = _host(url)
         try:
-            async with (
-                asyncio.timeout(self._patience),
-                client.stream(
-                    method,
-                    url,
-                    params=params,
-                    headers=dict(headers),
-                    json=json,
-                    extensions={_OURS: (httpx2.URL(url).netloc, tuple(headers))},
-                ) as answer,
-            ):
+            async with client.stream(
+                method,
+                url,
+                params=params,
+                headers=dict(headers),
+                json=json,
+                extensions={_OURS: (httpx2.URL(url).netloc, tuple(headers))},
+            ) as answer:
                 body = await self._body(answer)
-        except TimeoutError as error:
-            raise ServiceError("tool", f"{host}: no answer within {self._patience:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             if self._stopped:
                 raise _replaced() from error

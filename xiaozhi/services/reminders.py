@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import attrs
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -81,6 +81,8 @@ class Notice:
     """Whether it was told before, and need not be to who has answered."""
     told: Callable[[bool], None]
     """To be called when it was told; with False, if it need not be any more."""
+    answered: Callable[[], None]
+    """To be called when the user says or presses anything after it was told."""
 
 
 class Ringer(Protocol):
@@ -227,14 +229,6 @@ class Reminders(Service):
         desk = self._desks.get(device)
         return sorted(desk.reminders.values(), key=lambda one: one.due) if desk else []
 
-    async def answered(self, device: str) -> None:
-        """Be done with what has rung: the user has answered, and it need not ring again."""
-        if desk := self._desks.get(device):
-            now = self._wall()
-            rung = [self._settle(desk, desk.reminders[name], now) for name in list(desk.rings)]
-            for settled in rung:
-                await settled
-
     async def cancel(self, device: str, known: bool, names: Collection[str]) -> None:
         """Forget reminders of a device; raises ServiceError."""
         if known:
@@ -310,6 +304,7 @@ class Reminders(Service):
                 notices.title(due[0], language),
                 due[0].id in desk.rings,
                 partial(self._told, desk, due),
+                partial(self._answered, desk),
             )
         )
 
@@ -339,8 +334,8 @@ class Reminders(Service):
         if spoken:
             self.log.info("{device} was told {count} reminders", device=desk.device, count=len(due))
         for reminder in due:
-            if reminder.id not in desk.reminders:
-                continue  # it was cancelled meanwhile
+            if desk.reminders.get(reminder.id) != reminder:
+                continue  # it was cancelled or answered meanwhile
             rings = desk.rings.get(reminder.id, 0) + 1
             rings_again = reminder.kind != "reminder" and now - reminder.due < RINGS * PAUSE
             if spoken and rings_again and rings < RINGS:
@@ -350,7 +345,13 @@ class Reminders(Service):
                 self._settle(desk, reminder, now)
         self._free(desk)
 
-    def _settle(self, desk: _Desk, reminder: Reminder, now: float) -> Deferred[None]:
+    def _answered(self, desk: _Desk) -> None:
+        """Be done with what has rung at once: who comes again is not told of it again."""
+        now = self._wall()
+        for name in list(desk.rings):
+            self._settle(desk, desk.reminders[name], now)
+
+    def _settle(self, desk: _Desk, reminder: Reminder, now: float) -> None:
         then = None
         if reminder.repeat:
             zone = ZoneInfo(reminder.zone)
@@ -359,10 +360,9 @@ class Reminders(Service):
         desk.drop(reminder.id)
         if then is not None:
             self._put(desk, msgspec.structs.replace(reminder, due=then), then)
-        if not desk.known:
-            return succeed(None)
-        settled = self._store.settle_reminder(reminder, then)
-        return settled.addErrback(_no_matter)
+        if desk.known:
+            settled = self._store.settle_reminder(reminder, then)
+            settled.addErrback(lambda failure: failure.trap(ServiceError))  # the store has said so
 
     def _free(self, desk: _Desk) -> None:
         """Go on with what became due meanwhile."""
@@ -373,7 +373,3 @@ class Reminders(Service):
     def _failed(self, failure: Failure) -> None:
         """We are wrong: that must be seen."""
         self.log.failure("our fault: nobody is told of a reminder", failure)
-
-
-def _no_matter(failure: Failure) -> None:
-    failure.trap(ServiceError)  # the store has said so

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from ssl import SSLContext
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import attrs
 
@@ -27,7 +28,8 @@ _HOPS: Final = 5
 _CONNECTING: Final = 8.0
 """Seconds until the head of the answer must be there."""
 _HEADERS: Final = 100
-_HOUSE: Final = Networks(NEIGHBOURS)
+_HOUSE: Final = Networks((*NEIGHBOURS, "100.64.0.0/10", "0.0.0.0/8", "::/128"))
+"""What the house may have; also by the addresses of nobody, which lead to this very computer."""
 _LONGEST_LIST: Final = 2**16
 _STATUS: Final = re.compile(rb"(?:HTTP/1\.[01]|ICY) (\d{3})\b")
 _ADDRESS: Final = re.compile(r"(?im)^(?:File\d+\s*=\s*)?(https?://\S+)")
@@ -63,7 +65,7 @@ async def listen(url: str, trust: SSLContext, near: bool) -> AsyncGenerator[byte
     """Yield the MP3 of a station as it comes, up to `PIECE` bytes at a time; raise ServiceError.
 
     Redirections are followed, and lists of stations (.m3u, .pls) to their first. Unless it may
-    be `near`, nothing in a network of the house is asked for anything, wherever a name leads.
+    be `near`, nothing in a network of the house is connected to, wherever a name leads.
     """
     url = _checked(url)
     for _ in range(_HOPS):
@@ -106,18 +108,13 @@ def _checked(url: str, base: str = "") -> str:
 async def _asked(url: str, trust: SSLContext, near: bool) -> _Answer:
     """Connect, ask, and read the head of the answer."""
     parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    reader, writer = await asyncio.open_connection(
-        parts.hostname, parts.port or (443 if secure else 80), ssl=trust if secure else None
-    )
+    host = parts.netloc.rpartition("@")[2]
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not (host + target).isascii() or not (host + target).isprintable() or " " in target:
+        raise ValueError("this is no address")
+    reader, writer = await _connected(parts, trust, near)
     with ExitStack() as undo:
         undo.callback(writer.transport.abort)
-        if not near and parse(writer.get_extra_info("peername")[0]) in _HOUSE:
-            raise ValueError("a station from a directory cannot be in this house")
-        host = parts.netloc.rpartition("@")[2]
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if not (host + target).isascii() or not (host + target).isprintable() or " " in target:
-            raise ValueError("this is no address")
         lines = (
             f"GET {target} HTTP/1.0",
             f"Host: {host}",
@@ -138,6 +135,33 @@ async def _asked(url: str, trust: SSLContext, near: bool) -> _Answer:
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.strip().lower()] = value.strip()
         raise ValueError("the head of the answer has no end")
+
+
+async def _connected(
+    parts: SplitResult, trust: SSLContext, near: bool
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to where the name leads now: it is looked up once, as it may lead elsewhere later."""
+    name, secure = parts.hostname, parts.scheme == "https"
+    assert name is not None  # `_checked` saw to that
+    port = parts.port or (443 if secure else 80)
+    found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    addresses = [str(place[0]) for *_, place in found]
+    if not near:
+        addresses = [one for one in addresses if (it := parse(one)) and it not in _HOUSE]
+        if not addresses:
+            raise ValueError("a station from a directory cannot be in this house")
+    for one in addresses[:-1]:
+        with suppress(OSError):
+            return await _opened(one, port, name, trust if secure else None)
+    return await _opened(addresses[-1], port, name, trust if secure else None)
+
+
+async def _opened(
+    address: str, port: int, name: str, trust: SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(
+        address, port, ssl=trust, server_hostname=name if trust else None
+    )
 
 
 async def _pieces(answer: _Answer) -> AsyncGenerator[bytes, None]:

@@ -15,7 +15,9 @@ from xiaozhi.tooling import Outcome, Scene, Tool
 from xiaozhi.tools import Room
 
 THAT: Final = 120.0
-"""Seconds: what was said just now, with the question and the answer before."""
+"""Seconds: what was said just now, where that was before the device connected."""
+JUST_BEFORE: Final = 0.1
+"""Seconds two readings of the clock may differ by."""
 MINUTES: Final = 5
 """What "the last minutes" are where nobody says how many."""
 MOST_MINUTES: Final = 7 * 24 * 60
@@ -122,7 +124,7 @@ class Kit:
         minutes = arguments.get("minutes", MINUTES)
         seconds: float | None = None
         if what == "that":
-            seconds = THAT
+            seconds = THAT if scene.last is None else scene.last + JUST_BEFORE
         elif what == "last_minutes":
             if type(minutes) is not int or not 1 <= minutes <= MOST_MINUTES:
                 return Outcome(f"minutes must be from 1 to {MOST_MINUTES}", failed=True)
@@ -131,14 +133,12 @@ class Kit:
             return Outcome("about what? Ask the user.", failed=True)
         elif what not in ("about", "everything"):
             return Outcome("what must be that, last_minutes, about or everything", failed=True)
-        # Of a talk under way nobody can tell what is about a thing, so all of it goes.
-        scene.forget(seconds)
+        about = about if what == "about" else ""
+        scene.forget(seconds, about)
         if scene.known:
             since = None if seconds is None else self._room.now().timestamp() - seconds
             try:
-                await self._room.memories.forget(
-                    scene.device, since, about if what == "about" else ""
-                )
+                await self._room.memories.forget(scene.device, since, about)
             except ServiceError as error:
                 # It is final: a model that goes on would repeat what was to be forgotten.
                 said = _sentence("failed", scene)

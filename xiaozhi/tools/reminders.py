@@ -196,7 +196,6 @@ class Kit:
 
     async def _list(self, arguments: dict[str, Any], scene: Scene) -> Outcome:
         kind = str(arguments.get("kind") or "any")
-        await self._reminders.answered(scene.device)
         there = await self._there(kind, scene)
         if not there:
             return _nothing(kind, scene.language)

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
+from xiaozhi.operators.reasons import in_chinese
 from xiaozhi.services.bridge import from_aio
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.mcp import Servers
@@ -152,6 +153,12 @@ class McpCase(TestCase):
     def tools(self, device: str = "d") -> Mapping[str, Tool]:
         """Tell the tools there are, by name."""
         return {tool.name: tool for tool in self.servers.tools(device)}
+
+    def why(self) -> str:
+        """Tell why the first server is not connected, which can be said in Chinese, too."""
+        why: str = self.servers.states()[0]["why"]
+        self.assertRegex(in_chinese(why), "[\u4e00-\u9fff]")
+        return why
 
     def call(self, tool: str, **arguments: Any) -> Deferred[Outcome]:
         """Call a tool."""

@@ -120,7 +120,7 @@ class LifeTests(McpCase):
             self.servers.replace(Mcp(servers={"demo": Server(command="/nowhere/at/all")}))
             for seconds in (1, 2, 4):
                 await self.servers.until(lambda: self.servers.state() == "lost")
-                self.assertIn("No such file", self.servers.states()[0]["why"])
+                self.assertIn("No such file", self.why())
                 self.clock.advance(seconds - 0.1)
                 self.assertEqual(self.servers.state(), "lost")
                 self.clock.advance(0.1)
@@ -140,7 +140,7 @@ class LifeTests(McpCase):
         await self.servers.until(lambda: "log" in self.servers.lines)
         self.clock.advance(OPENING)
         await self.servers.until(lambda: self.servers.state() == "lost")
-        self.assertIn("not known within", self.servers.states()[0]["why"])
+        self.assertIn("not known within", self.why())
 
     async def test_chatter(self) -> None:
         """A server's log is ours, in lines of some length, and not without end."""
@@ -165,7 +165,7 @@ class LifeTests(McpCase):
         )
         for seconds in (1, 2):
             await self.servers.until(lambda: self.servers.state() == "lost")
-            self.assertIn("KeyError: the cause", self.servers.states()[0]["why"])
+            self.assertIn("KeyError: the cause", self.why())
             self.clock.advance(seconds)
             await self.servers.until(lambda: self.servers.state() == "connecting")
         await self.servers.until(lambda: self.servers.state() == "lost")

@@ -253,6 +253,15 @@ class Forgetting(Case):
             await self.memory.learn(told, final=True)
         self.assertNotIn("The user likes dogs.", await self.facts())
 
+    async def test_exchange(self) -> None:
+        """A question goes with its answer, whichever of them tells of the thing."""
+        await self.session("s", "hello", "I have a dog")
+        await self.memory.forget(ALICE, None, "my dog")
+        (left,) = await self.store.memories(ALICE)
+        self.assertEqual([entry.role for entry in left.entries], ["user", "assistant"])
+        await self.memory.forget(ALICE, None, "opera")
+        self.assertEqual(await self.store.memories(ALICE), [])
+
     async def test_learnt_again(self) -> None:
         """What is left of a session is learnt from again, and what it was about is told once."""
         self.memory = self.made(mind=False)

@@ -7,9 +7,9 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from xiaozhi.services.memory._notes import MOST, SAID, Note, question, understood
-from xiaozhi.services.memory._words import mentions
 from xiaozhi.services.memory.framing import MOST as MOST_TOLD
 from xiaozhi.services.memory.framing import framed, framed_summary
+from xiaozhi.services.memory.words import mentions
 from xiaozhi.services.store import Digest, Entry, Fact, Recollection
 from xiaozhi.tokens import tokens
 

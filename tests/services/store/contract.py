@@ -106,12 +106,16 @@ class DevicesContract(StoreCase):
         await self.store.seen(BADGE, NOON)
         await self.store.activate(BADGE.id, NOON + 1)
         await self.store.rename(BADGE.id, "Anna's badge")
+        await self.store.keep_role(BADGE.id, "Teacher")
         await self.store.block(BADGE.id, True, NOON + 2)
         record = await self.store.seen(Seen(id=BADGE.id, firmware="2.0.0"), NOON + HOUR)
         self.assertEqual((record.board, record.firmware, record.language), ("badge", "2.0.0", "zh"))
         self.assertEqual((record.first_seen, record.last_seen), (NOON, NOON + HOUR))
         self.assertEqual((record.activated_at, record.name), (NOON + 1, "Anna's badge"))
-        self.assertTrue(record.blocked)
+        self.assertEqual((record.blocked, record.role), (True, "Teacher"))
+        await self.store.forget(BADGE.id)
+        self.assertFalse(await self.store.keep_role(BADGE.id, "Teacher"))
+        self.assertEqual((await self.store.seen(BADGE, NOON)).role, "")
 
     async def test_no_news(self) -> None:
         """When a device was last seen is written once a minute, and with any news."""

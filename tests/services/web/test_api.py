@@ -307,7 +307,9 @@ class DeviceTests(ApiCase):
             self.assertEqual(erased, 4 if not wanted else 2)
             facts = (await self.does("GET", path))["facts"]
             self.assertEqual([fact["text"].split()[-1].rstrip(".") for fact in facts], left)
-        self.assertEqual(self.interrupted, [(BADGE, 60), (BADGE, None), (BADGE, None)])
+        self.assertEqual(
+            self.interrupted, [(BADGE, 60, ""), (BADGE, None, "the dog"), (BADGE, None, "")]
+        )
         for wanted in ("?minutes=0", "?minutes=x", "?about=", "?about=%20"):
             self.assertEqual((await self.fails("DELETE", path + wanted))[0], 400, wanted)
         self.assertEqual(len(self.interrupted), 3)

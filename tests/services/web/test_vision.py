@@ -16,8 +16,9 @@ from tests.pictures import GIF, JPEG, PNG, WEBP
 from tests.services.open_house import nobody
 from tests.services.web.test_multipart import TYPE, form
 from tests.services.web.test_ota import NOW
+from tests.tools.stage import AtOnce
 from tests.websocket import Transport
-from xiaozhi.errors import Absent, ServiceError
+from xiaozhi.errors import Absent, Refused, ServiceError
 from xiaozhi.services.devices import Devices
 from xiaozhi.services.vision import Settings
 from xiaozhi.services.web.bounded import PATIENCE, UPLOADING
@@ -50,7 +51,8 @@ class Case(SynchronousTestCase):
         self.eyes = cast("Any", Eyes())
         self.passes = Passes()
         self.here = {DEVICE: "zh", MADE_UP: "en"}
-        page = Explain(self.eyes, self.passes, lambda device: self.here.get(device, ""))
+        self.pool = cast("Any", AtOnce())
+        page = Explain(self.eyes, self.passes, lambda device: self.here.get(device, ""), self.pool)
         self.site = site(
             WebSocketServerFactory(), Offer(None, 1, lambda: NOW), Devices(), nobody(),
             {PATH: page}, uploads={PLACE: page.allows},
@@ -125,6 +127,12 @@ class Photos(Case):
             named = DEVICE if device == DEVICE else ""
             told = self.told(form(file=JPEG), token=self.passes.mint(device), device=named)
             self.assertEqual(told, {"success": False, "message": message})
+
+    def test_no_thread(self) -> None:
+        """A form is taken apart in a thread; where none is free the user is to try again."""
+        self.patch(self.pool, "run", lambda *_: fail(Refused("vision", "too much is waiting")))
+        self.assertFalse(self.told(form(file=JPEG))["success"])
+        self.assertEqual(self.eyes.seen, [])
 
     def test_one_at_a_time(self) -> None:
         """Of each device one photo is looked at, and of all together a few."""

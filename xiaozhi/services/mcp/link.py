@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
-import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as TimedOut
@@ -27,8 +26,7 @@ from xiaozhi.services.pool import Workers
 from xiaozhi.tooling import Outcome, Scene, Tool
 
 if TYPE_CHECKING:
-    from mcp_types import Tool as Listed
-
+    from xiaozhi.services.mcp.listing import Offered
     from xiaozhi.services.mcp.session import Session
     from xiaozhi.services.mcp.ways import Opening, Ways
 
@@ -49,10 +47,6 @@ FIRST, LAST = 1.0, 60.0
 
 _QUERY = re.compile(r"(\w://[^\s'\"?]*)\?[^\s'\"]*")
 """Of an address in an error: there may be a key in it."""
-_DESCRIPTION = 2000
-"""Characters of a tool's description."""
-_SCHEMA = 16_384
-"""Bytes of a tool's schema; a tool with a longer one is left out."""
 
 State = Literal["connecting", "connected", "ending", "lost", "ended"]
 """`lost` is one that is opened again after a while."""
@@ -183,7 +177,10 @@ class Link(Service):
         if not self.running:
             return ""
         session: Session = library.session.Session(
-            self._opening(library.ways), self._told, partial(self._become, "ending")
+            self._opening(library.ways),
+            self._told,
+            partial(self._become, "ending"),
+            self._room.pool,
         )
         self._session = session
         patience = clock.callLater(OPENING, self._late, session)
@@ -226,16 +223,15 @@ class Link(Service):
         self.state, self.why = state, why
         self._changed(self)
 
-    def _told(self, server: str, listed: Sequence[Listed]) -> None:
+    def _told(self, server: str, offered: Sequence[Offered]) -> None:
         """Have other tools from now on."""
         if not self.terms.lasting:
             self.label = short(server, 60)
         known: dict[str, Tool] = {}
-        for tool in listed:
-            fits = len(known) < TOOLS and len(msgspec.json.encode(tool.input_schema)) <= _SCHEMA
-            if fits and self.terms.uses(tool.name):
-                known.setdefault(tool.name, self._tool(tool))
-        left = len(listed) - len(known)
+        for tool in offered:
+            if tool.schema is not None and len(known) < TOOLS and self.terms.uses(tool.name):
+                known.setdefault(tool.name, self._tool(tool, tool.schema))
+        left = len(offered) - len(known)
         if self.state != "connected" or list(known) != [tool.name for tool in self.tools]:
             self.log.info(
                 "MCP server {server}: {count} tools{rest}",
@@ -247,17 +243,17 @@ class Link(Service):
         self.state, self.why = "connected", ""
         self._changed(self)
 
-    def _tool(self, listed: Listed) -> Tool:
-        name = listed.name
+    def _tool(self, offered: Offered, schema: Mapping[str, Any]) -> Tool:
+        name = offered.name
 
         async def call(arguments: dict[str, Any], scene: Scene) -> Outcome:
             return await self.call(name, arguments)
 
         return Tool(
             name,
-            (listed.description or listed.title or name)[:_DESCRIPTION],
+            offered.description,
             call,
-            listed.input_schema,
+            schema,
             self.terms.alone,
             self.terms.patience + 1,  # the link's own deadline comes first, and tells more
         )

@@ -24,7 +24,10 @@ from mcp_types import (
 from mcp_types import Tool as Listed
 
 from xiaozhi import __version__
+from xiaozhi.services.bridge import to_aio
+from xiaozhi.services.mcp.listing import Offered, offered
 from xiaozhi.services.mcp.ways import Opening
+from xiaozhi.services.pool import Workers
 
 PAGES: Final = 50
 """Pages of a list of tools that are read."""
@@ -42,10 +45,11 @@ class Session:
     def __init__(
         self,
         opening: Opening,
-        told: Callable[[str, Sequence[Listed]], None],
+        told: Callable[[str, Sequence[Offered]], None],
         over: Callable[[str], None],
+        pool: Workers,
     ) -> None:
-        """Open it by `opening`.
+        """Open it by `opening`; long lists are read in the `pool`.
 
         `told` is told the server's name and its tools, at each change; `over` that it is of no
         use any more, with why, while its end may still take a moment.
@@ -53,6 +57,7 @@ class Session:
         self._opening = opening
         self._told = told
         self._over = over
+        self._pool = pool
         self._client: ClientSession | None = None
         self._scope: anyio.CancelScope | None = None
         self._ended = False
@@ -77,7 +82,8 @@ class Session:
                     self._client = client
                     while True:
                         self._stale = anyio.Event()
-                        self._told(server.name, await _list(client))
+                        listed = await _list(client)
+                        self._told(server.name, await to_aio(self._pool.run(offered, listed)))
                         await anyio.sleep(CALM)
                         await self._stale.wait()
 

@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias
 
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import JSONRPCResponse, jsonrpc_message_adapter
 
 from xiaozhi.services.bridge import to_aio
+from xiaozhi.services.mcp.listing import pack
 from xiaozhi.services.pool import Workers
 
-LONG: Final = 65_536
+LONG: Final = 32_768
 """Characters of a message that is parsed in a thread."""
 
 Incoming: TypeAlias = SessionMessage | Exception
@@ -100,9 +101,16 @@ def parsed(texts: Texts, pool: Workers) -> Callable[[], Awaitable[Incoming | Non
             return None
         if len(text) < LONG:
             return parse(text)
-        return await to_aio(pool.run(parse, text))
+        return await to_aio(pool.run(_parse_long, text))
 
     return receive
+
+
+def _parse_long(text: str) -> Incoming:
+    message = parse(text)
+    if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCResponse):
+        pack(message.message.result)
+    return message
 
 
 def parse(text: str) -> Incoming:

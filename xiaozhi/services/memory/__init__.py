@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from xiaozhi.errors import ServiceError
 from xiaozhi.services.engine import Workshop
-from xiaozhi.services.memory._words import gone
+from xiaozhi.services.memory.words import gone
 from xiaozhi.services.store import Recollection, SessionMemory, Store
 
 RECALLING: Final = 1.5

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from xiaozhi.services.memory._words import ENOUGH, content, support
+from xiaozhi.services.memory.words import ENOUGH, content, support
 from xiaozhi.services.store import Entry, Fact
 from xiaozhi.untrusted import harmless, latest
 

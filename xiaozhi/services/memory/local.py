@@ -26,7 +26,7 @@ from xiaozhi.services.memory._notes import (
     question,
     understood,
 )
-from xiaozhi.services.memory._words import content, gone
+from xiaozhi.services.memory.words import content, gone
 from xiaozhi.services.store import Digest, Fact, Recollection, SessionMemory
 
 T = TypeVar("T")

@@ -163,6 +163,10 @@ class Store(MultiService):
         """Name a device; False if there is none."""
         return self._change(device_id, lambda books: books.devices.rename(device_id, name))
 
+    def keep_role(self, device_id: str, role: str) -> Deferred[bool]:
+        """Keep the role its user asked for, "" for the usual one; False if there is no device."""
+        return self._change(device_id, lambda books: books.devices.keep_role(device_id, role))
+
     def forget(self, device_id: str) -> Deferred[bool]:
         """Forget a device, its activation, its tokens and its memories; False if there is none."""
         return self._change(device_id, lambda books: books.devices.forget(device_id))

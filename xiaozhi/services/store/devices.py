@@ -121,6 +121,10 @@ class DeviceBook:
         """Name one."""
         return self._update(device_id, name=printable(name))
 
+    def keep_role(self, device_id: str, role: str) -> bool:
+        """Have one be talked with in a role."""
+        return self._update(device_id, role=printable(role))
+
     def forget(self, device_id: str) -> bool:
         """Delete one; its activation and its memories go with it, by their foreign keys."""
         own = (tokens.c.kind == "device") & (tokens.c.subject == device_id)

@@ -9,6 +9,7 @@ import attrs
 import msgspec
 from sqlalchemy import Connection, Row, delete, func, select, update
 
+from xiaozhi.dialogue import spared
 from xiaozhi.services.store.devices import DeviceBook
 from xiaozhi.services.store.records import Entry, SessionMemory
 from xiaozhi.services.store.tables import memories
@@ -88,9 +89,7 @@ class MemoryBook:
         own = select(memories).where(memories.c.device_id == device_id)
         changed = 0
         for memory in [_memory(row) for row in self.on.execute(own.with_for_update())]:
-            left = tuple(
-                entry for entry in memory.entries if not gone(entry.text, entry.at or memory.ended)
-            )
+            left = _left(memory, gone)
             if left == memory.entries:
                 continue
             changed += 1
@@ -107,6 +106,11 @@ def _memory(row: Row[Any]) -> SessionMemory:
     values = dict(row._mapping) | {"entries": _ENTRIES.decode(row.entries)}
     del values["learnt_at"]
     return SessionMemory(**values)
+
+
+def _left(memory: SessionMemory, gone: Callable[[str, float], bool]) -> tuple[Entry, ...]:
+    entries = memory.entries
+    return tuple(spared(entries, lambda entry: gone(entry.text, entry.at or memory.ended)))
 
 
 def encodable(text: str) -> str:

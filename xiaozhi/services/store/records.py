@@ -61,6 +61,8 @@ class DeviceRecord(Seen, frozen=True, kw_only=True):
     last_seen: float
     tokens_void_at: float | None = None
     """Tokens it was handed until then were revoked."""
+    role: str = ""
+    """The role its user asked for last; "" for the usual one."""
 
     @property
     def not_before(self) -> float:

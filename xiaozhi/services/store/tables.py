@@ -48,6 +48,7 @@ devices = Table(
     Column("first_seen", Double, nullable=False),
     Column("last_seen", Double, nullable=False),
     Column("tokens_void_at", Double),
+    Column("role", String, nullable=False, server_default=""),
 )
 
 activations = Table(

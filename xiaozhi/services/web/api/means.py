@@ -61,8 +61,9 @@ class Means:
     """Finds the tools of a device; None if it is not connected."""
     remembered: Memory = attrs.field(factory=Nothing)
     """What is known of the devices' users."""
-    interrupt: Callable[[str, float | None], object] = lambda device_id, seconds: None
-    """Has the talk of a device that is under way forget its last seconds, or (None) all."""
+    interrupt: Callable[[str, float | None, str], object] = lambda device_id, seconds, about: None
+    """Has the talk of a device that is under way forget its last seconds, or (None) all; of that
+    only what is about something, unless that is empty."""
 
     log = Logger()
 

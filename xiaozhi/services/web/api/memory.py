@@ -46,7 +46,7 @@ class MemoryVerbs:
         if "about" in asked and not about:
             raise Problem(400, "about: must not be empty")
         # What is said now would be learnt afterwards.
-        self._means.interrupt(device, seconds)
+        self._means.interrupt(device, seconds, about)
         since = None if seconds is None else self._means.now() - seconds
         erased = await self._means.remembered.forget(device, since, about)
         self._means.did(call, "erased what is remembered of", device)

@@ -57,9 +57,13 @@ def mentions(about: str) -> Callable[[str], bool]:
     before = f"(?<!{_LETTER})" if not _HAN.match(sought[:1]) else ""
     after = f"(?!{_LETTER})" if not _HAN.match(sought[-1:]) else ""
     literally = re.compile(before + re.escape(sought) + after)
+    stems = [_stem(word) for word in words]
 
     def mentioned(text: str) -> bool:
-        if sought and literally.search(" ".join(text.casefold().split())):
+        folded = text.casefold()
+        if not all(stem in folded for stem in stems):
+            return False  # as in most texts, and this is soon seen
+        if sought and literally.search(" ".join(folded.split())):
             return True
         said = content(text)
         return bool(words) and all(_among(word, said) for word in words)
@@ -92,6 +96,10 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def _stem(word: str) -> str:
+    return word[: max(_SHORTEST_STEM, len(word) - _STEM)]
+
+
 def _among(word: str, said: Collection[str]) -> bool:
     if word in said:
         return True
@@ -99,5 +107,5 @@ def _among(word: str, said: Collection[str]) -> bool:
         return False
     if len(word) <= _SHORTEST_STEM:
         return f"{word}s" in said
-    stem = word[: max(_SHORTEST_STEM, len(word) - _STEM)]
+    stem = _stem(word)
     return any(other.startswith(stem) and len(other) - len(stem) <= _STEM for other in said)
