@@ -15,7 +15,7 @@ from tests.scenes import FakeScene, Kit, Steps, call, tool
 from xiaozhi.answers import Aside, Part, Pause
 from xiaozhi.dialogue import Entry
 from xiaozhi.errors import ServiceError
-from xiaozhi.modes.chat import STEPS, TIME, Asked, Chat
+from xiaozhi.modes.chat import BEGINNING, STEPS, TIME, Asked, Chat
 from xiaozhi.services.counters import Counters
 from xiaozhi.services.llm import Message
 from xiaozhi.settings import Assistant, Intent
@@ -74,6 +74,16 @@ class Case(SynchronousTestCase):
 
 
 class Frame(Case):
+    def test_bounded(self) -> None:
+        """Many long results do not add up without end; what is to be told whole is."""
+        long, shown = Outcome("y" * 16_000), Outcome("z" * 16_000, whole=True)
+        minds = Steps([call("x")] * 3, [call("x")] * 3, [call("x")], ["Done."])
+        self.answer(minds, tool("x", *[long] * 6, shown))
+        sizes = [len(message.content) for message in minds.asked[-1] if message.role == "tool"]
+        self.assertEqual(sizes[:4], [16_000] * 4)
+        self.assertTrue(all(BEGINNING <= size < BEGINNING + 10 for size in sizes[4:6]))
+        self.assertEqual(sizes[6], 16_000)
+
     def test_unbroken(self) -> None:
         """What is said, or found by a tool, cannot end what it stands in for a model."""
         minds = Steps([call("x")], ["No."])

@@ -35,6 +35,10 @@ THOUGHTS: Final = 4000
 """Characters of whatever else it writes that are waited for: thoughts, as a rule."""
 TIME: Final = 90.0
 """Seconds after which no more tools are called in one answer. Those at work have their time."""
+TOLD: Final = 64_000
+"""Characters of results that a model is told in one answer; it is told the beginning of others."""
+BEGINNING: Final = 500
+"""Characters of those, at least."""
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
 """Seconds that tools take, and what the user is told then."""
 
@@ -148,6 +152,8 @@ class _Answering:
         self._steps = 0
         self._clumsy = 0
         """Steps in which arguments were wrong."""
+        self._room = TOLD
+        """Characters of results for which there is still room."""
         self._told = ""
         """What tools have to say, should the model find no words for it."""
         self._done = False
@@ -232,7 +238,7 @@ class _Answering:
             async for part in parts:
                 yield part
         for call, outcome in zip(named, outcomes, strict=True):
-            text = unmarked(outcome.text) or "done"
+            text = self._in_bounds(unmarked(outcome.text) or "done", outcome.whole)
             self._messages.append(Message("tool", text, call_id=call.id))
         self._clumsy += any(outcome.bad_arguments for outcome in outcomes)
         self._told = " ".join(outcome.say for outcome in outcomes if outcome.say)
@@ -241,3 +247,11 @@ class _Answering:
             yield self._told
         else:
             yield Pause.THINKING
+
+    def _in_bounds(self, text: str, whole: bool) -> str:
+        """Cut a result that is too long beside those before, unless it is to be told as a whole."""
+        most = max(self._room, BEGINNING)
+        if len(text) > most and not whole:
+            text = f"{text[:most]}… (cut)"
+        self._room -= len(text)
+        return text
