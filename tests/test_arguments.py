@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.test_laxjson import VALUES
-from xiaozhi.arguments import FAILED, BadArguments, understood
+from xiaozhi.arguments import FAILED, MOST, BadArguments, understood
+from xiaozhi.laxjson import LONGEST
 
 SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -142,6 +143,16 @@ class ArgumentsTests(SynchronousTestCase):
         open_ended = CITY | {"additionalProperties": True}
         self.assertEqual(understood({"city": "x", "more": 1}, open_ended), {"city": "x", "more": 1})
         self.assertEqual(understood({"more": 1}, {}), {"more": 1})
+
+    def test_repeated(self) -> None:
+        """A model that repeats itself is told so; it does not have all of it fitted."""
+        lists = {"properties": {"x": {"type": "array", "items": {"type": "integer"}}}}
+        self.assertEqual(understood({"x": ["1"] * (MOST - 1)}, lists), {"x": [1] * (MOST - 1)})
+        for x in (["1"] * MOST, [[1] * 20] * 20, {str(n): n for n in range(MOST)}):
+            with self.assertRaisesRegex(BadArguments, f"more than {MOST} values"):
+                understood({"x": x}, lists)
+        with self.assertRaisesRegex(BadArguments, "too many to be mended"):
+            understood("{'x': '" + "y" * LONGEST + "'}", {})
 
     def test_odd_schemas(self) -> None:
         """A schema that is none checks nothing."""

@@ -43,8 +43,11 @@ class Hands:
 
     busy: Deferred[None] | None = None
 
+    def __init__(self, *more: Tool) -> None:
+        self.more = more
+
     def tools(self, device: str) -> list[Tool]:
-        return [tool(f"of_{device}")]
+        return [tool(f"of_{device}"), *self.more]
 
     def free(self) -> Deferred[None]:
         return self.busy or succeed(None)
@@ -114,6 +117,17 @@ class Tools(Case):
         self.ask(table, "hi")
         minds: Any = table.minds
         self.assertEqual(minds.offered, [["of_d1"]])
+
+    def test_own_tool_first(self) -> None:
+        """A tool of the house that turns the device's knobs gets the device's own, and no other."""
+        knob, other = tool("self.knob", Outcome("turned")), tool("self.knob", Outcome("no"))
+        table = self.table(tools=(tool("self_knob", Outcome("no")), other))
+        table.talk._own = (Hands(knob),)
+        self.assertTrue(table.talk.offers("self.knob") and not table.talk.offers("self_knob_2"))
+        used = Deferred.fromCoroutine(table.talk.use("self.knob", {}))
+        self.assertEqual(self.successResultOf(used).text, "turned")
+        missing = Deferred.fromCoroutine(table.talk.use("self.nothing", {}))
+        self.assertTrue(self.successResultOf(missing).failed)
 
     def test_busy_device(self) -> None:
         """A device that is at work for somebody else is not spoken to until it is done."""

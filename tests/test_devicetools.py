@@ -294,6 +294,21 @@ class Calling(Case):
             self.assertEqual(self.why(one), "the device has gone")
         self.assertEqual(self.why(self.call("x")), "the device has gone")
 
+    def test_impatient(self) -> None:
+        """Who interrupts again and again while the device hangs is not in the way of themselves."""
+        self.answer = lambda request: None
+        hangs = self.call("x")
+        for _ in range(3 * QUEUE):
+            interrupted = self.call("x")
+            interrupted.cancel()
+            self.failureResultOf(interrupted, CancelledError)
+        waits = self.call("y")
+        self.assertNoResult(waits)
+        self.assertLessEqual(len(self.tools._waiting), QUEUE)
+        self.tools.close()
+        for one in (hangs, waits):
+            self.assertEqual(self.why(one), "the device has gone")
+
     def test_cancelled(self) -> None:
         """Who waits no longer may go; the device is not asked anew before it has replied."""
         self.answer = lambda request: None

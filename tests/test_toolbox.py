@@ -50,6 +50,25 @@ class Names(Case):
         self.assertEqual([made.name for made in box.offered("d1")], ["search", "search_2"])
         self.assertEqual(self.told(box, call("search_2"), call("search")), ["other", "one"])
 
+    def test_names_stay(self) -> None:
+        """While a model answers, no tool gets the name of another that has vanished."""
+        one, other = Kit(tool("search", Outcome("one"))), Kit(tool("search", Outcome("other")))
+        box = Toolbox([one, other], self.clock, Counters())
+        box.offered("d1")
+        one.offered = ()
+        self.assertIs(box.find("d1", "search"), other.offered[0])
+        self.assertEqual(self.told(box, call("search_2"), call("search")), ["other", "one"])
+        self.assertEqual([made.name for made in box.offered("d1")], ["search"])
+
+    def test_found(self) -> None:
+        """By the name of its source one is found, those that come first before the others."""
+        named, alike = tool("self.lamp.on"), tool("self_lamp_on")
+        own = Kit(tool("self.reboot", user_only=True), tool("self.lamp.on"))
+        box = self.box(alike, named)
+        self.assertIs(box.find("d1", "self.lamp.on"), named)
+        self.assertIs(box.find("d1", "self.lamp.on", [own]), own.offered[1])
+        self.assertIsNone(box.find("d1", "self.reboot", [own]))
+
     def test_for_operators(self) -> None:
         """Models never learn of what is for operators only."""
         box = self.box(tool("reboot", Outcome("gone"), user_only=True))
@@ -120,6 +139,19 @@ class Calls(Case):
             gates[name].callback(Outcome(name))
         self.assertEqual([one.text for one in self.successResultOf(running)], [*"abcd"])
         self.assertEqual(began, ["a", "c", "d", "b"])
+
+    def test_one_end_for_all(self) -> None:
+        """Calls that wait for each other, each of them late, have an end together."""
+        hanging: list[Deferred[Any]] = [Deferred() for _ in range(MOST)]
+        box = self.box(tool("x", *hanging, alone=True, patience=40))
+        calls = [call("x")] * MOST
+        running = Deferred.fromCoroutine(box.run(calls, self.scene, self.clock.seconds() + 90))
+        for _ in range(12):
+            self.clock.advance(10)
+        told = [one.text for one in self.successResultOf(running)]
+        self.assertTrue(all("has not answered in 40 s" in text for text in told[:3]))
+        self.assertTrue(all("no time was left for 'x'" in text for text in told[3:]))
+        self.assertEqual([one.called for one in hanging], [True] * 3 + [False] * (MOST - 3))
 
     def test_too_many(self) -> None:
         """One answer cannot call without end; what is too much is refused."""

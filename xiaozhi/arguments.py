@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, ValuesView
 from typing import Any, Final
 
-from xiaozhi.laxjson import Unreadable, read, read_at
+from xiaozhi.laxjson import LONGEST, Unreadable, read, read_at
 
 FAILED: Final = "参数解析失败"
 """How every complaint begins."""
+MOST: Final = 300
+"""Values in the arguments of a call. Each takes some microseconds to fit, and no tool wants more:
+what has more is a model that repeats itself."""
 _LONGEST: Final = 600
 _OBJECT: Final = "the arguments must be one JSON object"
 _FOUND: Final = {str: "text", bool: "a boolean", int: "a number", float: "a number", list: "a list"}
@@ -51,13 +54,31 @@ def understood(raw: object, schema: Mapping[str, Any]) -> dict[str, Any]:
     return fitted
 
 
+def _large(given: Mapping[str, Any]) -> bool:
+    """Say whether there are more than so many values in an object."""
+    waiting: list[Any] = [given]
+    found = 0
+    while waiting:
+        value = waiting.pop()
+        inside = value.values() if isinstance(value, Mapping) else value
+        if not isinstance(inside, list | ValuesView):
+            continue
+        found += len(inside)
+        if found > MOST:
+            return True
+        waiting.extend(inside)
+    return False
+
+
 def _mapping(raw: object) -> Mapping[str, Any]:
     """Read the arguments: an object, or its JSON, or the JSON of its JSON; or nothing."""
-    for _ in range(3):
+    for times in range(3):
         if raw is None or (isinstance(raw, str) and not raw.strip()):
             return {}
         if isinstance(raw, Mapping):
-            return _plain(raw)
+            if _large(raw):
+                raise Unreadable(f"it has more than {MOST} values")
+            return raw if times else _plain(raw)
         if not isinstance(raw, str):
             break
         raw = _value(raw)
@@ -79,7 +100,7 @@ def _value(text: str) -> object:
         return read(text)
     except Unreadable:
         start = text.find("{")
-        if start < 0:
+        if start < 0 or len(text) > LONGEST:
             raise
     value, end = read_at(text, start)
     if "{" in text[end:]:

@@ -24,7 +24,7 @@ from xiaozhi.services.memory.words import mentions
 from xiaozhi.services.store.records import Recollection
 from xiaozhi.settings import Role
 from xiaozhi.toolbox import See, Toolbox
-from xiaozhi.tooling import Call, Clip, Outcome, Source
+from xiaozhi.tooling import Clip, Outcome, Source, Tool
 from xiaozhi.wakewords import same
 
 NOTHING: Final = Recollection()
@@ -285,8 +285,14 @@ class Conversation:
 
     def offers(self, name: str) -> bool:
         """Say whether there is a tool that its source calls `name`."""
-        return self._toolbox.find(self._device, name) is not None
+        return self._tool(name) is not None
 
     async def use(self, name: str, arguments: dict[str, Any]) -> Outcome:
         """Call another tool, by the name its source gives it."""
-        return await self._toolbox.call(Call("", name, arguments), self)
+        if (tool := self._tool(name)) is None:
+            return Outcome(f"there is no tool called {name!r}", failed=True)
+        return await self._toolbox.use(tool, arguments, self)
+
+    def _tool(self, name: str) -> Tool | None:
+        """Find another tool: the device's own, whoever else has one that is called so."""
+        return self._toolbox.find(self._device, name, self._own)

@@ -240,6 +240,8 @@ class DeviceTools:
         """Ask, when it is its turn; the reply may take so long. Fails with ServiceError."""
         if self._closed:
             return fail(ServiceError("tool", f"{FAILED}: the device has gone"))
+        # Those that nobody waits for any more are not in the way of others.
+        self._waiting[:] = [one for one in self._waiting if not one.answer.called]
         if len(self._waiting) >= QUEUE:
             return fail(ServiceError("tool", f"{FAILED}: too many calls wait for the device"))
         asked = _Asked(method, params, seconds)

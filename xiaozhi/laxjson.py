@@ -19,6 +19,8 @@ DEEPEST: Final = 40
 """How far values may be nested."""
 MOST: Final = 150
 """Values that are read one by one, which takes some microseconds each."""
+LONGEST: Final = 8000
+"""Characters of a text that is mended."""
 
 _BLANK: Final = re.compile(r"\s*")
 _COMMA: Final = re.compile(r"\s*[,，、]\s*")
@@ -59,6 +61,8 @@ def read(text: str) -> object:
             return json.loads(text, strict=False, parse_float=_real, parse_constant=_refuse)
         except (ValueError, RecursionError):
             pass
+    if len(text) > LONGEST:
+        raise Unreadable(f"it has more than {LONGEST} characters, too many to be mended")
     value, end = read_at(text, past(_BLANK, text, 0))
     if rest := text[end:].strip():
         raise Unreadable(f"there is more behind it: {rest[:20]!r}")

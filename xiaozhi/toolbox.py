@@ -7,6 +7,7 @@ again: a tool that fails, is late, is not there, or is given what it cannot take
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, Final
 
 import attrs
@@ -48,14 +49,24 @@ class Toolbox:
         """By the name models know, in order."""
 
     def offered(self, device: str) -> Sequence[Tool]:
-        """Tell the tools there are for a device, by names that models accept."""
+        """Tell the tools there are for a device, by names that models accept.
+
+        They are called by these names until this is asked again: while a model answers, a tool
+        that vanishes hands its name to no other.
+        """
         self._look(device)
         return [attrs.evolve(tool, name=name) for name, tool in self._named.items()]
 
-    def find(self, device: str, name: str) -> Tool | None:
-        """Find a tool by the name its source gives it."""
-        self._look(device)
-        return next((tool for tool in self._named.values() if tool.name == name), None)
+    def find(self, device: str, name: str, first: Sequence[Source] = ()) -> Tool | None:
+        """Find a tool by the name its source gives it, if models may learn of it.
+
+        Of two that have one name, that of the sources `first` is taken.
+        """
+        for source in (*first, *self.sources):
+            for tool in source.tools(device):
+                if tool.name == name and not tool.user_only:
+                    return tool
+        return None
 
     def _look(self, device: str) -> None:
         """See what the sources have now; each gives the same tools while nothing changes."""
@@ -74,13 +85,21 @@ class Toolbox:
         found = (self._tool(call.name) for call in calls)
         return any(tool is not None and tool.quiet for tool in found)
 
-    async def run(self, calls: Sequence[Call], scene: Scene) -> list[Outcome]:
-        """Do what a model asks for, side by side where that is safe; give what came of each."""
+    async def run(self, calls: Sequence[Call], scene: Scene, until: float = inf) -> list[Outcome]:
+        """Do what a model asks for, side by side where that is safe; give what came of each.
+
+        Those that must be alone wait for each other, so that each may be late in its turn: by
+        the time `until`, in seconds of the clock, none begins any more.
+        """
         outcomes: dict[int, Outcome] = {}
 
         async def note(*numbers: int) -> None:
             for number in numbers:
-                outcomes[number] = await self.call(calls[number], scene)
+                if self._clock.seconds() < until:
+                    outcomes[number] = await self.call(calls[number], scene)
+                else:
+                    name = calls[number].name[:64]
+                    outcomes[number] = self._failed("late", f"no time was left for {name!r}")
 
         alone: list[int] = []
         beside: list[int] = []
@@ -101,19 +120,17 @@ class Toolbox:
         tool = self._tool(call.name)
         if tool is None:
             return self._failed("unknown", f"there is no tool called {call.name[:64]!r}")
+        return await self.use(tool, call.arguments, scene)
+
+    async def use(self, tool: Tool, arguments: object, scene: Scene) -> Outcome:
+        """Have a tool do its work. It never fails, either."""
         try:
-            arguments = understood(call.arguments, tool.schema)
+            outcome = await self._done(tool, understood(arguments, tool.schema), scene)
+            if outcome.pictures and self._see is not None:
+                outcome = await self._described(outcome, scene.language)
         except BadArguments as error:
             self._counters.count("tool_calls", outcome="bad_arguments")
             return Outcome(str(error), failed=True, bad_arguments=True)
-        return await self.use(tool, arguments, scene)
-
-    async def use(self, tool: Tool, arguments: dict[str, Any], scene: Scene) -> Outcome:
-        """Have a tool do its work, with arguments that are right. It never fails, either."""
-        try:
-            outcome = await self._done(tool, arguments, scene)
-            if outcome.pictures and self._see is not None:
-                outcome = await self._described(outcome, scene.language)
         except CancelledError:
             raise
         except TimedOut:

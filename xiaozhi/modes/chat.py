@@ -23,6 +23,7 @@ from xiaozhi.settings import Assistant
 from xiaozhi.speakable import Cleaner
 from xiaozhi.toolbox import Toolbox
 from xiaozhi.tooling import Call, Outcome, Scene, Tool
+from xiaozhi.untrusted import unmarked
 
 STEPS: Final = 5
 """Times a model may call tools in one answer. Then it has to answer without."""
@@ -33,7 +34,11 @@ PROSE: Final = 80
 THOUGHTS: Final = 4000
 """Characters of whatever else it writes that are waited for: thoughts, as a rule."""
 TIME: Final = 90.0
-"""Seconds after which no more tools are called in one answer."""
+"""Seconds after which no more tools are called in one answer. Those at work have their time."""
+TOLD: Final = 64_000
+"""Characters of results that a model is told in one answer; it is told the beginning of others."""
+BEGINNING: Final = 500
+"""Characters of those, at least."""
 PATIENCE: Final[Sequence[tuple[float, Key]]] = ((1.5, "looking"), (8.0, "still_looking"))
 """Seconds that tools take, and what the user is told then."""
 
@@ -71,6 +76,9 @@ class Chat:
 
     async def answer(self, asked: Asked) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts, as they come; raises ServiceError."""
+        tools: Sequence[Tool] = ()
+        if self.assistant.intent != "nointent":
+            tools = asked.toolbox.offered(asked.scene.device)
         settled = False
         async with aclosing(self._settled(asked)) as parts:
             async for part in parts:
@@ -78,7 +86,7 @@ class Chat:
                 yield part
         if settled:
             return
-        answering = _Answering(self, asked)
+        answering = _Answering(self, asked, tools)
         async with aclosing(answering.parts()) as parts:
             async for part in parts:
                 yield part
@@ -94,23 +102,29 @@ class Chat:
             return
         calls = [Call("", command.tool, command.arguments)]
         outcomes: list[Outcome] = []
-        async with aclosing(self.have_done(calls, asked, outcomes)) as parts:
+        until = self.clock.seconds() + TIME
+        async with aclosing(self.have_done(calls, asked, outcomes, until)) as parts:
             async for part in parts:
                 yield part
         # If there is nothing to say, the model may find another way.
         yield outcomes[0].say or Pause.THINKING
 
     async def have_done(
-        self, calls: Sequence[Call], asked: Asked, outcomes: list[Outcome], said: bool = False
+        self,
+        calls: Sequence[Call],
+        asked: Asked,
+        outcomes: list[Outcome],
+        until: float,
+        said: bool = False,
     ) -> AsyncGenerator[Part, None]:
-        """Have `calls` done, and add what comes of each to `outcomes`.
+        """Have `calls` done that begin before `until`, and add what comes of each to `outcomes`.
 
         Meanwhile, unless nothing may be spoken, the user is told that it takes a while; not at
         once, if something was `said` before.
         """
         yield Pause.WORKING
         failures: list[Failure] = []
-        doing = Deferred.fromCoroutine(asked.toolbox.run(calls, asked.scene))
+        doing = Deferred.fromCoroutine(asked.toolbox.run(calls, asked.scene, until))
         doing.addCallbacks(outcomes.extend, failures.append)  # raised below, if anybody waits
         try:
             if not asked.toolbox.quiet(calls):
@@ -127,25 +141,26 @@ class Chat:
 class _Answering:
     """One answer of a model: it is asked, its calls are done, it is asked again."""
 
-    def __init__(self, chat: Chat, asked: Asked) -> None:
+    def __init__(self, chat: Chat, asked: Asked, tools: Sequence[Tool]) -> None:
         self._chat = chat
         self._asked = asked
+        self._tools = tools
         self._messages = [Message("system", asked.system)]
-        self._messages += [Message(entry.role, entry.text) for entry in asked.history]
+        self._messages += [Message(entry.role, unmarked(entry.text)) for entry in asked.history]
         self._until: float = chat.clock.seconds() + TIME
         """When no more tools are called."""
         self._steps = 0
         self._clumsy = 0
         """Steps in which arguments were wrong."""
+        self._room = TOLD
+        """Characters of results for which there is still room."""
         self._told = ""
         """What tools have to say, should the model find no words for it."""
         self._done = False
 
     async def parts(self) -> AsyncGenerator[Part, None]:
         """Yield the answer in parts."""
-        tools: Sequence[Tool] = ()
-        if self._chat.assistant.intent != "nointent":
-            tools = self._asked.toolbox.offered(self._asked.scene.device)
+        tools = self._tools
         if self._chat.assistant.intent == "intent_llm" and tools:
             calls = await self._intended(tools)
             tools = ()
@@ -218,11 +233,13 @@ class _Answering:
         self._messages.append(Message("assistant", words, tuple(named)))
         outcomes: list[Outcome] = []
         said = bool(words.strip())
-        async with aclosing(self._chat.have_done(named, self._asked, outcomes, said)) as parts:
+        doing = self._chat.have_done(named, self._asked, outcomes, self._until, said)
+        async with aclosing(doing) as parts:
             async for part in parts:
                 yield part
         for call, outcome in zip(named, outcomes, strict=True):
-            self._messages.append(Message("tool", outcome.text or "done", call_id=call.id))
+            text = self._in_bounds(unmarked(outcome.text) or "done", outcome.whole)
+            self._messages.append(Message("tool", text, call_id=call.id))
         self._clumsy += any(outcome.bad_arguments for outcome in outcomes)
         self._told = " ".join(outcome.say for outcome in outcomes if outcome.say)
         if self._told and all(outcome.final for outcome in outcomes):
@@ -230,3 +247,11 @@ class _Answering:
             yield self._told
         else:
             yield Pause.THINKING
+
+    def _in_bounds(self, text: str, whole: bool) -> str:
+        """Cut a result that is too long beside those before, unless it is to be told as a whole."""
+        most = max(self._room, BEGINNING)
+        if len(text) > most and not whole:
+            text = f"{text[:most]}… (cut)"
+        self._room -= len(text)
+        return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from unittest import mock
@@ -81,6 +82,19 @@ class FittingTests(SynchronousTestCase):
         talk = [TALK[0], called, Message("tool", "15:05", call_id="1"), TALK[3]]
         self.assertEqual(fitting(talk, 100), talk)
         self.assertEqual(fitting(talk, 60), [TALK[0], TALK[3]])
+
+    def test_long_results(self) -> None:
+        """Results too long for the context are cut: the question and the calls stay with them."""
+        calls = (Call("1", "f", {}), Call("2", "f", {}))
+        results = [Message("tool", "书" * 3000, call_id=call.id) for call in calls]
+        talk = [*TALK, Message("assistant", "", calls), *results]
+        kept = fitting(talk, 1000)
+        self.assertEqual([m.role for m in kept], ["system", "user", "assistant", "tool", "tool"])
+        self.assertEqual([m.call_id for m in kept[-2:]], ["1", "2"])
+        self.assertTrue(all(re.fullmatch("书{300,480}…", m.content) for m in kept[-2:]))
+        self.assertLessEqual(sum(len(m.content.encode()) for m in kept), 3 * 1000)
+        (*_, last) = fitting(talk, 1)
+        self.assertEqual(last.content, "书" * 31 + "…")
 
     @given(
         st.lists(

@@ -24,6 +24,8 @@ class Restless:
         self.guest = Guest(self.answer, lambda why: self.guest.gone())
         self.listed: list[float] = []
         """When it was asked for a list."""
+        self.most = 1000
+        """How many lists it gives."""
         self.asked_thrice: Deferred[None] = Deferred()
 
     def answer(self, text: str) -> None:
@@ -42,6 +44,8 @@ class Restless:
                 )
             case "tools/list":
                 self.listed.append(reactor.seconds())
+                if len(self.listed) > self.most:
+                    return
                 self.say(method="notifications/tools/list_changed")
                 self.say(id=told["id"], result={"tools": self.tools})
                 if len(self.listed) == 3:
@@ -61,6 +65,18 @@ class GuestTests(McpCase):
         first, second, third = server.listed
         self.assertGreaterEqual(min(second - first, third - second), 0.09)
         self.assertEqual(list(self.tools()), ["hop"])
+
+    async def test_no_other_list(self) -> None:
+        """A server that has others, but never tells which, is known by its old ones no longer."""
+        self.patch(session, "CALM", 0.01)
+        self.patch(session, "LISTING", 0.2)
+        server = Restless({"name": "hop", "inputSchema": {"type": "object"}})
+        server.most = 1
+        self.servers.welcome(server.guest, "token", None)
+        await self.servers.until(lambda: list(self.tools()) == ["hop"])
+        await self.servers.until(lambda: not self.servers.states())
+        self.assertEqual(len(server.listed), 2)
+        self.assertEqual(list(self.tools()), [])
 
     async def test_long_list(self) -> None:
         """Half a megabyte of schemas is checked nowhere but in a thread; a long one is left out."""

@@ -31,6 +31,8 @@ from xiaozhi.services.pool import Workers
 
 PAGES: Final = 50
 """Pages of a list of tools that are read."""
+LISTING: Final = 60.0
+"""Seconds for a list of tools; who answers pings, but never this, would be known by an old one."""
 CALM: Final = 1.0
 """Seconds between two lists, at least: a server may say all the time that it has others."""
 
@@ -82,7 +84,12 @@ class Session:
                     self._client = client
                     while True:
                         self._stale = anyio.Event()
-                        listed = await _list(client)
+                        listed: list[Listed] = []
+                        with anyio.move_on_after(LISTING) as patience:
+                            listed = await _list(client)
+                        if patience.cancelled_caught:
+                            self.end(f"its list of tools has not come within {LISTING:g} s")
+                            return
                         self._told(server.name, await to_aio(self._pool.run(offered, listed)))
                         await anyio.sleep(CALM)
                         await self._stale.wait()
