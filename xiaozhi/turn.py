@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import attrs
+
 from xiaozhi.endpointing import Hush, Speech
 from xiaozhi.events import (
     Announce,
@@ -80,6 +82,23 @@ LATE = 15
 """Packets after the button's release that are waited for one by one."""
 
 
+@attrs.define
+class _Notices:
+    """What is to be announced, the first of it perhaps being announced, and what was."""
+
+    due: list[Due] = attrs.field(factory=list)
+    rang: Due | None = None
+    """What was announced last, until the user says or presses anything."""
+
+    def heeded(self) -> Iterator[Command]:
+        """Say that what rang was noticed: it need not ring again."""
+        if self.rang is not None:
+            yield from [Told(due, spoken=False) for due in self.due if due.again]
+            self.due = [due for due in self.due if not due.again]
+            yield Answered(self.rang)
+            self.rang = None
+
+
 class Turn:
     """Whose turn it is in one session."""
 
@@ -100,10 +119,7 @@ class Turn:
         """Whether the connection ends with the turn."""
         self._late = 0
         """Packets that came after the button's release."""
-        self._due: list[Due] = []
-        """What is to be announced, or being announced."""
-        self._rang: Due | None = None
-        """What was announced last, until the user says or presses anything."""
+        self._notices = _Notices()
 
     def receive(self, event: Event) -> Iterator[Command]:
         """Yield the commands `event` calls for, in order."""
@@ -182,7 +198,7 @@ class Turn:
             self._woken_by = text  # it is being heard already; it will be cut off the text
         elif self.state != "waking":
             yield from self._drop()
-            yield from self._heed()
+            yield from self._notices.heeded()
             self.state = "waking"
             self._woken_by = text
             yield Listen()
@@ -191,7 +207,7 @@ class Turn:
     def _typed(self, text: str) -> Iterator[Command]:
         if text.strip():
             yield from self._drop()
-            yield from self._heed()
+            yield from self._notices.heeded()
             self._spoken = False
             self.state = "thinking"
             yield Send(Stt(text))
@@ -201,7 +217,7 @@ class Turn:
         speaking = self.state == "speaking"
         yield from self._announced()
         yield from self._drop()
-        yield from self._heed()
+        yield from self._notices.heeded()
         if not speaking:  # else `_drop` has said so
             yield Send(TTS_STOP)
         if self.state != "idle":
@@ -256,7 +272,7 @@ class Turn:
 
     def _hand(self, due: Due) -> Iterator[Command]:
         """Take what is due, and announce it at once if nobody is at it."""
-        self._due.append(due)
+        self._notices.due.append(due)
         if self._kind == "music":
             yield from self._interrupt()
         elif self.state in ("idle", "listening"):
@@ -264,34 +280,25 @@ class Turn:
 
     def _interrupt(self) -> Iterator[Command]:
         """Let music give way to what is due."""
-        if self._due:
+        if self._notices.due:
             yield from self._drop()
             yield from self._announce()
 
     def _announce(self) -> Iterator[Command]:
         """Announce what has waited longest."""
-        if self._due:
-            due = self._due[0]
-            self._kind = "announcement"
-            self._spoken, self._rang = False, due
+        if self._notices.due:
+            due = self._notices.rang = self._notices.due[0]
+            self._spoken, self._kind = False, "announcement"
             self._woken_by = ""
             self.state = "thinking"
             yield Send(Alert(due.title, due.text, "neutral"))
             yield Announce(self.number, due)
 
-    def _heed(self) -> Iterator[Command]:
-        """Say that what rang was noticed: the user says or presses something."""
-        if self._rang is not None:
-            yield from [Told(due, spoken=False) for due in self._due if due.again]
-            self._due = [due for due in self._due if not due.again]
-            yield Answered(self._rang)
-            self._rang = None
-
     def _announced(self) -> Iterator[Command]:
         """Be done with what is being announced: it was heard, or somebody would not hear it."""
         if self._kind == "announcement":
             self._kind = "answer"
-            yield Told(self._due.pop(0))
+            yield Told(self._notices.due.pop(0))
 
     def _result(self, event: Event) -> Iterator[Command]:
         match self.state, event:
@@ -337,7 +344,7 @@ class Turn:
         self.state = "hearing"
         self._spoken = True
         self._woken_by = self._woken_by if resume else woken_by
-        yield from self._heed()
+        yield from self._notices.heeded()
         yield Open(self.number, by_device, resume)
 
     def _transcribe(self) -> Iterator[Command]:
