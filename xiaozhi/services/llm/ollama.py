@@ -20,6 +20,7 @@ from xiaozhi.services.fields import Connect, Known, MaxTokens, Silence
 from xiaozhi.services.http import address, failure, preload, short, shown
 from xiaozhi.services.lazy import Lazy
 from xiaozhi.services.llm import Message, Piece
+from xiaozhi.services.llm.fitting import fitting
 from xiaozhi.services.llm.tooltext import Form, arguments, in_words, schema
 from xiaozhi.services.warmer import Warmer
 from xiaozhi.tooling import Call, Tool, legal
@@ -31,6 +32,8 @@ RETRY = 30.0
 """How long an absent Ollama is not asked again, in seconds."""
 LOADING = 120.0
 """How long it may keep silent while it loads a model, in seconds."""
+ANSWER = 512
+"""Tokens of the context that an answer needs, unless it may be longer."""
 
 
 class Settings(engine.Settings, frozen=True):
@@ -46,6 +49,13 @@ class Settings(engine.Settings, frozen=True):
         str, Meta(description='How long the model stays in memory between answers, as in "30m".')
     ] = "30m"
     max_tokens: MaxTokens = None
+    context: Annotated[
+        Annotated[int, Meta(ge=1024, le=1_048_576)] | None,
+        Meta(
+            description="Size of the context, in tokens. Ollama's own is often too small for the"
+            " tools and what was said, and it drops what does not fit. Empty: Ollama's own."
+        ),
+    ] = 8192
     tools: Form = "native"
     temperature: Annotated[
         Annotated[float, Meta(ge=0, le=2)] | None,
@@ -171,7 +181,11 @@ class Model(Service):
             import httpx2
 
             with suppress(httpx2.HTTPError):
-                request = {"model": model, "keep_alive": self._settings.keep_alive}
+                request = {
+                    "model": model,
+                    "keep_alive": self._settings.keep_alive,
+                    "options": self._options(),  # with another context it would be loaded again
+                }
                 await client.post("/api/generate", json=request, timeout=LOADING)
 
     async def _answer(
@@ -230,18 +244,23 @@ class Model(Service):
     def _request(
         self, model: str, messages: Sequence[Message], tools: Sequence[Tool]
     ) -> dict[str, Any]:
-        options = {
-            "num_predict": self._settings.max_tokens,
-            "temperature": self._settings.temperature,
-        }
         return {
             "model": model,
             **self._conversation(model, messages, tools),
             "stream": True,
             "think": False,  # nobody waits for thoughts in a conversation
             "keep_alive": self._settings.keep_alive,
-            "options": {name: value for name, value in options.items() if value is not None},
+            "options": self._options(),
         }
+
+    def _options(self) -> dict[str, Any]:
+        settings = self._settings
+        options = {
+            "num_ctx": settings.context,
+            "num_predict": settings.max_tokens,
+            "temperature": settings.temperature,
+        }
+        return {name: value for name, value in options.items() if value is not None}
 
     def _conversation(
         self, model: str, messages: Sequence[Message], tools: Sequence[Tool]
@@ -249,6 +268,9 @@ class Model(Service):
         """Write the conversation, and the tools if the model takes them."""
         form = self._settings.tools
         form = "text" if form == "native" and model in self._toolless else form
+        if self._settings.context is not None:
+            room = self._settings.context - (self._settings.max_tokens or ANSWER)
+            messages = fitting(messages, room, form, tools)
         if form != "native":
             messages = in_words(messages, tools if form == "text" else ())
         names = {call.id: legal(call.name) for message in messages for call in message.calls}
