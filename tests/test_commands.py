@@ -143,11 +143,12 @@ TIMES = {
     **reminder("吃药", {"time": "20:00", "day": "today"}, "今晚八点提醒我吃药"),
     **reminder("take out the trash", {"time": "22:00", "day": "today"},
                "remind me to take out the trash at 10 tonight"),
-    **spoken("list_reminders", {"kind": "alarm"}, "what alarms do I have"),
+    **spoken("list_reminders", {"kind": "alarm"}, "what alarms do I have | do I have any alarms"),
     **spoken("list_reminders", {"kind": "bell"}, "我有哪些闹钟 | 查看我的闹钟"),
     **spoken("list_reminders", {"kind": "timer"}, "倒计时还剩多久"
              "| how much time is left on the timer"),
-    **spoken("list_reminders", {"kind": "reminder"}, "list my reminders | 有什么提醒"),
+    **spoken("list_reminders", {"kind": "reminder"}, "list my reminders | 有什么提醒"
+             "| what are my reminders"),
     **spoken("cancel_reminder", {"kind": "timer"}, "cancel the timer | 取消倒计时"
              "| stop the timer"),
     **spoken("cancel_reminder", {"kind": "bell"}, "关掉闹钟 | 把闹钟关了 | 把那个闹钟取消掉"),

@@ -192,9 +192,12 @@ class Kit(Service):
             raise ServiceError("tool", f"action must be one of {', '.join(ACTIONS)}")
         programme = self._programmes.get(scene.device)
         if programme is None:
+            told = said(scene.language, "现在没有在放音乐。", "There is no music on.")
+            if action == "stop":  # the alarm that rang, or the answer they have cut off
+                told = said(scene.language, "好的。", "All right.")
             return Outcome(
                 "nothing was played",
-                said(scene.language, "现在没有在放音乐。", "There is no music on."),
+                told,
                 final=True,
                 failed=True,
             )
