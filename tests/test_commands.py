@@ -43,10 +43,11 @@ DEVICE = {
              "| Louder, please!"
              "| turn up the volume | turn the volume up | 调大音量 | 声音再大点 | speak up"
              "| 嗯，声音大一点 | 音量加大 | 再大声一点 | um, turn the volume up a bit"
-             "| make it a little louder | volume up by ten | 音量增加十"),
+             "| make it a little louder | volume up by ten | 音量增加十"
+             "| you're too quiet | 声音太小了"),
     **spoken("set_volume", {"change": -10}, "声音小一点 | 小声一点 | 调低音量 | quieter"
              "| lower the volume | Could you turn the volume down? | 声音关小一点 | a bit quieter"
-             "| volume down 10 | 音量降低百分之十"),
+             "| volume down 10 | 音量降低百分之十 | too loud | 声音太大了"),
     **spoken("set_volume", {"unmute": True}, "unmute | 取消静音 | 把声音打开 | 请帮我取消静音"),
     **spoken("set_volume", {"level": 0}, "静音 | 关掉声音 | mute | Mute the sound."),
     **spoken("set_volume", {"level": 100}, "声音调到最大 | 最大音量 | maximum volume"

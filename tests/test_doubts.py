@@ -21,7 +21,7 @@ DOUBTFUL = """
     assistant:
       roles: [{name: Tom, model: gemini}, {name: Anna, voice: bass}, {name: tom, prompt: "..."}]
     tools:
-      music: {folder: /there/is/none}
+      music: {folder: /there/is/none, stations: {Jazz: jazz.mp3, News: "http://news/"}}
       search: {provider: brave, api_key: ""}
       home: {url: "http://127.0.0.1:8123", token: ""}
 """
@@ -32,6 +32,7 @@ WARNED = (
     ("roles: tom: is there twice", "tom: 有两个同名的角色"),
     ("tools.search: needs api_key", "tools.search: 还需要 api_key"),
     ("tools.music.folder: is no folder", "tools.music.folder: 没有这个文件夹"),
+    ("music.stations.Jazz: is not an http", "music.stations.Jazz: 不是 http"),
     ("tools.home: needs token", "tools.home: 还需要 token"),
 )
 

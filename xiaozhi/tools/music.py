@@ -55,10 +55,16 @@ class Settings(engine.Settings, frozen=True):
     ] = 8.0
 
     def doubts(self) -> Sequence[Words]:
-        """Tell that the folder is not there, if so."""
+        """Tell that the folder is not there, and which stations can be none."""
+        found = []
         if self.folder and not Path(self.folder).expanduser().is_dir():
-            return (words("no_folder", place="tools.music.folder"),)
-        return ()
+            found.append(words("no_folder", place="tools.music.folder"))
+        for name, url in self.stations.items():
+            try:
+                address(url, name)
+            except Unavailable:
+                found.append(words("odd_address", place=f"tools.music.stations.{name}"))
+        return found
 
 
 @attrs.frozen
