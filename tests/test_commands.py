@@ -43,10 +43,11 @@ DEVICE = {
              "| Louder, please!"
              "| turn up the volume | turn the volume up | 调大音量 | 声音再大点 | speak up"
              "| 嗯，声音大一点 | 音量加大 | 再大声一点 | um, turn the volume up a bit"
-             "| make it a little louder | volume up by ten | 音量增加十"),
+             "| make it a little louder | volume up by ten | 音量增加十"
+             "| you're too quiet | 声音太小了"),
     **spoken("set_volume", {"change": -10}, "声音小一点 | 小声一点 | 调低音量 | quieter"
              "| lower the volume | Could you turn the volume down? | 声音关小一点 | a bit quieter"
-             "| volume down 10 | 音量降低百分之十"),
+             "| volume down 10 | 音量降低百分之十 | too loud | 声音太大了"),
     **spoken("set_volume", {"unmute": True}, "unmute | 取消静音 | 把声音打开 | 请帮我取消静音"),
     **spoken("set_volume", {"level": 0}, "静音 | 关掉声音 | mute | Mute the sound."),
     **spoken("set_volume", {"level": 100}, "声音调到最大 | 最大音量 | maximum volume"
@@ -143,11 +144,12 @@ TIMES = {
     **reminder("吃药", {"time": "20:00", "day": "today"}, "今晚八点提醒我吃药"),
     **reminder("take out the trash", {"time": "22:00", "day": "today"},
                "remind me to take out the trash at 10 tonight"),
-    **spoken("list_reminders", {"kind": "alarm"}, "what alarms do I have"),
+    **spoken("list_reminders", {"kind": "alarm"}, "what alarms do I have | do I have any alarms"),
     **spoken("list_reminders", {"kind": "bell"}, "我有哪些闹钟 | 查看我的闹钟"),
     **spoken("list_reminders", {"kind": "timer"}, "倒计时还剩多久"
              "| how much time is left on the timer"),
-    **spoken("list_reminders", {"kind": "reminder"}, "list my reminders | 有什么提醒"),
+    **spoken("list_reminders", {"kind": "reminder"}, "list my reminders | 有什么提醒"
+             "| what are my reminders"),
     **spoken("cancel_reminder", {"kind": "timer"}, "cancel the timer | 取消倒计时"
              "| stop the timer"),
     **spoken("cancel_reminder", {"kind": "bell"}, "关掉闹钟 | 把闹钟关了 | 把那个闹钟取消掉"),

@@ -42,12 +42,17 @@ class Hands:
     """The tools of a device, which may be at work."""
 
     busy: Deferred[None] | None = None
+    strange: Deferred[None] | None = None
+    """Whether it has not told yet what it can do."""
 
     def __init__(self, *more: Tool) -> None:
         self.more = more
 
     def tools(self, device: str) -> list[Tool]:
-        return [tool(f"of_{device}"), *self.more]
+        return [] if self.strange is not None else [tool(f"of_{device}"), *self.more]
+
+    def introduced(self) -> Deferred[None]:
+        return self.strange or succeed(None)
 
     def free(self) -> Deferred[None]:
         return self.busy or succeed(None)
@@ -128,6 +133,22 @@ class Tools(Case):
         self.assertEqual(self.successResultOf(used).text, "turned")
         missing = Deferred.fromCoroutine(table.talk.use("self.nothing", {}))
         self.assertTrue(self.successResultOf(missing).failed)
+
+    def test_at_once(self) -> None:
+        """Who asks before the device has told its tools has them in the answer all the same."""
+        table = self.table(["Hello."])
+        hands = Hands()
+        strange: Deferred[None] = Deferred()
+        hands.strange = strange
+        table.talk._own = (hands,)
+        table.talk.engage(table.talk._talk)
+        self.assertNotIn("tts sentence_start: Hello.", self.ask(table, "hi", 0.5))
+        hands.strange = None
+        strange.callback(None)
+        table.pass_time(2)
+        minds: Any = table.minds
+        self.assertEqual(minds.offered, [["of_d1"]])
+        self.assertIn("tts sentence_start: Hello.", table.told())
 
     def test_busy_device(self) -> None:
         """A device that is at work for somebody else is not spoken to until it is done."""

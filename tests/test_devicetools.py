@@ -14,7 +14,18 @@ from tests.fakes import FakeLink
 from xiaozhi import messages, wire
 from xiaozhi.device.mcp import Server
 from xiaozhi.device.mcp import Tool as Own
-from xiaozhi.devicetools import ANSWER, CALL, PAGES, PHOTO, QUEUE, TOOLS, WAIT, DeviceTools, Late
+from xiaozhi.devicetools import (
+    ANSWER,
+    CALL,
+    INTRODUCTION,
+    PAGES,
+    PHOTO,
+    QUEUE,
+    TOOLS,
+    WAIT,
+    DeviceTools,
+    Late,
+)
 from xiaozhi.errors import ServiceError
 from xiaozhi.mcpvalues import FAILED
 from xiaozhi.services.counters import Counters
@@ -108,6 +119,39 @@ class Learning(Case):
         self.assertEqual(tool.schema["required"], ["volume"])
         self.assertTrue(tool.alone)
         self.assertGreater(tool.patience, CALL + WAIT)
+
+    def test_introduced(self) -> None:
+        """Who asks at once waits for the list; who gives up does not."""
+        self.successResultOf(self.tools.introduced())  # it says no hello that tells of tools
+        self.tools.begin()
+        waiting, impatient = self.tools.introduced(), self.tools.introduced()
+        self.assertNoResult(waiting)
+        impatient.cancel()
+        self.failureResultOf(impatient, CancelledError)
+        self.wait(0.2)
+        self.successResultOf(waiting)
+        self.assertIn(VOLUME, self.names())
+        self.successResultOf(self.tools.introduced())
+
+    def test_no_introduction(self) -> None:
+        """A device that does not tell is waited for once, and in all a second."""
+        self.answer = lambda request: None
+        self.tools.begin()
+        self.clock.advance(0.4)
+        waiting = self.tools.introduced()
+        self.clock.advance(INTRODUCTION - 0.5)
+        self.assertNoResult(waiting)
+        self.clock.advance(0.1)
+        self.successResultOf(waiting)
+        self.successResultOf(self.tools.introduced())
+
+    def test_gone_at_once(self) -> None:
+        """Nobody waits for a device that has gone."""
+        self.answer = lambda request: None
+        self.tools.begin()
+        waiting = self.tools.introduced()
+        self.tools.close()
+        self.successResultOf(waiting)
 
     def test_once(self) -> None:
         """A second hello asks nothing."""

@@ -20,14 +20,20 @@ DOUBTFUL = """
     llm_by_mode: {chat: gpt}
     assistant:
       roles: [{name: Tom, model: gemini}, {name: Anna, voice: bass}, {name: tom, prompt: "..."}]
-    tools: {music: {folder: /there/is/none}}
+    tools:
+      music: {folder: /there/is/none, stations: {Jazz: jazz.mp3, News: "http://news/"}}
+      search: {provider: brave, api_key: ""}
+      home: {url: "http://127.0.0.1:8123", token: ""}
 """
 WARNED = (
     ("llm_by_mode.chat: there is no language model called gpt", "没有名为 gpt 的语言模型"),
     ("roles: Tom: model: there is no language model called gemini", "没有名为 gemini 的语言模型"),
     ("roles: Anna: voice: there is no voice called bass", "没有名为 bass 的语音"),
     ("roles: tom: is there twice", "tom: 有两个同名的角色"),
+    ("tools.search: needs api_key", "tools.search: 还需要 api_key"),
     ("tools.music.folder: is no folder", "tools.music.folder: 没有这个文件夹"),
+    ("music.stations.Jazz: is not an http", "music.stations.Jazz: 不是 http"),
+    ("tools.home: needs token", "tools.home: 还需要 token"),
 )
 
 

@@ -191,6 +191,7 @@ GRAMMAR = Grammar(
         [
             rf"(?:what|which|how many) {_KIND}s (?:do i have|are (?:set|there|running|on))",
             rf"(?:list|show|tell me|read)(?: me)? (?:all )?(?:of )?(?:my |the )?{_KIND}s",
+            rf"(?:what are my|do i have(?: an?| any)?) {_KIND}s?",
             rf"how (?:much time|long) is left on (?:the|my) {_KIND}",
             rf"我?(?:现在|都|还)*(?:有|[设定]了)(?:什么|哪些|几个|多少)个?{_HAN_KIND}",
             rf"(?:查看|看看|列出|查询)(?:一下)?(?:我的|所有的?)?{_HAN_KIND}",

@@ -140,6 +140,7 @@ _DEVICE = Grammar(
             rf"|(?:{_UP} {_VOLUME}|turn {_VOLUME} up){_LITTLE}?",
             rf"{_HAN_VOLUME}[再调放开加]*[大高]{_BIT}?|[调放开]?大{_BIT}?(?:音量|声音|声)",
             rf"(?:调[高大]|提高|增大|加大){_BIT}?(?:音量|声音)|再?(?:说话)?大声{_BIT}?",
+            r"(?:it's |you're |you are |that's )?too quiet|声音?太小[了声]?",
         ],
     ),
     (
@@ -149,6 +150,7 @@ _DEVICE = Grammar(
             rf"|volume down|(?:{_DOWN} {_VOLUME}|turn {_VOLUME} down){_LITTLE}?",
             rf"{_HAN_VOLUME}[再调放开关减]*[小低]{_BIT}?|[调放开关]?小{_BIT}?(?:音量|声音|声)",
             rf"(?:调[低小]|降低|减小){_BIT}?(?:音量|声音)|再?(?:说话)?小声{_BIT}?",
+            r"(?:it's |you're |you are |that's )?too loud|声音?太[大响]了?|太大声了?",
         ],
     ),
     (

@@ -75,6 +75,9 @@ class Talk:
 class Own(Source, Protocol):
     """The tools of the device itself."""
 
+    def introduced(self) -> Deferred[None]:
+        """Wait until they are known; not long, if the device does not tell."""
+
     def free(self) -> Deferred[None]:
         """Wait until none of them is at work."""
 
@@ -163,6 +166,8 @@ class Conversation:
         yield sentence
 
     async def _parts(self, language: str) -> AsyncGenerator[Part, None]:
+        for own in self._own:  # one that is asked at once has not told its tools yet
+            await own.introduced()
         if self._recollection is None:
             self._recollection = await self._talk.recall(self._device) if self._known else NOTHING
         brief = self._brief(language, self._recollection).text()

@@ -22,6 +22,7 @@ from xiaozhi.jsonrpc import Calls, Fault, notification
 from xiaozhi.link import Link
 from xiaozhi.mcpvalues import FAILED, Described, described, outcome
 from xiaozhi.services.counters import Counters
+from xiaozhi.services.deadline import within
 from xiaozhi.timers import Timers
 from xiaozhi.tooling import Outcome, Scene, Tool
 
@@ -35,6 +36,9 @@ WAIT: Final = 10.0
 """Seconds a call may wait for those before it."""
 QUEUE: Final = 8
 """Calls that may wait."""
+
+INTRODUCTION: Final = 1.0
+"""Seconds from its hello for which a question waits until it is known what the device can do."""
 
 PAGES: Final = 32
 """Pages of a list that are asked for."""
@@ -58,6 +62,15 @@ class _Asked:
     answer: Deferred[Any] = attrs.field(factory=Deferred[Any])
 
 
+@attrs.frozen
+class _Introduction:
+    """Learning what a device can do."""
+
+    work: Deferred[None]
+    until: float
+    """Whoever needs it waits until then, by the clock."""
+
+
 class DeviceTools:
     """Where the tools of a device come from (a `Source`), as long as it is connected."""
 
@@ -76,7 +89,7 @@ class DeviceTools:
         self._described: dict[str, Described] = {}
         self._tools: tuple[Tool, ...] | None = None
         """Made when somebody asks for them: most devices that are connected say nothing."""
-        self._learning: Deferred[None] | None = None
+        self._learning: _Introduction | None = None
         self._freed: list[Deferred[None]] = []
         """Who waits until the device can speak again."""
         self._awake = False
@@ -88,8 +101,8 @@ class DeviceTools:
     def begin(self) -> None:
         """Learn what the device can do, since its hello says that it can be asked; once."""
         if self._learning is None and not self._closed:
-            self._learning = Deferred.fromCoroutine(self._learn())
-            self._learning.addErrback(self._failed)
+            work = Deferred.fromCoroutine(self._learn()).addErrback(self._failed)
+            self._learning = _Introduction(work, self._timers.now + INTRODUCTION)
 
     def receive(self, payload: Mapping[str, Any]) -> None:
         """Take JSON-RPC of the device's; what is no reply to us is ignored."""
@@ -117,7 +130,7 @@ class DeviceTools:
         self._tools = None
         self._timers.stop()
         if self._learning is not None:
-            self._learning.cancel()
+            self._learning.work.cancel()
         left = [*self._calls.clear(), *self._waiting]
         self._waiting.clear()
         for asked in left:
@@ -136,6 +149,20 @@ class DeviceTools:
     def busy(self) -> bool:
         """Whether the device runs a call, so that it would not hear that speech begins."""
         return not self._awake and any(asked.method == "tools/call" for asked in self._calls)
+
+    def introduced(self) -> Deferred[None]:
+        """Wait until it is known what the device can do, but not for long after its hello."""
+        learning, known = self._learning, Deferred[None]()
+
+        def learnt(result: None) -> None:
+            if not known.called:
+                known.callback(None)
+
+        left = learning.until - self._timers.now if learning is not None else 0.0
+        if learning is None or learning.work.called or left <= 0:
+            return succeed(None)
+        learning.work.addCallback(learnt)
+        return within(left, known, self._timers.clock, lambda *_: None)
 
     def free(self) -> Deferred[None]:
         """Wait until the device is not `busy`: the longest call, at most."""

@@ -107,6 +107,14 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "en": "assistant.roles: {name}: is there twice, so the first is taken",
         "zh": "assistant.roles: {name}: 有两个同名的角色，只用第一个",
     },
+    "lacking": {
+        "en": "{place}: needs {what}; without, it is not used",
+        "zh": "{place}: 还需要 {what}，没有它就不启用",
+    },
+    "odd_address": {
+        "en": "{place}: is not an http:// or https:// address",
+        "zh": "{place}: 不是 http:// 或 https:// 地址",
+    },
     "no_folder": {
         "en": "{place}: is no folder that is there",
         "zh": "{place}: 没有这个文件夹",

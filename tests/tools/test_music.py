@@ -258,6 +258,8 @@ class PlayingTests(MusicCase):
         for action in ("resume", "pause"):
             outcome = await call(kit, "control_music", self.zh, action=action)
             self.assertEqual((outcome.failed, outcome.say), (True, "现在没有在放音乐。"))
+        outcome = await call(kit, "control_music", self.zh, action="stop")
+        self.assertEqual((outcome.failed, outcome.say), (True, "好的。"))
         await failure(kit, "control_music", self.zh, action="louder")
 
     async def test_broken_tracks(self) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from xiaozhi.errors import ServiceError, Unavailable
+from xiaozhi.mistakes import Words, words
 from xiaozhi.services import engine
 from xiaozhi.services.fetching import Fetcher
 from xiaozhi.services.http import address, checked
@@ -61,6 +62,12 @@ class Settings(engine.Settings, frozen=True):
         """Raise Mistake if the address is none."""
         if self.url:
             checked(self.url)
+
+    def doubts(self) -> Sequence[Words]:
+        """Tell that only one of address and token is set, if so."""
+        if bool(self.url) != bool(self.token):
+            return (words("lacking", place="tools.home", what="token" if self.url else "url"),)
+        return ()
 
 
 class _State(msgspec.Struct):

@@ -55,10 +55,16 @@ class Settings(engine.Settings, frozen=True):
     ] = 8.0
 
     def doubts(self) -> Sequence[Words]:
-        """Tell that the folder is not there, if so."""
+        """Tell that the folder is not there, and which stations can be none."""
+        found = []
         if self.folder and not Path(self.folder).expanduser().is_dir():
-            return (words("no_folder", place="tools.music.folder"),)
-        return ()
+            found.append(words("no_folder", place="tools.music.folder"))
+        for name, url in self.stations.items():
+            try:
+                address(url, name)
+            except Unavailable:
+                found.append(words("odd_address", place=f"tools.music.stations.{name}"))
+        return found
 
 
 @attrs.frozen
@@ -192,9 +198,12 @@ class Kit(Service):
             raise ServiceError("tool", f"action must be one of {', '.join(ACTIONS)}")
         programme = self._programmes.get(scene.device)
         if programme is None:
+            told = said(scene.language, "现在没有在放音乐。", "There is no music on.")
+            if action == "stop":  # the alarm that rang, or the answer they have cut off
+                told = said(scene.language, "好的。", "All right.")
             return Outcome(
                 "nothing was played",
-                said(scene.language, "现在没有在放音乐。", "There is no music on."),
+                told,
                 final=True,
                 failed=True,
             )

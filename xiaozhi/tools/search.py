@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from xiaozhi.errors import ServiceError, Unavailable
-from xiaozhi.mistakes import Mistake
+from xiaozhi.mistakes import Mistake, Words, words
 from xiaozhi.services import engine
 from xiaozhi.services.fetching import Fetcher
 from xiaozhi.services.http import address, checked
@@ -78,6 +78,12 @@ class Settings(engine.Settings, frozen=True):
             checked(self.url)
         elif self.provider == "searxng":
             raise Mistake("no_search_url")
+
+    def doubts(self) -> Sequence[Words]:
+        """Tell that the key is lacking, if so: it may come from the environment of the server."""
+        if self.provider not in ("free", "searxng") and not self.api_key:
+            return (words("lacking", place="tools.search", what="api_key"),)
+        return ()
 
 
 class Kit(Service):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import datetime, tzinfo
 from fractions import Fraction
 from unittest import mock
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.services.llm import contract
 from tests.services.streams import collect
+from xiaozhi.commands import understand
 from xiaozhi.errors import Unavailable
 from xiaozhi.services.llm import Message
 from xiaozhi.services.llm.offline import Model, Settings
@@ -202,6 +204,19 @@ class QuestionTests(Brain):
         """What it does not know it does not guess at."""
         for asked in UNKNOWN:
             self.assertIn(self.ask(asked), FALLBACK.values(), asked)
+
+    def test_incomplete(self) -> None:
+        """What is to ring is asked back for, in words that are understood without a model."""
+        for asked in (
+            "set a timer", "timer please", "start a countdown", "set an alarm",
+            "set an alarm for 25 o'clock", "wake me up", "remind me", "remind me to call mom",
+            "定个闹钟", "设一个闹钟", "定一个25点的闹钟", "叫我起床", "倒计时", "开始计时",
+            "提醒我", "提醒我买牛奶", "记得提醒我",
+        ):  # fmt: skip
+            answer = self.ask(asked)
+            self.assertRegex(answer, "[?？].*[:：]", asked)
+            example = re.split("[:：]", answer)[1]
+            self.assertIsNotNone(understand(example, ""), example)
 
     def test_small_talk(self) -> None:
         """It is polite, in the language it is spoken to in."""

@@ -97,7 +97,8 @@ class DigestTests(SynchronousTestCase):
                 "嗯 | 给我讲讲恐龙。 | 音量调到30 | 它们为什么灭绝了？ | 取消静音",
                 "给我讲讲恐龙；它们为什么灭绝了？",
             ),
-            ("volume 30", "volume 30"),
+            ("volume 30 | stop | what timers do I have | that's all", ""),
+            ("再见。 | 退下吧 | 你退下吧！ | Bye bye. | That is all.", ""),
             ("", ""),
         ):
             entries = [Entry("user", text) for text in said.split(" | ") if text]

@@ -225,6 +225,12 @@ class Fails(Case):
             await self.memory.learn(told, final=True)
         self.assertEqual(await self.facts(), [])
 
+    async def test_commands(self) -> None:
+        """Of a talk in which nothing was talked of no digest is kept: nobody wants to hear it."""
+        memory = self.made(mind=False)
+        await memory.learn(await self.session("s", "set a timer for 5 minutes", "stop", "Bye."))
+        self.assertEqual((await memory.recall(ALICE)).digests, ())
+
 
 class Forgetting(Case):
     async def learn_facts(self) -> None:

@@ -15,6 +15,11 @@ TOPICS: Final = 3
 """So many of the things said tell what a talk was about: the longest ones."""
 _TOPIC: Final = 20
 """Tokens of each."""
+_PARTING: Final = re.compile(
+    r"(?:你?退[出下]吧?|关闭|再见|拜拜|晚安"
+    r"|(?:good ?)?bye(?: bye)?|good night|exit|that(?:['’]s| is) all)\W*",
+    re.I,
+)
 _NAME: Final = re.compile(r"[a-z]_[a-z]|\b\w+\.\w+\.\w+", re.I)
 """A tool's, by which no user speaks of anything."""
 _HAN: Final = re.compile("[\u4e00-\u9fff]")
@@ -106,9 +111,12 @@ def facts(entries: Sequence[Entry]) -> list[Fact]:
 
 
 def digest(entries: Sequence[Entry]) -> str:
-    """Tell what a talk was about by what the user said most of, in order; commands are no topic."""
+    """Tell what a talk was about by what the user said most of, in order; "" if of nothing.
+
+    Commands are no topic.
+    """
     said = [" ".join(entry.text.split()) for entry in entries if entry.role == "user"]
-    talk = [text for text in said if _is_talk(text)] or said
+    talk = [text for text in said if _is_talk(text)]
     phrases = list(dict.fromkeys(shorten(text, _TOPIC).rstrip(".。!！;；") for text in talk))
     # Of what is equally long the later one.
     order = sorted(range(len(phrases)), key=lambda at: (tokens(phrases[at]), at))
@@ -117,7 +125,9 @@ def digest(entries: Sequence[Entry]) -> str:
 
 
 def _is_talk(text: str) -> bool:
-    """Say whether it is more than a word, and no command."""
+    """Say whether it is more than a word, and no command or goodbye."""
+    if _PARTING.fullmatch(text):
+        return False
     return tokens(text) > 1 and not _NAME.search(text) and understand(text, "") is None
 
 

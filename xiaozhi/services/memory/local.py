@@ -79,7 +79,8 @@ class Memory:
         facts = _with(known.facts, noted.notes)
         # It may be learnt from again, what was erased from it left out.
         talks = [talk for talk in known.digests if talk.ended != memory.ended]
-        talks.append(Digest(noted.talk, memory.ended))
+        if noted.talk:
+            talks.append(Digest(noted.talk, memory.ended))
         talks.sort(key=attrgetter("ended"))
         more = Recollection(
             _last(facts, self._settings.facts),

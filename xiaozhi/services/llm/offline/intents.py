@@ -164,6 +164,31 @@ INTENTS = (
         "|all right|alright|i see|got it",
         lines(("好的。",), ("All right.",)),
     ),
+    # What a grammar understood whole was done before; to these something is missing.
+    Intent(
+        "(设置?定?|定|来|开始?|启动)?(一?个)?(倒计时器?|计时器?|定时器?)",
+        "((set|start|make|create) .*)?(timer|countdown)( .*)?",
+        lines(
+            ("要计多久？可以说：倒计时五分钟。",),
+            ("For how long? You can say: set a timer for five minutes.",),
+        ),
+    ),
+    Intent(
+        "(设置?定?|定|订|上|来)(一?个)?.*(闹钟|闹铃)|闹钟|闹铃|[叫喊]我(起床|起来)?",
+        "((set|make|create) .*)?alarm( .*)?|(wake me|get me)( up)?( .*)?",
+        lines(
+            ("几点响？可以说：定一个明天早上七点的闹钟。",),
+            ("For when? You can say: set an alarm for seven.",),
+        ),
+    ),
+    Intent(
+        "提醒我.*|.*提醒我",
+        "(set a )?(remind me|reminder)( .*)?",
+        lines(
+            ("什么时候，提醒什么？可以说：明天九点提醒我开会。",),
+            ("When, and of what? You can say: remind me in ten minutes to call mom.",),
+        ),
+    ),
     Intent(
         ".*(天气|气温|下雨|新闻|股票|股价).*",
         ".*\\b(weather|temperature|rain|forecast|news|headlines|stocks?)\\b.*",
@@ -181,14 +206,17 @@ INTENTS = (
 
 FALLBACK = {
     "zh": (
-        "这个我不会。我只会报时间和日期，做算术，设闹钟和提醒，讲笑话。想让我更聪明，请给服务器接上语言模型。"
+        "这个我不会，因为现在没有连上语言模型。我自己只会报时间和日期，做算术，设闹钟和提醒，讲笑话。"
     ),
     "en": (
-        "I cannot answer that. I know the time and the date, sums, timers, reminders and jokes."
-        " To make me smarter, connect the server to a language model."
+        "I cannot answer that: no language model is connected now."
+        " By myself I know the time and the date, sums, timers, reminders and jokes."
     ),
 }
-"""What is said to everything else, the first time in a conversation."""
+"""What is said to everything else, the first time in a conversation.
+
+It is true where there is no model, and where the one there is does not answer.
+"""
 SHORT = {
     "zh": ("这个离线大脑答不上来。", "抱歉，离线时我不会这个。", "这个我离线时帮不上忙。"),
     "en": (
