@@ -87,7 +87,8 @@ MEMORY = {
              "| 别记住这个 | 忘了我刚才说的话"),
     **spoken("forget", {"what": "last_minutes", "minutes": 5}, "forget the last five minutes"
              "| 忘掉最近五分钟 | 忘掉刚才5分钟说的话"),
-    **spoken("forget", {"what": "everything"}, "forget everything about me | 忘掉关于我的一切"),
+    **spoken("forget", {"what": "everything"}, "forget everything about me | 忘掉关于我的一切"
+             "| Forget everything. | forget all you know about me | 忘掉一切"),
     **spoken("what_do_you_remember", {}, "what do you remember about me | 你记得我什么"
              "| 你知道我的什么 | 关于我你都知道些什么"),
 }  # fmt: skip

@@ -282,8 +282,8 @@ _MEMORY = Grammar(
     (
         fixed("forget", what="everything"),
         [
-            "forget everything (?:you know )?about me",
-            rf"{_FORGET}(?:关于)?我的(?:一切|所有事情|所有事)",
+            "forget (?:everything|all)(?: (?:that )?you know)? about me|forget everything",
+            rf"{_FORGET}(?:(?:关于)?我的)?(?:一切|所有事情|所有事)",
         ],
     ),
     (

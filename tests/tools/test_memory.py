@@ -94,7 +94,7 @@ class Telling(Case):
         for _ in range(2):
             told = self.use("what_do_you_remember")
             self.assertEqual(told.text, "Nothing is known of the user.")
-            self.assertEqual(told.say, "I do not remember anything about you yet.")
+            self.assertEqual(told.say, "I do not remember anything from earlier talks.")
             self.scene.known, self.memories.known = True, Recollection()
         self.memories.known = Recollection((), KNOWN.digests)
         self.assertIn("About tea", self.use("what_do_you_remember").say)

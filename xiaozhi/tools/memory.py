@@ -27,7 +27,10 @@ TOLD: Final = 5
 _SENTENCES: Mapping[str, Mapping[str, str]] = {
     "known": {"zh": "我记得：{}", "en": "I remember this: {}"},
     "talks": {"zh": "我只记得我们聊过：{}", "en": "I only remember what we talked about: {}"},
-    "nothing": {"zh": "我还不记得关于你的事。", "en": "I do not remember anything about you yet."},
+    "nothing": {
+        "zh": "我还没有关于你以前的记忆。",
+        "en": "I do not remember anything from earlier talks.",
+    },
     "that": {"zh": "好的，刚才说的我已经忘了。", "en": "Alright, I have forgotten that."},
     "last_minutes": {
         "zh": "好的，最近{}分钟说的我已经忘了。",
