@@ -117,7 +117,7 @@ class Hands:
         async def pcm() -> AsyncGenerator[bytes, None]:
             self.at_work[scene.device, "music"] += 1
             try:
-                while random.random() > 0.3:
+                for _ in range(random.randint(8, 20)):
                     await deferLater(reactor, random.uniform(0, 0.06))
                     yield SPOKEN
             finally:

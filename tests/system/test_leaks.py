@@ -186,7 +186,7 @@ class Leaks(TestCase):
             self.assertGreater(states[state], 10, states)
         # Each was broken off in the middle; how often, depends on how busy the machine is.
         for work in ("tool", "music", "device"):
-            self.assertGreater(states[work], 2, states)
+            self.assertGreater(states[work], 0, states)
         self.assertEqual(set(self.ways), set(WAYS))
         self.assertGreater(remembered, 100)
 
